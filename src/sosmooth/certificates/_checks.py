@@ -1,0 +1,41 @@
+"""The checks that every radius makes of its arguments."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def checked(name: str, value: ArrayLike, low: float, high: float, allowed: str) -> NDArray[np.float64]:
+    """`value` as float64, every element within [low, high]; NaN is outside."""
+    array = np.asarray(value, dtype=np.float64)
+    bad = ~((array >= low) & (array <= high))
+    if np.any(bad):
+        raise ValueError(f"{name} must be {allowed}; got {array[bad].flat[0]!r}")
+    return array
+
+
+def checked_sigma(sigma: ArrayLike) -> NDArray[np.float64]:
+    """Sigma as float64, positive and finite."""
+    array = np.asarray(sigma, dtype=np.float64)
+    if not np.all((array > 0) & np.isfinite(array)):
+        raise ValueError(f"sigma must be a positive number, in units of the inputs; got {sigma!r}")
+    return array
+
+
+def probability_and_error(p: ArrayLike | None, error: ArrayLike | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Both masses, from whichever one was given; the other loses nothing where it matters (1 − p is exact for p ≥ 1/2)."""
+    if (p is None) == (error is None):
+        raise ValueError("give either p or error (error = 1 − p), and only one of them")
+    if p is not None:
+        p = checked("p", p, 0.0, 1.0, "a probability in [0, 1]")
+        return p, 1.0 - p
+    assert error is not None
+    error = checked("error", error, 0.0, 1.0, "a probability in [0, 1]")
+    return 1.0 - error, error
+
+
+def in_input_units(radius: ArrayLike, sigma: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`sigma · radius`, the product rounded down."""
+    product = np.asarray(radius) * sigma
+    return (product - 2 * np.finfo(np.float64).eps * np.where(np.isfinite(product), product, 0.0))[()]

@@ -1,0 +1,151 @@
+"""The extremal region: what every theorem of smoothing comes down to.
+
+Of all base classifiers that agree with what is known around `x`, the one that loses class `a` fastest on the way to `x'`
+is the indicator of a union of intervals of the axis `(x' - x)/‖x' - x‖`. At distance `r` (in units of sigma) its smoothed
+value is the Gaussian measure of the region shifted by `r`, and the certified radius is where that value is 1/2.
+
+A theorem is therefore a function *bounds → region*; measure, radius and indicator are written here, once.
+Source: Levine, Kumar, Goldstein, Feizi 2020, "Tight Second-Order Certificates for Randomized Smoothing", Theorems 1 and 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from sosmooth.certificates._root import Floats, decreasing_root
+
+_EPS = np.finfo(np.float64).eps
+# SciPy's normal distribution function is accurate to a few units in the last place of its value, which is below one
+# where the root lies: this bounds the error of one call there. tests/unit/test_rounding.py holds it against mpmath.
+_CDF_ERROR = 2 * _EPS
+# The same for a quantile, relative to itself.
+_END_ERROR = 8 * _EPS
+
+
+def pdf(z: ArrayLike) -> Floats:
+    """Standard normal density."""
+    z = np.asarray(z, dtype=np.float64)
+    return np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
+
+
+def quantile_from_tail(upper_tail: ArrayLike) -> Floats:
+    """The point `v` with `1 - Φ(v) = upper_tail`; `inf` for a tail of zero."""
+    return -special.ndtri(np.asarray(upper_tail, dtype=np.float64))
+
+
+def interval(lower: ArrayLike, upper: ArrayLike) -> tuple[Floats, Floats]:
+    """The interval, shrunk at both ends by more than the rounding of the quantiles they come from."""
+    lower, upper = np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # inf - inf
+        return (
+            np.where(np.isfinite(lower), lower + _END_ERROR * np.abs(lower), lower),
+            np.where(np.isfinite(upper), upper - _END_ERROR * np.abs(upper), upper),
+        )
+
+
+@dataclass(frozen=True)
+class Region:
+    """A union of disjoint intervals of one axis, in units of sigma, the input at 0 and the adversary to the right.
+
+    Attributes:
+        intervals: pairs `(lower, upper)` of broadcastable float arrays. Each interval's midpoint is at or left of 0, so that
+            its measure falls as it is left behind; an interval with `upper <= lower` is empty.
+    """
+
+    intervals: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
+
+    def measure(self, shift: ArrayLike = 0.0) -> Floats:
+        """The smoothed value at distance `shift` (units of sigma): `Σ Φ(upper − shift) − Φ(lower − shift)`.
+
+        Args:
+            shift: distance from the input, any shape that broadcasts against the region's arrays.
+        Returns:
+            Float array of the broadcast shape, in [0, 1].
+        """
+        shift = np.asarray(shift, dtype=np.float64)
+        total = np.zeros(())
+        for lower, upper in self.intervals:
+            total = total + np.maximum(special.ndtr(upper - shift) - special.ndtr(lower - shift), 0.0)
+        return np.minimum(total, 1.0)[()]
+
+    def indicator(self, z: ArrayLike) -> NDArray[np.bool_]:
+        """Whether the coordinate `z` (units of sigma, along the axis) lies in the region; shape by broadcasting."""
+        z = np.asarray(z, dtype=np.float64)
+        inside = np.zeros((), dtype=bool)
+        for lower, upper in self.intervals:
+            inside = inside | ((z > lower) & (z <= upper))
+        return inside[()]
+
+    def radius(self) -> Floats:
+        """The largest distance at which the smoothed value is at least 1/2, rounded down.
+
+        Returns:
+            Float array in units of sigma; 0 where the region's measure is at most 1/2, `inf` where it is the whole axis.
+        """
+        return _crossing([self])
+
+
+def multiclass_radius(top: Region, others: Sequence[Region]) -> Floats:
+    """The largest distance at which the top class provably beats each other class (section 3.2).
+
+    Args:
+        top: extremal region of the top class: its measure bounds `p_top(x')` from below.
+        others: for each other class `c`, the extremal region of `1 − f_c`, made from a *lower* bound of `1 − p_c` and an
+            upper bound of its gradient norm: one minus its measure bounds `p_c(x')` from above.
+    Returns:
+        Float array in units of sigma, rounded down; 0 where some other class is not beaten at the input itself.
+    Raises:
+        ValueError: `others` is empty.
+    Guarantee:
+        Holds with the probability that all the bounds hold *simultaneously*; split the failure probability over every
+        class and every quantity estimated. Every class counts, not only the runner-up: a class with a smaller
+        probability but a larger gradient may catch up first.
+    Source:
+        Levine et al. 2020, section 3.2.
+    """
+    if not others:
+        raise ValueError("multiclass_radius got no other class; give one region for each class but the top one")
+    radii = [_crossing([top, other]) for other in others]
+    return np.minimum.reduce(radii)[()]
+
+
+def _crossing(regions: Sequence[Region]) -> Floats:
+    """Where the mean of the regions' measures falls to 1/2, rounded down (for two regions: where top meets other)."""
+    ends = [end for region in regions for interval in region.intervals for end in interval]
+    shape = np.broadcast_shapes(*(end.shape for end in ends))
+    flat = [np.ascontiguousarray(np.broadcast_to(end, shape), dtype=np.float64).ravel() for end in ends]
+    intervals = list(zip(flat[::2], flat[1::2], strict=True))
+    weight = 1.0 / len(regions)
+
+    def value_and_slope(r: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        value, slope = np.full(r.shape, -0.5), np.zeros(r.shape)
+        for lower, upper in intervals:
+            u, v = lower[index] - r, upper[index] - r
+            v = np.maximum(u, v)
+            value += weight * (special.ndtr(v) - special.ndtr(u))
+            slope += weight * (pdf(u) - pdf(v))
+        return value, slope
+
+    zero = np.zeros(flat[0].shape)
+    at_zero = value_and_slope(zero, np.arange(zero.size))[0]
+    whole = np.logical_or.reduce([np.isneginf(lower) & np.isposinf(upper) for lower, upper in intervals])
+    result = np.where(whole, np.inf, 0.0)
+    solve = np.flatnonzero((at_zero > 0) & ~whole)
+    if solve.size:
+        # At the right end of the last interval each region has at most half its measure left: the bracket closes there.
+        high = np.maximum.reduce(flat[1::2])[solve]
+        root = decreasing_root(lambda r, i: value_and_slope(r, solve[i]), zero[solve], high, high)
+        slope = value_and_slope(root, solve)[1]
+        with np.errstate(divide="ignore"):
+            safe = root - _CDF_ERROR * (1 + len(intervals)) / -slope - 4 * _EPS * root
+        result[solve] = np.maximum(safe, 0.0)
+    if len(intervals) == 1:
+        # A half-line needs no search: its measure is Φ(upper − r), exactly 1/2 at its end.
+        lower, upper = intervals[0]
+        result = np.where(np.isneginf(lower) & (at_zero > 0), upper, result)
+    return result.reshape(shape)[()]

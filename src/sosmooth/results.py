@@ -1,0 +1,139 @@
+"""What a user gets: certificates, one an input, with everything they were computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sosmooth.confidence.bounds import Bounds
+from sosmooth.tally import Tally
+
+ABSTAINED = -1
+
+#: Why an input has no certificate; the empty string where it has one.
+ABSTAIN_REASONS = {
+    "": "certified",
+    "no_leading_class": "no class led the selection samples",
+    "too_few_samples": "the estimate is above one half, its bound is not: more samples may certify it",
+    "below_one_half": "the top class has at most half of the samples: no certificate exists at this sigma",
+    "imported": "the imported log abstained, and does not say which class it looked at",
+}
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The certificate of one input. `tally` and `bounds` hold arrays of length 1.
+
+    Attributes:
+        index: the input's index (the noise follows from it).
+        prediction: the certified class, −1 = abstained.
+        radius: certified l2 radius, input units; 0.0 exactly where abstained.
+        abstain_reason: empty, or a key of `ABSTAIN_REASONS`.
+        selected: the class that led the selection samples, whether or not it was certified.
+        selection_margin: votes by which it led.
+    """
+
+    index: int
+    prediction: int
+    radius: float
+    abstain_reason: str
+    selected: int
+    selection_margin: int
+    method: str
+    sigma: float
+    alpha: float
+    n0: int
+    seed: int | None
+    tally: Tally
+    bounds: Bounds
+
+
+@dataclass(frozen=True)
+class Certificates(Sequence[Certificate]):
+    """Certificates of a batch: a sequence of `Certificate`, whose attributes here are arrays (batch,).
+
+    Guarantee:
+        Each input's certificate fails with probability at most `alpha`, over the noise; not simultaneous over inputs.
+    """
+
+    index: NDArray[np.int64]
+    prediction: NDArray[np.int64]
+    radius: NDArray[np.float64]
+    abstain_reason: NDArray[np.str_]
+    selected: NDArray[np.int64]
+    selection_margin: NDArray[np.int64]
+    method: str
+    sigma: float
+    alpha: float
+    n0: int
+    seed: int | None
+    tally: Tally
+    bounds: Bounds
+
+    def __len__(self) -> int:
+        return len(self.prediction)
+
+    def __iter__(self) -> Iterator[Certificate]:
+        return (self[i] for i in range(len(self)))
+
+    @overload
+    def __getitem__(self, which: int) -> Certificate: ...
+    @overload
+    def __getitem__(self, which: slice) -> Certificates: ...
+    def __getitem__(self, which):
+        if isinstance(which, slice):
+            part = {name: getattr(self, name)[which] for name in _ARRAYS}
+            return replace(self, **part, tally=self.tally[which], bounds=_bounds_of(self.bounds, which))
+        i = range(len(self))[which]
+        here = slice(i, i + 1)
+        return Certificate(
+            int(self.index[i]),
+            int(self.prediction[i]),
+            float(self.radius[i]),
+            str(self.abstain_reason[i]),
+            int(self.selected[i]),
+            int(self.selection_margin[i]),
+            self.method,
+            self.sigma,
+            self.alpha,
+            self.n0,
+            self.seed,
+            self.tally[here],
+            _bounds_of(self.bounds, here),
+        )
+
+    def __repr__(self) -> str:
+        certified = int(np.sum(self.prediction != ABSTAINED))
+        return (
+            f"<{len(self)} {self.method} certificates at sigma={self.sigma:g}, alpha={self.alpha:g}:"
+            f" {certified} certified, mean radius {np.mean(self.radius) if len(self) else 0:.4g}>"
+        )
+
+
+_ARRAYS = ("index", "prediction", "radius", "abstain_reason", "selected", "selection_margin")
+
+
+def _bounds_of(bounds: Bounds, which: slice) -> Bounds:
+    return Bounds(**{name: None if value is None else value[which] for name, value in vars(bounds).items()})
+
+
+def certified_accuracy(prediction, label, radius, at) -> NDArray[np.float64]:
+    """Share of the inputs certified with their label at a radius of at least `at`.
+
+    Args:
+        prediction, label: integers (batch,). radius: input units (batch,). at: radii, any shape.
+    Returns:
+        Float64 of the shape of `at`, in [0, 1].
+    """
+    right = np.where(np.asarray(prediction) == np.asarray(label), radius, -1.0)
+    right = np.where(np.asarray(prediction) == ABSTAINED, -1.0, right)
+    return np.mean(right >= np.asarray(at)[..., None], axis=-1)[()]
+
+
+def average_certified_radius(prediction, label, radius) -> float:
+    """Mean over all inputs of the radius, counted 0 where the prediction is not the label. Input units."""
+    return float(np.mean(np.where(np.asarray(prediction) == np.asarray(label), radius, 0.0)))

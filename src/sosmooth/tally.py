@@ -1,0 +1,91 @@
+"""What was counted: the sufficient statistics of a batch of inputs, one array element each.
+
+A tally says nothing about probabilities (that is `confidence/`) and knows no classifier (that is `sampling/`). It is what a
+run stores, so that any method needing no more than what was counted can be computed later, at another failure probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Design(StrEnum):
+    """How the noise of the estimation samples is drawn."""
+
+    INDEPENDENT = "independent"  # n independent vectors
+    DISJOINT_PAIRS = "disjoint_pairs"  # the same, and products over the pairs (1, 2), (3, 4), … (Theorem 2)
+    ANTITHETIC = "antithetic"  # n/2 independent vectors, each evaluated at x + ε and x − ε
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts of `batch` inputs. What the design did not count is None.
+
+    Attributes:
+        design: how the noise was drawn.
+        dimension: number of features of one input; None where it is unknown (some imported logs).
+        n: evaluations of the classifier (a pair is two), int64 (batch,).
+        count_top: evaluations that returned the selected class, int64 (batch,).
+        pair_both: antithetic pairs right at `x + ε` and at `x − ε`, int64 (batch,).
+        pair_plus_only: right at `x + ε` only. pair_minus_only: right at `x − ε` only. pair_none: wrong at both.
+        gradient_sq_estimate: Theorem 2's unbiased estimate of `‖∇p‖₂²`, per squared input unit, may be negative,
+            float64 (batch,).
+    """
+
+    design: Design
+    n: NDArray[np.int64]
+    dimension: int | None = None
+    count_top: NDArray[np.int64] | None = None
+    pair_both: NDArray[np.int64] | None = None
+    pair_plus_only: NDArray[np.int64] | None = None
+    pair_minus_only: NDArray[np.int64] | None = None
+    pair_none: NDArray[np.int64] | None = None
+    gradient_sq_estimate: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.n)
+
+    def __getitem__(self, which: slice | NDArray) -> Tally:
+        """The tally of some of the inputs."""
+        return replace(self, **{name: values[which] for name, values in self.arrays().items()})
+
+    def arrays(self) -> dict[str, NDArray]:
+        """The per-input arrays that were counted, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+    def p_estimate(self) -> NDArray[np.float64]:
+        """The observed share of right evaluations, float64 (batch,); NaN where no counts are known."""
+        if self.count_top is not None:
+            return self.count_top / self.n
+        if self.pair_both is not None and self.pair_plus_only is not None:
+            return (self.pair_both + self.pair_plus_only) / (self.n / 2)  # one side alone: the other was not logged
+        return np.full(len(self), np.nan)
+
+    def merge(self, other: Tally) -> Tally:
+        """The tally of both sets of samples, of the same inputs under the same design.
+
+        Raises:
+            ValueError: the two differ in design, dimension, number of inputs or in what they counted.
+        """
+        mine, theirs = self.arrays(), other.arrays()
+        if (self.design, self.dimension, len(self), mine.keys()) != (other.design, other.dimension, len(other), theirs.keys()):
+            raise ValueError("only tallies of the same design, dimension and inputs can be merged")
+        total = {name: mine[name] + theirs[name] for name in mine}
+        if self.gradient_sq_estimate is not None:  # a mean over pairs, not a count
+            total["gradient_sq_estimate"] = (
+                self.n * mine["gradient_sq_estimate"] + other.n * theirs["gradient_sq_estimate"]
+            ) / total["n"]
+        return replace(self, **total)
+
+
+def concatenate(tallies: Sequence[Tally]) -> Tally:
+    """One tally of all the inputs of several, which share design, dimension and what they counted."""
+    first = tallies[0]
+    names = first.arrays().keys()
+    return replace(first, **{name: np.concatenate([getattr(tally, name) for tally in tallies]) for name in names})
