@@ -117,7 +117,7 @@ def certify_tally(
         "below_one_half",
     )
     return Certificates(
-        index=np.asarray(index),
+        input_index=np.asarray(index),
         prediction=np.where(certified, selected, ABSTAINED),
         radius=radius,
         abstain_reason=reason,

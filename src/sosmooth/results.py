@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from decimal import ROUND_FLOOR, Context, Decimal
 from typing import overload
 
 import numpy as np
@@ -29,7 +31,7 @@ class Certificate:
     """The certificate of one input. `tally` and `bounds` hold arrays of length 1.
 
     Attributes:
-        index: the input's index (the noise follows from it).
+        input_index: the index of the input (the noise follows from it).
         prediction: the certified class, −1 = abstained.
         radius: certified l2 radius, input units; 0.0 exactly where abstained.
         abstain_reason: empty, or a key of `ABSTAIN_REASONS`.
@@ -37,7 +39,7 @@ class Certificate:
         selection_margin: votes by which it led.
     """
 
-    index: int
+    input_index: int
     prediction: int
     radius: float
     abstain_reason: str
@@ -60,7 +62,7 @@ class Certificates(Sequence[Certificate]):
         Each input's certificate fails with probability at most `alpha`, over the noise; not simultaneous over inputs.
     """
 
-    index: NDArray[np.int64]
+    input_index: NDArray[np.int64]
     prediction: NDArray[np.int64]
     radius: NDArray[np.float64]
     abstain_reason: NDArray[np.str_]
@@ -91,7 +93,7 @@ class Certificates(Sequence[Certificate]):
         i = range(len(self))[which]
         here = slice(i, i + 1)
         return Certificate(
-            int(self.index[i]),
+            int(self.input_index[i]),
             int(self.prediction[i]),
             float(self.radius[i]),
             str(self.abstain_reason[i]),
@@ -114,7 +116,7 @@ class Certificates(Sequence[Certificate]):
         )
 
 
-_ARRAYS = ("index", "prediction", "radius", "abstain_reason", "selected", "selection_margin")
+_ARRAYS = ("input_index", "prediction", "radius", "abstain_reason", "selected", "selection_margin")
 
 
 def _bounds_of(bounds: Bounds, which: slice) -> Bounds:
@@ -137,3 +139,32 @@ def certified_accuracy(prediction, label, radius, at) -> NDArray[np.float64]:
 def average_certified_radius(prediction, label, radius) -> float:
     """Mean over all inputs of the radius, counted 0 where the prediction is not the label. Input units."""
     return float(np.mean(np.where(np.asarray(prediction) == np.asarray(label), radius, 0.0)))
+
+
+def floored(radius: float, digits: int = 3) -> str:
+    """The radius as text with `digits` digits after the point, rounded down: `⌊radius · 10^digits⌋ / 10^digits`.
+
+    Exact: the digits are those of the binary number itself, so that the decimal printed never exceeds it.
+
+    Args:
+        radius: any number but NaN; input units. digits: 0 or more.
+    Returns:
+        A decimal without exponent; `inf` or `-inf` for these.
+    Raises:
+        ValueError: NaN, or a negative number of digits.
+    Guarantee:
+        `Decimal(floored(r, k)) ≤ Decimal(r)`, and it is short of it by less than one unit of the last digit.
+
+    >>> floored(0.7899999)
+    '0.789'
+    """
+    if math.isnan(radius) or digits < 0:
+        raise ValueError(f"a radius that is a number and digits of at least 0 are needed; got {radius!r} and {digits!r}")
+    if math.isinf(radius):
+        return str(float(radius))
+    exact = Decimal(float(radius)).quantize(Decimal(1).scaleb(-digits), context=_EXACT)
+    return f"{exact:f}"
+
+
+# A float64 has at most 309 digits before the point and 1074 behind it.
+_EXACT = Context(prec=1400, rounding=ROUND_FLOOR)

@@ -38,7 +38,10 @@ def dipole_region(c_s: ArrayLike, c_n: ArrayLike) -> Region:
     """
     c_s, c_n = np.broadcast_arrays(*checked_pair_masses(c_s, c_n))
     s = quantile_from_tail(0.5 * (1 - c_s))
-    return Region((interval(np.full(c_n.shape, -np.inf), special.ndtri(c_n)), interval(-s, s)))
+    # The larger mass first: minus one half it is exact, and the sum is rounded once.
+    excess = (np.maximum(c_s, c_n) - 0.5) + np.minimum(c_s, c_n)
+    excess -= np.finfo(np.float64).eps * np.abs(excess)
+    return Region((interval(np.full(c_n.shape, -np.inf), special.ndtri(c_n)), interval(-s, s)), excess)
 
 
 def dipole_radius(c_s: ArrayLike, c_n: ArrayLike, *, sigma: ArrayLike = 1.0) -> NDArray[np.float64]:

@@ -25,6 +25,13 @@ _EPS = np.finfo(np.float64).eps
 _CDF_ERROR = 2 * _EPS
 # The same for a quantile, relative to itself.
 _END_ERROR = 8 * _EPS
+# Where the measure exceeds one half by less than this, it is the mass lost on the way that is computed, not what is left.
+_NEAR_HALF = 1e-3
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+# How far the computed loss of one interval may be off, relative to the way: its ends' errors and those of the density.
+_LOSS_ERROR = 32 * _EPS
+# The same for a tail mass, relative to itself, down to the smallest floats.
+_TAIL_ERROR = 1e-12
 
 
 def pdf(z: ArrayLike) -> Floats:
@@ -54,10 +61,13 @@ class Region:
 
     Attributes:
         intervals: pairs `(lower, upper)` of broadcastable float arrays. Each interval's midpoint is at or left of 0, so that
-            its measure falls as it is left behind; an interval with `upper <= lower` is empty.
+            its measure falls as it is left behind; an interval with `upper <= lower` is empty. They come from left to right.
+        excess: the measure minus one half where it is known better than the ends tell it (they are rounded), never more than
+            it is; None where it is not.
     """
 
     intervals: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
+    excess: NDArray[np.float64] | None = None
 
     def measure(self, shift: ArrayLike = 0.0) -> Floats:
         """The smoothed value at distance `shift` (units of sigma): `Σ Φ(upper − shift) − Φ(lower − shift)`.
@@ -73,6 +83,29 @@ class Region:
             total = total + np.maximum(special.ndtr(upper - shift) - special.ndtr(lower - shift), 0.0)
         return np.minimum(total, 1.0)[()]
 
+    def complement_measure(self, shift: ArrayLike = 0.0) -> Floats:
+        """What lies outside at distance `shift`: one minus the measure, without loss of digits where that is small.
+
+        For an upper bound of `p_c(x')`, take the region of `1 − f_c`: from an upper bound of `p_c(x)` as `error` and an upper
+        bound of the norm of its gradient (section 3.2).
+
+        Args:
+            shift: distance from the input, units of sigma, any shape that broadcasts against the region's arrays.
+        Returns:
+            Float array of the broadcast shape, in [0, 1], rounded up.
+        Guarantee:
+            Tight for the given bounds; it holds when they hold simultaneously.
+        Source:
+            Levine et al. 2020, section 3.2.
+        """
+        shift = np.asarray(shift, dtype=np.float64)
+        total, end = np.zeros(()), np.full((), -np.inf)
+        for lower, upper in self.intervals:
+            total = total + _mass(end - shift, lower - shift)
+            end = np.maximum(end, upper)
+        total = total + special.ndtr(shift - end)
+        return np.minimum(total * (1 + _TAIL_ERROR), 1.0)[()]
+
     def indicator(self, z: ArrayLike) -> NDArray[np.bool_]:
         """Whether the coordinate `z` (units of sigma, along the axis) lies in the region; shape by broadcasting."""
         z = np.asarray(z, dtype=np.float64)
@@ -87,7 +120,16 @@ class Region:
         Returns:
             Float array in units of sigma; 0 where the region's measure is at most 1/2, `inf` where it is the whole axis.
         """
-        return _crossing([self])
+        result = np.array(_crossing([self]))
+        if self.excess is not None:
+            excess = np.broadcast_to(self.excess, result.shape)
+            near = (excess > 0) & (excess < _NEAR_HALF)
+            if np.any(near):
+                ends = [tuple(np.broadcast_to(end, result.shape)[near] for end in interval) for interval in self.intervals]
+                # A half-line's crossing is its end, which is at hand: that one has every digit.
+                half_line = np.isneginf(ends[0][0]) & (len(ends) == 1)
+                result[near] = np.where(half_line, result[near], _crossing_near_half(ends, excess[near]))
+        return result[()]
 
 
 def multiclass_radius(top: Region, others: Sequence[Region]) -> Floats:
@@ -112,6 +154,35 @@ def multiclass_radius(top: Region, others: Sequence[Region]) -> Floats:
         raise ValueError("multiclass_radius got no other class; give one region for each class but the top one")
     radii = [_crossing([top, other]) for other in others]
     return np.minimum.reduce(radii)[()]
+
+
+def _mass(lower: Floats, upper: Floats) -> Floats:
+    """The measure of `[lower, upper]`, taken in the tail that it lies in; 0 where it is empty."""
+    mirrored = lower > 0
+    left, right = np.where(mirrored, -upper, lower), np.where(mirrored, -lower, upper)
+    return np.maximum(special.ndtr(right) - special.ndtr(left), 0.0)
+
+
+def _crossing_near_half(ends: Sequence[tuple[Floats, ...]], excess: Floats) -> Floats:
+    """Where the measure lost on the way reaches the excess over 1/2, rounded down."""
+
+    def lost(z: Floats, r: Floats) -> Floats:
+        """`Φ(z) − Φ(z − r)` by quadrature: to full relative precision for small r, where the difference has none."""
+        return 0.5 * r * np.sum([w * pdf(z - 0.5 * r * (1 + x)) for x, w in zip(_NODES, _WEIGHTS, strict=True)], axis=0)
+
+    def left_and_slope(r: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        value, slope = excess[index], np.zeros(r.shape)
+        for lower, upper in ends:
+            u, v = lower[index], np.maximum(lower[index], upper[index])
+            value = value - (lost(v, r) - lost(u, r))
+            slope += pdf(u - r) - pdf(v - r)
+        return value, slope
+
+    high = np.maximum.reduce([upper for _, upper in ends])
+    root = decreasing_root(left_and_slope, np.zeros(high.shape), high, np.minimum(excess, high))
+    slope = left_and_slope(root, np.arange(root.size))[1]
+    with np.errstate(divide="ignore"):
+        return np.maximum(root - _LOSS_ERROR * len(ends) * root / -slope - 4 * _EPS * root, 0.0)
 
 
 def _crossing(regions: Sequence[Region]) -> Floats:

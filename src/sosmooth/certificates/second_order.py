@@ -8,6 +8,7 @@ from scipy import special
 
 from sosmooth.certificates._checks import checked, checked_sigma, in_input_units, probability_and_error
 from sosmooth.certificates._root import Floats, decreasing_root
+from sosmooth.certificates.first_order import first_order_region
 from sosmooth.certificates.region import Region, interval, pdf, quantile_from_tail
 
 
@@ -37,7 +38,7 @@ def second_order_region(
     shape = error.shape
     right = _right_tail(error.ravel(), gamma.ravel()).reshape(shape)
     left = np.maximum(error - right, 0.0)
-    return Region((interval(special.ndtri(left), quantile_from_tail(right)),))
+    return Region((interval(special.ndtri(left), quantile_from_tail(right)),), excess=0.5 - error)
 
 
 def second_order_radius(
@@ -70,7 +71,9 @@ def second_order_radius(
     if gradient_norm is None:
         raise ValueError("second order needs gradient_norm, an upper bound of the norm of the gradient")
     gamma = checked("gradient_norm", gradient_norm, 0.0, np.inf, "at least 0") * sigma
-    return in_input_units(second_order_region(p, gamma, error=error).radius(), sigma)
+    radius = second_order_region(p, gamma, error=error).radius()
+    # Both hold; close to the largest gradient the rounding of the search would lose against the closed form.
+    return in_input_units(np.maximum(radius, first_order_region(p, error=error).radius()), sigma)
 
 
 def _right_tail(error: Floats, gamma: Floats) -> Floats:

@@ -1,0 +1,5 @@
+"""`python -m sosmooth` is `sosmooth`."""
+
+from sosmooth.cli import run
+
+run()

@@ -1,0 +1,36 @@
+"""Classifiers that work on NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+
+def from_numpy(f: Callable[[NDArray], ArrayLike]) -> Callable[[Tensor], Tensor]:
+    """A base classifier made of a function on NumPy arrays, such as scikit-learn's `predict`.
+
+    Args:
+        f: floating (batch, …), its own copy → floating scores (batch, classes) or integer labels (batch,).
+    Returns:
+        A function of tensors on any device; its result is on the device of its argument, labels as int64.
+    Raises:
+        ValueError: from the returned function: what `f` gave is neither floating nor integer.
+
+    >>> brightest = from_numpy(lambda images: images.reshape(len(images), -1).argmax(axis=1))
+    >>> brightest(torch.tensor([[0.0, 1.0], [1.0, 0.0]])).tolist()
+    [1, 0]
+    """
+
+    def classify(inputs: Tensor) -> Tensor:
+        result = np.asarray(f(inputs.detach().cpu().numpy().copy()))
+        if np.issubdtype(result.dtype, np.integer):
+            result = result.astype(np.int64)
+        elif not np.issubdtype(result.dtype, np.floating):
+            raise ValueError(f"a classifier must return floating scores or integer labels; got an array of {result.dtype}")
+        return torch.from_numpy(np.ascontiguousarray(result)).to(inputs.device)
+
+    return classify

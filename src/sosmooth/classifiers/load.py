@@ -1,0 +1,151 @@
+"""The one way from what a user writes to a base classifier.
+
+Adding a kind of file: one file with `open(path) → Opened`, and a row in `_FILES`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from sosmooth._objects import is_object_spec, load_object
+from sosmooth.classifiers.weights import fill, load_weights, read_tensors, weights_sha256
+
+_BUNDLED = ("mnist7",)
+
+
+@dataclass(frozen=True)
+class LoadedClassifier:
+    """A base classifier and what identifies it.
+
+    Attributes:
+        classifier: tensor (batch, …) → floating scores (batch, classes) or integer labels (batch,).
+        num_classes: None where it does not say.
+        settings: JSON-able: `spec`, `architecture`, `weights_sha256` and `training_sigma`, None where unknown, and
+            `source_sha256` of the user's Python file.
+    """
+
+    classifier: Callable[[Tensor], Tensor]
+    num_classes: int | None
+    settings: dict[str, Any]
+
+
+def load_classifier(spec: str, *, sigma: float | None = None) -> Callable[[Tensor], Tensor]:
+    """The base classifier that `spec` names, on the CPU.
+
+    Args:
+        spec: `mnist7` (bundled, trained with noise of `sigma`); `FILE.safetensors` as `sosmooth train` writes it;
+            `package.module:name` or `path/file.py:name`, with `+WEIGHTS.safetensors` to fill it. The name is a torch module, a
+            function without arguments that returns a torch module or another classifier, or a classifier itself: a function
+            of a tensor.
+        sigma: the noise of training; needed for `mnist7`, else not used.
+    Returns:
+        A torch module in eval mode, or a function of a tensor.
+    Raises:
+        FileNotFoundError: a file or module is not there.
+        ValueError: `spec` names nothing that can be read, no weights of that `sigma`, weights that do not fit.
+    """
+    return open_classifier(spec, sigma=sigma).classifier
+
+
+def open_classifier(spec: str, *, sigma: float | None = None, device: str | torch.device = "cpu") -> LoadedClassifier:
+    """As `load_classifier`, with the number of classes and what identifies it; modules are put on `device`."""
+    name, plus, weights = spec.partition("+")
+    if spec in _BUNDLED:
+        opened = _open_bundled(spec, sigma)
+    elif is_object_spec(name):
+        opened = _open_object(name, Path(weights) if plus else None)
+    elif (suffix := Path(spec).suffix) in _FILES:
+        opened = _FILES[suffix](Path(spec))
+    else:
+        raise ValueError(
+            f"no classifier {spec!r}; write {', '.join(_BUNDLED)}, a file of kind {', '.join(_FILES)}, package.module:name or"
+            " path/file.py:name"
+        )
+    if isinstance(opened.classifier, nn.Module):
+        opened.classifier.to(device).eval()
+    return LoadedClassifier(opened.classifier, opened.num_classes, {**opened.settings, "spec": spec})
+
+
+def bundled_sigmas(name: str) -> dict[float, Traversable]:
+    """The noise levels that a bundled classifier was trained with, ascending, and their files."""
+    pattern = re.compile(re.escape(name) + r"_sigma_([\d.]+)\.safetensors")
+    files = resources.files("sosmooth.classifiers").joinpath("weights").iterdir()
+    return dict(sorted((float(match[1]), file) for file in files if (match := pattern.fullmatch(file.name))))
+
+
+def _open_bundled(name: str, sigma: float | None) -> LoadedClassifier:
+    files = bundled_sigmas(name)
+    known = ", ".join(f"{value:g}" for value in files)
+    if sigma is None:
+        raise ValueError(f"the classifier {name} needs the sigma it was trained with; there are: {known}")
+    if sigma not in files:
+        raise ValueError(
+            f"no bundled classifier {name} for sigma {sigma:g}; there are: {known}; make one with sosmooth train {name} --sigma"
+            f" {sigma:g} and give its file"
+        )
+    with resources.as_file(files[sigma]) as path:
+        return _open_weights(path)
+
+
+def _open_weights(path: Path) -> LoadedClassifier:
+    model, metadata = load_weights(path)
+    settings = {
+        "architecture": metadata["architecture"],
+        "weights_sha256": weights_sha256(model),
+        "training_sigma": metadata.get("sigma"),
+    }
+    return LoadedClassifier(model, int(metadata["num_classes"]), settings)
+
+
+def _open_object(spec: str, weights: Path | None) -> LoadedClassifier:
+    found, settings = load_object(spec)
+    made: Any = found if isinstance(found, nn.Module) or not _is_factory(spec, found) else found()
+    if not callable(made):
+        raise ValueError(f"{spec} returned {type(made).__name__}; it must return a torch module or a function of a tensor")
+    classifier = cast(Callable[[Tensor], Tensor], made)
+    if weights is not None:
+        if not isinstance(classifier, nn.Module):
+            raise ValueError(f"{spec} is {type(classifier).__name__}; only a torch module can be filled with {weights}")
+        fill(classifier, read_tensors(weights)[0], str(weights))
+    num_classes = getattr(classifier, "num_classes", None)
+    module = classifier if isinstance(classifier, nn.Module) else None
+    settings |= {
+        "architecture": None if module is None else type(module).__name__,
+        "weights_sha256": None if module is None else weights_sha256(module),
+        "training_sigma": None,
+    }
+    return LoadedClassifier(classifier, num_classes if isinstance(num_classes, int) else None, settings)
+
+
+def _is_factory(spec: str, found: Any) -> bool:
+    """Whether it can be called without arguments; otherwise it is a classifier, which needs its input."""
+    if not callable(found):
+        raise ValueError(
+            f"{spec} is {type(found).__name__}; it must be a torch module, a function that makes one, or a classifier"
+        )
+    try:
+        inspect.signature(found).bind()
+    except TypeError:
+        if inspect.isclass(found):
+            raise ValueError(
+                f"{spec} is a class that needs arguments; name a function without arguments that makes one"
+            ) from None
+        return False
+    except ValueError:  # built-in functions without a signature: no factory that a user wrote
+        return False
+    return True
+
+
+_FILES: dict[str, Callable[[Path], LoadedClassifier]] = {
+    ".safetensors": _open_weights,
+}

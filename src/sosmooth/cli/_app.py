@@ -1,0 +1,29 @@
+"""The program and its commands, in the order of `sosmooth --help`."""
+
+from __future__ import annotations
+
+import signal
+
+import cyclopts
+
+from sosmooth import __version__
+from sosmooth.cli.certify import certify, demo, predict, train
+from sosmooth.cli.runs import compare, export, import_log, methods, recertify, report, validate
+
+app = cyclopts.App(
+    name="sosmooth",
+    help="Certify classifiers against adversarial examples: for each input a class, and an l2 radius within which no"
+    " perturbation changes it. Exit codes: 0 done, 1 the work failed, 2 the call is wrong.",
+    version=__version__,
+    help_format="plaintext",
+)
+for command in (demo, certify, recertify, report, compare, export, import_log, validate, predict, train, methods):
+    app.command(command)
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+# A polite stop leaves a readable run behind, as Ctrl-C does.
+signal.signal(signal.SIGTERM, _terminate)

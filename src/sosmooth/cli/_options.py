@@ -1,0 +1,61 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+Model = Annotated[
+    str,
+    Parameter(
+        help="Classifier: `mnist7` (bundled, of this sigma), FILE.safetensors (from `train`), or package.module:factory"
+        " or FILE.py:factory, with +FILE.safetensors for its weights."
+    ),
+]
+Data = Annotated[
+    str,
+    Parameter(
+        help="Inputs: `mnist7`, FILE.npz (inputs, labels), a folder of images, or package.module:factory or FILE.py:factory"
+        " of a torch Dataset."
+    ),
+]
+Sigma = Annotated[float, Parameter(help="Noise level, in units of the inputs.")]
+MethodName = Annotated[str, Parameter(name="--method", help="One of those that `sosmooth methods` lists.")]
+Alpha = Annotated[float, Parameter(help="Failure probability of each input's certificate.")]
+Seed = Annotated[int, Parameter(help="Seed of the noise.")]
+Out = Annotated[Path, Parameter(help="Folder of the run.")]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, and nothing else, on standard output.")]
+
+
+def chosen_indices(count: int, indices: str | None, skip: int, limit: int | None) -> list[int]:
+    """The inputs to certify, in order.
+
+    Args:
+        count: inputs in the data set.
+        indices: comma-separated numbers and slices, as in `0,7,100:200,0:10000:10`; None: all.
+        skip: of these, every `skip`-th, beginning with the first. limit: at most so many; None: all.
+    Raises:
+        ValueError: text that is no such list, or an index outside the data set.
+    """
+    if skip < 1 or (limit is not None and limit < 1):
+        raise ValueError(f"--skip and --max must be at least 1; got {skip} and {limit}")
+    chosen: list[int] = []
+    for part in (indices or f"0:{count}").split(","):
+        try:
+            numbers = [int(number) if number.strip() else None for number in part.split(":")]
+        except ValueError:
+            numbers = []
+        if len(numbers) == 1 and numbers[0] is not None:
+            if not 0 <= numbers[0] < count:
+                raise ValueError(f"--indices: there is no input {numbers[0]}; the data has {count}, numbered from 0")
+            chosen.append(numbers[0])
+        elif len(numbers) in (2, 3) and (len(numbers) == 2 or numbers[2] != 0):
+            chosen.extend(range(count)[slice(*numbers)])
+        else:
+            raise ValueError(f"--indices must be numbers and slices like 0,7,100:200,0:10000:10; got {part!r}")
+    chosen = list(dict.fromkeys(chosen))[::skip][:limit]
+    if not chosen:
+        raise ValueError(f"no input is left: the data has {count}, --indices {indices}, --skip {skip}, --max {limit}")
+    return chosen

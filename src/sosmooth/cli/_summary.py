@@ -1,0 +1,57 @@
+"""What a command prints of its runs: a table for people, numbers for programs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from sosmooth.results import ABSTAINED, average_certified_radius, certified_accuracy
+from sosmooth.runs import Run
+
+
+def print_runs(runs: Sequence[Run], *, as_json: bool) -> None:
+    """One row a run on standard output; as JSON one object, or a list of them where there are several runs."""
+    if as_json:
+        found = [numbers(run) for run in runs]
+        print(json.dumps(found[0] if len(found) == 1 else found, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    from sosmooth.report.summary import summary_rows
+
+    rows = summary_rows(runs)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    # Runs side by side: there are few of them and many figures.
+    table.add_column("")
+    for row in rows:
+        table.add_column(row["run"])
+    for name in list(rows[0])[1:]:
+        table.add_row(name, *(row[name] for row in rows))
+    Console().print(table)
+
+
+def numbers(run: Run) -> dict[str, object]:
+    """The figures of a run, in full precision; radii in input units, null where labels are unknown."""
+    prediction, radius, label = run["prediction"], run["radius"], run["label"]
+    certified = prediction != ABSTAINED
+    known = bool(np.all(label >= 0))
+    reasons = Counter(str(reason) for reason in run["abstain_reason"][~certified])
+    return {
+        "run": str(run.path),
+        "method": str(run["method"][0]),
+        "sigma": float(run["sigma"][0]),
+        "n": int(run["n"][0]),
+        "alpha": float(run["alpha"][0]),
+        "inputs": len(run),
+        "complete": run.complete,
+        "certified": int(certified.sum()),
+        "certified_accuracy": float(certified_accuracy(prediction, label, radius, 0.0)) if known else None,
+        "average_certified_radius": average_certified_radius(prediction, label, radius) if known else None,
+        "mean_radius": float(radius.mean()),
+        "abstained": dict(sorted(reasons.items())),
+        "seconds": float(np.nansum(run["seconds"])),
+    }

@@ -1,0 +1,120 @@
+"""Commands that read and write runs without a classifier."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from sosmooth.cli._options import Alpha, Json, MethodName, Out, Sigma
+
+
+def recertify(run: Path, *, method: MethodName, alpha: Alpha, out: Out, json: Json = False) -> int:
+    """Certify stored tallies again, by another method or alpha. RUN is never changed.
+
+    Choose method and alpha before looking: a tally read many times, the best result kept, is no certificate.
+    """
+    from sosmooth.cli._summary import print_runs
+    from sosmooth.runs import recertify as recertified
+
+    print_runs([recertified(run, out, method=method, alpha=alpha)], as_json=json)
+    return 0
+
+
+def import_log(
+    file: Path,
+    *,
+    method: MethodName,
+    sigma: Sigma,
+    n: Annotated[int, Parameter(name="--n", help="Estimation samples an input, in evaluations.")],
+    alpha: Alpha,
+    out: Out,
+    n0: Annotated[int, Parameter(name="--n0", help="Selection samples an input.")] = 100,
+    dimension: Annotated[int | None, Parameter(help="Features of one input: needed for second_order.")] = None,
+    json: Json = False,
+) -> int:
+    """Read a log of published research code into a run."""
+    from sosmooth.cli._summary import print_runs
+    from sosmooth.runs import import_log as imported
+
+    run = imported(file, out, method=method, sigma=sigma, n=n, alpha=alpha, dimension=dimension, n0=n0)
+    print_runs([run], as_json=json)
+    return 0
+
+
+def export(
+    run: Path,
+    *,
+    format: Annotated[Literal["tsv"], Parameter(help="tsv: the columns that the field's analysis scripts read.")] = "tsv",
+    out: Annotated[Path | None, Parameter(help="File; standard output where not given.")] = None,
+) -> int:
+    """Write a run as a text table, radii rounded down."""
+    from sosmooth.runs import export_tsv, load_run
+
+    export_tsv(load_run(run), out or sys.stdout)
+    return 0
+
+
+def report(
+    *runs: Path,
+    out: Annotated[Path, Parameter(help="HTML file; its pictures are put beside it as PNG and SVG.")] = Path("report.html"),
+) -> int:
+    """Draw one page that sets runs side by side."""
+    from sosmooth.report.html import write_report
+    from sosmooth.runs import load_run
+
+    if not runs:
+        raise ValueError("report needs at least one run folder")
+    for path in write_report([load_run(run) for run in runs], out):
+        print(path)
+    return 0
+
+
+def compare(baseline: Path, other: Path, *, json: Json = False) -> int:
+    """Set two runs of the same inputs side by side, image by image."""
+    from sosmooth.cli._summary import numbers, print_runs
+    from sosmooth.report.relative_change import compare_runs
+    from sosmooth.runs import load_run
+
+    runs = [load_run(baseline), load_run(other)]
+    counts = compare_runs(*runs)
+    if json:
+        _print_json({"runs": [numbers(run) for run in runs], "relative_change": counts})
+        return 0
+    print_runs(runs, as_json=False)
+    print("\nImages certified and correct by at least one, by the change of their radius:")
+    for name, count in counts.items():
+        print(f"  {name:16} {count}")
+    return 0
+
+
+def validate(run: Path, *, json: Json = False) -> int:
+    """Check a run: its files, its counts, and every radius against its counts."""
+    from sosmooth.runs import validate_run
+
+    findings = validate_run(run)
+    if json:
+        _print_json({"run": str(run), "valid": not findings, "findings": findings})
+    else:
+        print("\n".join(findings) or f"{run}: valid")
+    return 1 if findings else 0
+
+
+def methods(*, json: Json = False) -> int:
+    """List the methods."""
+    from sosmooth.methods import DEFAULT_METHOD, METHODS
+
+    if json:
+        _print_json({name: {"design": method.design, "source": method.source} for name, method in METHODS.items()})
+        return 0
+    for name, method in METHODS.items():
+        default = "  (default)" if name == DEFAULT_METHOD else ""
+        print(f"{name:22} {method.design:15} {method.source}{default}")
+    return 0
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2))

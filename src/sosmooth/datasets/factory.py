@@ -1,0 +1,58 @@
+"""Data sets that a user's Python code makes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sosmooth._objects import load_object
+from sosmooth.datasets.inputs import InputSet, read_lazily
+
+
+def load(spec: str) -> InputSet:
+    """What the named function returns, called without arguments: an `InputSet`, or a torch `Dataset` of (tensor, label).
+
+    The labels are the data set's `targets` if it has them (the convention of torchvision), else they are read from the
+    items, once, at the start. `num_classes` is the length of its `classes`, if it has them.
+
+    Args:
+        spec: `package.module:factory` or `path/file.py:factory`.
+    Raises:
+        FileNotFoundError: no such file or module.
+        ValueError: no such attribute, a result of another kind; from `get`: an item whose label is not the one announced.
+    """
+    factory, settings = load_object(spec)
+    if not callable(factory):
+        raise ValueError(f"{spec} must be a function without arguments that returns a data set; got {type(factory).__name__}")
+    made: Any = factory()
+    if isinstance(made, InputSet):
+        return replace(made, settings={**made.settings, **settings})
+    if not (hasattr(made, "__len__") and hasattr(made, "__getitem__")):
+        raise ValueError(f"{spec} returned {type(made).__name__}; it must return a torch Dataset with a length, or an InputSet")
+    targets = getattr(made, "targets", None)
+    length = len(made)
+    labels = np.array([_item(spec, made, i)[1] for i in range(length)] if targets is None else [int(t) for t in targets])
+
+    def read(index: int) -> NDArray:
+        value, label = _item(spec, made, index)
+        if label != labels[index]:
+            raise ValueError(f"{spec}: item {index} has label {label}, announced was {labels[index]}; make items repeatable")
+        return value
+
+    classes = getattr(made, "classes", None)
+    num_classes = None if classes is None else len(classes)
+    return read_lazily(spec, read, labels, length=length, num_classes=num_classes, settings=settings)
+
+
+def _item(spec: str, dataset: Any, index: int) -> tuple[NDArray, int]:
+    item = dataset[index]
+    if not (isinstance(item, tuple | list) and len(item) == 2):
+        raise ValueError(f"{spec}: item {index} must be (tensor, label); got {type(item).__name__}")
+    value, label = item
+    try:
+        return np.asarray(value), int(label)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{spec}: item {index} must be (tensor on the CPU, integer label): {error}") from error

@@ -1,0 +1,146 @@
+"""What every loader returns: inputs that are read when they are needed, and their labels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+UNKNOWN_LABEL = -1
+_DIGEST_CHUNK = 256
+
+
+@dataclass(frozen=True, eq=False)
+class InputSet:
+    """Inputs with their labels; made by `in_memory` or `read_lazily`, which check what they hand out.
+
+    Attributes:
+        name: what to call it.
+        labels: int64 (length,), −1 = unknown.
+        get: indices → float32 (batch, *shape), finite; raises IndexError outside [0, length).
+        num_classes: None where the data do not say.
+        settings: what identifies it, JSON-able: the spec, digests of the files.
+    """
+
+    name: str
+    labels: NDArray[np.int64]
+    get: Callable[[Sequence[int]], NDArray[np.float32]]
+    num_classes: int | None
+    settings: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def digest(self, indices: Sequence[int]) -> str:
+        """sha256, in hex, of the shape, the inputs (float32, little-endian, C order) and the labels (int64) at `indices`."""
+        total = hashlib.sha256()
+        for start in range(0, len(indices), _DIGEST_CHUNK):
+            batch = self.get(indices[start : start + _DIGEST_CHUNK])
+            if start == 0:
+                total.update(repr(batch.shape[1:]).encode())
+            total.update(np.ascontiguousarray(batch, dtype="<f4").tobytes())
+        total.update(self.labels[np.asarray(indices, dtype=np.int64)].astype("<i8").tobytes())
+        return total.hexdigest()
+
+
+def in_memory(
+    name: str, inputs: NDArray, labels: ArrayLike | None, *, num_classes: int | None, settings: dict[str, Any]
+) -> InputSet:
+    """An input set of arrays.
+
+    Args:
+        name: what to call it. inputs: floating (length, *shape), finite. labels: integers (length,), −1 or None = unknown.
+        num_classes: bound of the labels, if known. settings: what identifies the set.
+    Raises:
+        ValueError: an array of another type or shape, no inputs, NaN or infinite inputs, labels out of range.
+    """
+    if not np.issubdtype(inputs.dtype, np.floating):
+        raise ValueError(f"{name}: inputs must be floating; got {inputs.dtype}; convert them, in the units of sigma")
+    if inputs.ndim < 2 or len(inputs) == 0:
+        raise ValueError(f"{name}: inputs must have a first axis of inputs and one or more of features; got shape {inputs.shape}")
+    with np.errstate(over="ignore"):
+        inputs = np.ascontiguousarray(inputs, dtype=np.float32)
+    _check_finite(name, inputs, range(len(inputs)))
+    return InputSet(
+        name=name,
+        labels=_checked_labels(name, labels, len(inputs), num_classes),
+        get=lambda indices: inputs[_checked_indices(indices, len(inputs))],
+        num_classes=num_classes,
+        settings=settings,
+    )
+
+
+def read_lazily(
+    name: str,
+    read: Callable[[int], NDArray],
+    labels: ArrayLike | None,
+    *,
+    length: int,
+    num_classes: int | None,
+    settings: dict[str, Any],
+) -> InputSet:
+    """An input set that reads each input when it is asked for.
+
+    Args:
+        name: what to call it. read: index → floating array, of the same shape for all. labels: as for `in_memory`.
+        length: number of inputs. num_classes: bound of the labels, if known. settings: what identifies the set.
+    Raises:
+        ValueError: no inputs, labels out of range; from `get`: an input of another shape or type, NaN or infinite values.
+    """
+    if length == 0:
+        raise ValueError(f"{name}: there are no inputs")
+    shape: tuple[int, ...] | None = None
+
+    def get(indices: Sequence[int]) -> NDArray[np.float32]:
+        nonlocal shape
+        wanted = _checked_indices(indices, length)
+        if shape is None:
+            shape = np.shape(read(0))
+        batch = np.empty((len(wanted), *shape), dtype=np.float32)
+        for row, index in enumerate(wanted.tolist()):
+            value = read(index)
+            if value.shape != shape or not np.issubdtype(value.dtype, np.floating):
+                raise ValueError(
+                    f"{name}: input {index} is {value.dtype} of shape {value.shape}; all must be floating, and of shape {shape}"
+                    " as the first"
+                )
+            with np.errstate(over="ignore"):
+                batch[row] = value
+        _check_finite(name, batch, wanted)
+        return batch
+
+    return InputSet(name, _checked_labels(name, labels, length, num_classes), get, num_classes, settings)
+
+
+def _checked_indices(indices: Sequence[int], length: int) -> NDArray[np.int64]:
+    array = np.asarray(indices, dtype=np.int64)
+    bad = (array < 0) | (array >= length)
+    if np.any(bad):
+        raise IndexError(f"index {array[bad][0]} is outside the data set; allowed are 0 to {length - 1}")
+    return array
+
+
+def _check_finite(name: str, inputs: NDArray[np.float32], indices: Sequence[int] | NDArray[np.int64]) -> None:
+    bad = ~np.isfinite(inputs).reshape(len(inputs), -1).all(axis=1)
+    if np.any(bad):
+        raise ValueError(f"{name}: input {indices[int(np.argmax(bad))]} holds NaN or infinite values; remove or mend it")
+
+
+def _checked_labels(name: str, labels: ArrayLike | None, length: int, num_classes: int | None) -> NDArray[np.int64]:
+    if labels is None:
+        return np.full(length, UNKNOWN_LABEL, dtype=np.int64)
+    array = np.asarray(labels)
+    if not np.issubdtype(array.dtype, np.integer) or array.shape != (length,):
+        raise ValueError(f"{name}: labels must be {length} integers, one an input; got {array.dtype} of shape {array.shape}")
+    array = array.astype(np.int64)
+    bad = (array < UNKNOWN_LABEL) | (array >= (np.inf if num_classes is None else num_classes))
+    if np.any(bad):
+        top = "" if num_classes is None else f" to {num_classes - 1}"
+        raise ValueError(
+            f"{name}: label {array[bad][0]} of input {np.argmax(bad)}; allowed are 0{top or ' and up'}, −1 = unknown"
+        )
+    return array

@@ -1,0 +1,178 @@
+"""One self-contained page about one or more runs, and its figures as files beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from sosmooth.report.figures import accuracy_figure, accuracy_name, radius_figure, relative_change_figure
+from sosmooth.report.series import Pair, RunLike, Series, pairs_with_baseline, series_of_all
+from sosmooth.report.style import as_svg, inline, save
+from sosmooth.report.summary import UNKNOWN, lower_median, round_radii, share, summary_row, whole
+from sosmooth.report.thumbnails import thumbnail
+from sosmooth.results import floored
+
+_EXTREMES = 6
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A figure on the page. `stem` names its files and is what its ids begin with."""
+
+    stem: str
+    caption: str
+    figure: Figure
+
+    @property
+    def svg(self) -> Markup:
+        return Markup(inline(as_svg(self.figure), self.stem))  # every text in it is outlines, drawn by matplotlib
+
+
+def write_report(runs: Sequence[RunLike], out: Path, *, inputs: Callable[[int], NDArray] | None = None) -> list[Path]:
+    """Write the report of the runs: the page `out`, and PNG and SVG of each figure in `<stem of out>_figures` beside it.
+
+    The page loads nothing: it can be sent, kept and printed as one file. The same runs give the same bytes.
+
+    Args:
+        runs: one or more, none empty. A first-order run of the same sigma and data is the baseline of the others.
+        out: the HTML file; replaced if it exists, its folder is made.
+        inputs: index → the input as an array (height, width), with 1 or 3 channels first or last, in [0, 1] or uint8;
+            pictures of other shapes are left out. If not given, `thumbnails/<index>.png` of the run is shown.
+    Returns:
+        The files written, the page first.
+    Raises:
+        ValueError: there is no run, or one has no rows.
+    """
+    out = Path(out)
+    series = series_of_all(runs)
+    pairs = pairs_with_baseline(series)
+    accuracy = _Picture("accuracy", _accuracy_caption(series), accuracy_figure(series))
+    changes = [
+        _Picture(f"relative-change-{k}", _change_caption(pair), relative_change_figure(pair)) for k, pair in enumerate(pairs, 1)
+    ]
+    radii = [_Picture(f"radius-{k}", _radius_caption(pair), radius_figure(pair)) for k, pair in enumerate(pairs, 1)]
+
+    folder = out.parent / f"{out.stem}_figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [path for picture in [accuracy, *changes, *radii] for path in save(picture.figure, folder, picture.stem)]
+
+    at = round_radii(series)
+    page = _template().render(
+        title=_title(series),
+        lead=[_sentence(one) for one in series],
+        alphas=" or ".join(dict.fromkeys(f"{one.alpha:g}" for one in series)),
+        unlabelled=[one.name for one in series if not one.labelled],
+        summary=_turned([summary_row(one, at) for one in series]),
+        accuracy=accuracy,
+        comparisons=list(zip(changes, radii, strict=True)),
+        missing_baseline=[
+            one.name for one in series if one.method != "first_order" and all(one.name != p.method.name for p in pairs)
+        ],
+        extremes=[(one.name, one.labelled, _extremes(one, inputs)) for one in series],
+        settings=_turned([{"run": one.name} | _as_text(one.settings) for one in series]),
+        environment=_turned([{"run": one.name} | _as_text(one.environment) for one in series]),
+    )
+    out.write_text(page, encoding="utf-8", newline="\n")
+    return [out, *written]
+
+
+def _template():
+    page = files("sosmooth.report").joinpath("page.html.jinja").read_text(encoding="utf-8")
+    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(page)
+
+
+def _title(series: Sequence[Series]) -> str:
+    return f"Certificates of {series[0].name}" if len(series) == 1 else f"Certificates of {len(series)} runs"
+
+
+def _sentence(series: Series) -> dict[str, str]:
+    """What the certificates of a run say, in plain words."""
+    certified = series.radius[series.certified]
+    says = f"{whole(len(certified))} of {whole(len(series))} images are certified ({share(len(certified), len(series))})"
+    if series.labelled:
+        right = int(np.sum(series.right))
+        says += f", {whole(right)} with the right class ({share(right, len(series))} of all)"
+    if len(certified):
+        says += f"; half of the certified radii are {floored(lower_median(certified))} or more"
+    return {"name": series.name, "says": f"{says}."}
+
+
+def _accuracy_caption(series: Sequence[Series]) -> str:
+    what = accuracy_name(series)
+    meaning = "with their right class" if what == "certified accuracy" else "(labels are unknown)"
+    return (
+        f"{what.capitalize()}: the share of all images certified {meaning} at that radius or a larger one. Bands: 95 % "
+        "Clopper–Pearson intervals for the choice of images, at each radius on its own: pointwise, not simultaneous over radii."
+    )
+
+
+def _change_caption(pair: Pair) -> str:
+    right = "with the right class " if pair.method.labelled else ""
+    return (
+        f"Images by the change of their certified radius, {pair.method.name} relative to {pair.baseline.name}. Counted are the "
+        f"images certified {right}by at least one of the two, of {whole(len(pair.method))} that both looked at; a change on the "
+        "edge of two bins counts in the one nearer to no change." + _different_settings(pair)
+    )
+
+
+def _radius_caption(pair: Pair) -> str:
+    return (
+        f"The same images one by one: above the diagonal the radius of {pair.method.name} is larger, below it that of "
+        f"{pair.baseline.name}; on an axis only one of the two certifies."
+    )
+
+
+def _different_settings(pair: Pair) -> str:
+    """A warning where the comparison is not like with like."""
+    differing = [
+        f"{name} {getattr(pair.method, name):g} and {getattr(pair.baseline, name):g}"
+        for name in ("n", "alpha")
+        if getattr(pair.method, name) != getattr(pair.baseline, name)
+    ]
+    return f" The two differ in more than the method: {', '.join(differing)}." if differing else ""
+
+
+def _turned(rows: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
+    """Rows of runs as columns of runs: (title, its text in each run)."""
+    titles = dict.fromkeys(title for row in rows for title in row)
+    return [(title, [row.get(title, UNKNOWN) for row in rows]) for title in titles]
+
+
+def _as_text(values: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        str(key): value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        for key, value in values.items()
+    }
+
+
+def _extremes(series: Series, inputs: Callable[[int], NDArray] | None) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The certified images of smallest and of largest radius, none in both."""
+    order = np.lexsort((series.index, series.radius))
+    order = order[series.certified[order]]
+    half = min(_EXTREMES, len(order) // 2)
+    groups = {"Smallest radii": order[: len(order) - half][:_EXTREMES], "Largest radii": order[::-1][:half]}
+    return [(title, [_row(series, int(i), inputs) for i in which]) for title, which in groups.items() if len(which)]
+
+
+def _row(series: Series, i: int, inputs: Callable[[int], NDArray] | None) -> dict[str, Any]:
+    index, label, prediction = int(series.index[i]), int(series.label[i]), int(series.prediction[i])
+    p_lower = float(series.p_lower[i])
+    return {
+        "index": index,
+        "label": UNKNOWN if label < 0 else label,
+        "prediction": prediction,
+        "wrong": label >= 0 and label != prediction,
+        "radius": floored(float(series.radius[i]), 4),
+        "p_lower": UNKNOWN if np.isnan(p_lower) else floored(p_lower, 5),
+        "thumbnail": thumbnail(series, index, inputs),
+    }

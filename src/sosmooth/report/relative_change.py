@@ -1,0 +1,71 @@
+"""The paper's histogram: how much a method changes the certified radius of an image, relative to first order."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sosmooth.report.series import RunLike, on_shared_images, series_of
+
+#: The eleven bins, from the worst for the method to the best, and how they are written.
+BINS = {
+    "baseline_only": "only first order certifies",
+    "dec_25_plus": "smaller by more than 25 %",
+    "dec_15_25": "smaller by 15–25 %",
+    "dec_5_15": "smaller by 5–15 %",
+    "dec_1_5": "smaller by 1–5 %",
+    "within_1": "within 1 %",
+    "inc_1_5": "larger by 1–5 %",
+    "inc_5_15": "larger by 5–15 %",
+    "inc_15_25": "larger by 15–25 %",
+    "inc_25_plus": "larger by more than 25 %",
+    "method_only": "only the method certifies",
+}
+
+_EDGES = np.array([0.01, 0.05, 0.15, 0.25])
+# Radii read from decimals have rounding errors near 1e-16 in their ratio; what is meant to lie on an edge lies this close.
+_ON_THE_EDGE = 1e-9
+
+
+def relative_change_counts(baseline_radius_correct: ArrayLike, method_radius_correct: ArrayLike) -> dict[str, int]:
+    """Images in each bin of the relative change `method / baseline − 1`; an edge belongs to the bin nearer to no change.
+
+    Args:
+        baseline_radius_correct: radii certified with the right class, 0 elsewhere; (images,), input units, at least 0.
+        method_radius_correct: the same of the method, for the same images in the same order.
+    Returns:
+        Counts by the names of `BINS`, in that order; images certified by neither are left out.
+    Raises:
+        ValueError: the shapes differ, or a radius is negative or NaN.
+    Source:
+        Levine, Kumar, Goldstein, Feizi 2020, Figures 5 and 6.
+    """
+    baseline, method = (np.asarray(radius, np.float64) for radius in (baseline_radius_correct, method_radius_correct))
+    if baseline.shape != method.shape or baseline.ndim != 1:
+        raise ValueError(f"both need radii of the same images, one axis; got the shapes {baseline.shape} and {method.shape}")
+    if not (np.all(baseline >= 0) and np.all(method >= 0)):
+        raise ValueError("radii must be 0 or more, 0 where nothing is certified; got a negative one or NaN")
+    both = (baseline > 0) & (method > 0)
+    change = _relative_change(baseline[both], method[both])
+    step = np.sign(change) * np.searchsorted(_EDGES + _ON_THE_EDGE, np.abs(change), side="left")
+    inner = np.bincount(step.astype(int) + len(_EDGES), minlength=2 * len(_EDGES) + 1)
+    counts = [np.sum((baseline > 0) & (method == 0)), *inner, np.sum((method > 0) & (baseline == 0))]
+    return {name: int(count) for name, count in zip(BINS, counts, strict=True)}
+
+
+def compare_runs(baseline: RunLike, method: RunLike) -> dict[str, int]:
+    """`relative_change_counts` of two runs, on the images of both.
+
+    Raises:
+        ValueError: a run has no rows, they share no image, or their data or labels differ.
+    """
+    pair = on_shared_images(series_of(baseline), series_of(method))
+    if pair is None:
+        raise ValueError(f"{baseline.path} and {method.path} share no images of the same data and labels; certify the same ones")
+    return relative_change_counts(pair.baseline.right_radius, pair.method.right_radius)
+
+
+def _relative_change(baseline: NDArray[np.float64], method: NDArray[np.float64]) -> NDArray[np.float64]:
+    same = baseline == method  # two infinite radii among them
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.where(same, 0.0, np.where(np.isinf(baseline), -1.0, (method - baseline) / baseline))

@@ -1,0 +1,189 @@
+"""A run as the report sees it: plain arrays, one element an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sosmooth.results import ABSTAINED, average_certified_radius, certified_accuracy
+
+
+class ManifestLike(Protocol):
+    """What is read of a run's manifest."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+    @property
+    def environment(self) -> Mapping[str, Any]: ...
+
+
+class RunLike(Protocol):
+    """What is read of a run. Null is NaN in columns of floats, −1 in columns of integers."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def manifest(self) -> ManifestLike: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, column: str, /) -> NDArray: ...
+
+
+@dataclass(frozen=True)
+class Series:
+    """The certificates of one run. Arrays are (images,); radii in input units.
+
+    Attributes:
+        name: what the report calls it. folder: where the run lies.
+        seed: None where unknown.
+        label: −1 where unknown. prediction: −1 = abstained.
+        p_lower: lower bound of the top class's probability, NaN where unknown. seconds: NaN where unknown.
+    """
+
+    name: str
+    folder: Path
+    method: str
+    sigma: float
+    n0: int
+    n: int
+    alpha: float
+    seed: int | None
+    index: NDArray[np.int64]
+    label: NDArray[np.int64]
+    prediction: NDArray[np.int64]
+    radius: NDArray[np.float64]
+    abstain_reason: NDArray[np.str_]
+    p_lower: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+    settings: Mapping[str, Any]
+    environment: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, which: NDArray) -> Series:
+        """The series of some of the images."""
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: values[which] for name, values in arrays.items() if isinstance(values, np.ndarray)})
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the label of every image is known."""
+        return bool(np.all(self.label >= 0))
+
+    @property
+    def certified(self) -> NDArray[np.bool_]:
+        """Which images have a certificate, right or wrong."""
+        return self.prediction != ABSTAINED
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Which images are certified with their label; where labels are unknown, which are certified."""
+        return self.certified & (self.prediction == self._expected)
+
+    @property
+    def right_radius(self) -> NDArray[np.float64]:
+        """The certified radius, 0 where the image is not `right`."""
+        return np.where(self.right, self.radius, 0.0)
+
+    def share_at(self, at) -> NDArray[np.float64]:
+        """Certified accuracy at the radii `at`; where labels are unknown, the certified share."""
+        return np.asarray(certified_accuracy(self.prediction, self._expected, self.radius, at))
+
+    def average_radius(self) -> float:
+        """The average certified radius; where labels are unknown, as if every prediction were right."""
+        return average_certified_radius(self.prediction, self._expected, self.radius)
+
+    @property
+    def _expected(self) -> NDArray[np.int64]:
+        return self.label if self.labelled else self.prediction
+
+
+def series_of(run: RunLike, name: str | None = None) -> Series:
+    """The run as arrays, called `name` (its folder's name if not given).
+
+    Raises:
+        ValueError: the run has no rows.
+    """
+    name = _folder_name(run) if name is None else name
+    if len(run) == 0:
+        raise ValueError(f"the run {name!r} holds no certificates yet; go on with `sosmooth certify` before reporting it")
+    seed = int(run["seed"][0])
+    pairs_lower = np.nextafter(np.asarray(run["c_s_lower"], np.float64) + run["c_n_lower"], -np.inf)  # p = C_S + C_N
+    return Series(
+        name=name,
+        folder=Path(run.path),
+        method=str(run["method"][0]),
+        sigma=float(run["sigma"][0]),
+        n0=int(run["n0"][0]),
+        n=int(run["n"][0]),
+        alpha=float(run["alpha"][0]),
+        seed=None if seed < 0 else seed,
+        index=np.asarray(run["index"]),
+        label=np.asarray(run["label"]),
+        prediction=np.asarray(run["prediction"]),
+        radius=np.asarray(run["radius"], np.float64),
+        abstain_reason=np.asarray(run["abstain_reason"], np.str_),
+        p_lower=np.where(np.isnan(run["p_lower"]), pairs_lower, run["p_lower"]),
+        seconds=np.asarray(run["seconds"], np.float64),
+        settings=run.manifest.settings,
+        environment=run.manifest.environment,
+    )
+
+
+def series_of_all(runs: Sequence[RunLike]) -> list[Series]:
+    """The runs as arrays, under names that differ.
+
+    Raises:
+        ValueError: there is no run, or one has no rows.
+    """
+    if not runs:
+        raise ValueError("a report needs at least one run; got none")
+    taken: set[str] = set()
+    found = []
+    for run in runs:
+        stem = name = _folder_name(run)
+        count = 1
+        while name in taken:
+            count += 1
+            name = f"{stem} ({count})"
+        taken.add(name)
+        found.append(series_of(run, name))
+    return found
+
+
+def _folder_name(run: RunLike) -> str:
+    return Path(run.path).resolve().name  # resolved, for the run may be "."
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A method and its first-order baseline on the images that both looked at, in the same order."""
+
+    baseline: Series
+    method: Series
+
+
+def pairs_with_baseline(series: Sequence[Series]) -> list[Pair]:
+    """Each series of another method with the first-order series of the same sigma and data that shares most images with it."""
+    baselines = [one for one in series if one.method == "first_order"]
+    pairs = []
+    for method in (one for one in series if one.method != "first_order"):
+        alike = (on_shared_images(baseline, method) for baseline in baselines if baseline.sigma == method.sigma)
+        candidates = [pair for pair in alike if pair is not None]
+        if candidates:
+            pairs.append(max(candidates, key=lambda pair: len(pair.method)))
+    return pairs
+
+
+def on_shared_images(baseline: Series, method: Series) -> Pair | None:
+    """Both on the images that they share, by index; None where there is none, or they are not of the same data."""
+    _, left, right = np.intersect1d(baseline.index, method.index, return_indices=True)
+    data = {one.settings["data"] for one in (baseline, method) if one.settings.get("data") is not None}
+    if not len(left) or len(data) > 1 or not np.array_equal(baseline.label[left], method.label[right]):
+        return None
+    return Pair(baseline[left], method[right])

@@ -1,0 +1,137 @@
+"""How the figures look, and how they become files: without pyplot, and the same bytes for the same data."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+INK, FAINT, GRID, PAPER = "#1d2733", "#5b6775", "#dde2e8", "#fefefe"
+
+# After Okabe and Ito 2008, who chose them to differ for every kind of colour vision; the baseline is grey.
+LOWER, SAME, HIGHER = "#d55e00", "#8a94a0", "#0072b2"
+_METHOD_COLOURS = {
+    "first_order": "#7a8490",
+    "second_order": "#e69f00",
+    "dipole": "#0072b2",
+    "dipole_joint": "#cc79a7",
+    "second_order_pairs": "#d55e00",
+    "second_order_dipole": "#009e73",
+}
+_DASHES = ["-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5))]
+
+_STYLE = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": GRID,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": PAPER,
+    "font.size": 10,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "legend.frameon": False,
+    "legend.labelcolor": INK,
+    "lines.linewidth": 1.8,
+    "svg.hashsalt": "sosmooth",
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": GRID,
+    "xtick.labelcolor": FAINT,
+    "ytick.color": GRID,
+    "ytick.labelcolor": FAINT,
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """The style of the report, whatever the user's own matplotlib settings are; they are put back afterwards."""
+    with style.context(["default", _STYLE]):  # pyright: ignore[reportArgumentType]
+        yield
+
+
+def blank(width: float, height: float) -> tuple[Figure, Axes]:
+    """An empty figure of that size, in inches; to be called in `styled()`."""
+    figure = Figure(figsize=(width, height))
+    return figure, figure.subplots()
+
+
+def colour_of(method: str) -> str:
+    """The colour of a method, the same in every figure."""
+    return _METHOD_COLOURS.get(method, "#56b4e9")
+
+
+def dashes_of(position: int) -> str | tuple:
+    """The line style of the series at that position, from 0: curves that coincide stay visible through each other's gaps."""
+    return _DASHES[position % len(_DASHES)]
+
+
+def in_words(name: str, most: int = 44) -> str:
+    """A name on one line and of bounded length, which matplotlib neither reads as a formula nor hides."""
+    name = " ".join(name.split()) or "(no name)"
+    name = name if len(name) <= most else name[: most - 1] + "…"
+    return f" {name}" if name.startswith("_") else name
+
+
+def as_png(figure: Figure) -> bytes:
+    """The figure as PNG, twice the pixels of a plain screen."""
+    with BytesIO() as out, _quiet(), styled():
+        FigureCanvasAgg(figure)
+        figure.savefig(out, format="png", dpi=200, metadata={"Software": None})
+        return out.getvalue()
+
+
+def as_svg(figure: Figure) -> str:
+    """The figure as SVG; letters are outlines, so that it looks the same where the font is missing."""
+    with BytesIO() as out, _quiet(), styled():
+        FigureCanvasSVG(figure)
+        figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        return out.getvalue().decode()
+
+
+def inline(svg: str, stem: str) -> str:
+    """That SVG as an element of a page, without header and metadata.
+
+    Colours that the dark ground needs otherwise are variables of the page's CSS.
+    Its ids begin with `stem`, which keeps them apart from those of the page's other figures.
+    """
+    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{stem}-", svg)
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, f"var({variable})")
+    return re.sub(r'<svg (.*?)width="[^"]*" (.*?)height="[^"]*"', r"<svg \1\2", svg, count=1, flags=re.DOTALL)
+
+
+_VARIABLES: Mapping[str, str] = {INK: "--ink", FAINT: "--faint", GRID: "--line", PAPER: "--paper", HIGHER: "--blue"}
+
+
+def save(figure: Figure, folder: Path, stem: str) -> list[Path]:
+    """Write `stem.png` and `stem.svg` into the folder; returns their paths."""
+    png, svg = folder / f"{stem}.png", folder / f"{stem}.svg"
+    png.write_bytes(as_png(figure))
+    svg.write_text(as_svg(figure), encoding="utf-8", newline="\n")
+    return [png, svg]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Letters that the font lacks are drawn as boxes; that is no reason to stop a report."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield

@@ -1,0 +1,95 @@
+"""The figures that sum up a run, as text: rounded so that nothing looks better than it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sosmooth.report.series import RunLike, Series, series_of_all
+from sosmooth.results import floored
+
+UNKNOWN = "—"
+
+
+def summary_rows(runs: Sequence[RunLike]) -> list[dict[str, str]]:
+    """One row a run: column title → text, the same columns in every row.
+
+    Certified accuracy is shown at 0 and at a few radii that all the rows share; where labels are unknown it is the
+    certified share, and says so. Radii and shares are rounded down.
+
+    Raises:
+        ValueError: there is no run, or one has no rows.
+    """
+    series = series_of_all(runs)
+    radii = round_radii(series)
+    return [summary_row(one, radii) for one in series]
+
+
+def summary_row(series: Series, radii: Sequence[str]) -> dict[str, str]:
+    """The row of one series, with its certified accuracy at the `radii`, which are decimals."""
+    accuracy = {f"certified accuracy at {at}": _share_at(series, float(at)) for at in ["0", *radii]}
+    certified = series.radius[series.certified]
+    return {
+        "run": series.name,
+        "method": series.method,
+        "sigma": f"{series.sigma:g}",
+        "n": whole(series.n),
+        "alpha": f"{series.alpha:g}",
+        "images": whole(len(series)),
+        "certified": whole(int(np.sum(series.certified))),
+        **accuracy,
+        "average certified radius": floored(series.average_radius()),
+        "median radius of the certified": floored(lower_median(certified)) if len(certified) else UNKNOWN,
+        "abstained": abstentions(series),
+        "time per image": _time_per_image(series.seconds),
+    }
+
+
+def round_radii(series: Sequence[Series], most: int = 4) -> list[str]:
+    """At most `most` round radii above 0, evenly spaced, that some image reaches; as decimals."""
+    finite = np.concatenate([one.radius[np.isfinite(one.radius)] for one in series])
+    largest = float(np.max(finite, initial=0.0))
+    if largest <= 0:
+        return []
+    tenth = math.floor(math.log10(largest)) - 1
+    steps = (Decimal(lead).scaleb(power) for power in (tenth, tenth + 1) for lead in ("1", "2.5", "5"))
+    step = next(step for step in steps if largest < (most + 1) * step)
+    return [f"{(k * step).normalize():f}" for k in range(1, int(Decimal(largest) / step) + 1)]
+
+
+def share(count: int, total: int) -> str:
+    """`count / total` in percent with one digit, rounded down."""
+    tenths = 1000 * count // total
+    return f"{tenths // 10}.{tenths % 10} %"
+
+
+def whole(count: int) -> str:
+    """A count with thin gaps between thousands; "—" where it is unknown."""
+    return f"{count:,}".replace(",", "\u202f") if count >= 0 else UNKNOWN
+
+
+def lower_median(radius: NDArray[np.float64]) -> float:
+    """The radius that at least half of them reach."""
+    return float(np.sort(radius)[(len(radius) - 1) // 2])
+
+
+def abstentions(series: Series) -> str:
+    """How many images have no certificate, by reason."""
+    reasons, counts = np.unique(series.abstain_reason[~series.certified], return_counts=True)
+    words = [str(reason).replace("_", " ") or "no reason given" for reason in reasons]
+    parts = [f"{count} {word}" for word, count in zip(words, counts, strict=True)]
+    return ", ".join(parts) or "0"
+
+
+def _share_at(series: Series, at: float) -> str:
+    count = round(float(series.share_at(at)) * len(series))
+    return share(count, len(series)) + ("" if series.labelled else " (certified share: labels unknown)")
+
+
+def _time_per_image(seconds: NDArray[np.float64]) -> str:
+    known = seconds[~np.isnan(seconds)]
+    return f"{np.mean(known):.3g} s" if len(known) else UNKNOWN

@@ -1,0 +1,202 @@
+"""From a classifier and a data set to a stored run, resumably: the one place where sampling meets storage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sosmooth.methods import certify_tally
+from sosmooth.runs.run import Run, load_run
+from sosmooth.runs.writer import RunWriter
+
+if TYPE_CHECKING:
+    from sosmooth.classifiers.load import LoadedClassifier
+    from sosmooth.datasets.inputs import InputSet
+    from sosmooth.smoothed import Failed, SmoothedClassifier
+
+_CHUNK = 256  # inputs held in memory at once
+
+
+@dataclass(frozen=True)
+class CertifySettings:
+    """What a certification run is asked for; see `SmoothedClassifier.certify` for the meanings."""
+
+    sigma: float
+    method: str
+    n: int
+    n0: int
+    alpha: float
+    seed: int
+    indices: list[int]
+    device: str = "cpu"
+    num_classes: int | None = None
+
+
+def certify_run(
+    out: Path,
+    classifier: LoadedClassifier,
+    inputs: InputSet,
+    settings: CertifySettings,
+    *,
+    batch_size: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[Run, list[Failed]]:
+    """Certify inputs into the run at `out`, going on where an earlier call with the same settings stopped.
+
+    Args:
+        out: the run's folder.
+        batch_size: evaluations at once; None: as in the earlier call, or found. An earlier call's is kept.
+        progress: called with the number of evaluations just done.
+    Returns:
+        The run, and the inputs that failed (the classifier's output was no vote); the same call tries those again.
+    Raises:
+        ValueError: settings out of range. RunError: the folder holds a run with other settings, or cannot be written.
+        ClassifierError: the classifier raised.
+    Guarantee:
+        What was certified before any failure, interruption or kill stays readable and is not computed again.
+    """
+    from sosmooth.smoothed import Failed, check_settings
+
+    check_settings(**{name: getattr(settings, name) for name in ("method", "n0", "n", "alpha", "seed")})
+    smoothed = smoothed_classifier(
+        classifier,
+        inputs,
+        sigma=settings.sigma,
+        num_classes=settings.num_classes,
+        batch_size=batch_size,
+        device=settings.device,
+    )
+    failures: list[Failed] = []
+    progress = progress or (lambda evaluations: None)
+    _check_labels(inputs, settings.indices, smoothed.num_classes)
+    one = inputs.get(settings.indices[:1])
+    with RunWriter.open(
+        out,
+        settings=_identity(classifier, inputs, settings),
+        indices=settings.indices,
+        digests={"inputs": inputs.digest(settings.indices)},
+        dimension=one[0].size,
+        num_classes=smoothed.num_classes,
+        device=settings.device,
+    ) as writer:
+        smoothed.batch_size = writer.batch_size or batch_size
+        todo = [index for index in settings.indices if index not in writer.done]
+        progress((len(settings.indices) - len(todo)) * (settings.n0 + settings.n))
+        for start in range(0, len(todo), _CHUNK):
+            chunk = todo[start : start + _CHUNK]
+            for sampled in smoothed.sample(
+                inputs.get(chunk),
+                method=settings.method,
+                n0=settings.n0,
+                n=settings.n,
+                alpha=settings.alpha,
+                seed=settings.seed,
+                indices=chunk,
+                progress=progress,
+            ):
+                if isinstance(sampled, Failed):
+                    failures.append(sampled)
+                    continue
+                writer.batch_size = smoothed.batch_size
+                certificate = certify_tally(
+                    settings.method,
+                    sampled.tally,
+                    selected=np.array([sampled.selected]),
+                    selection_margin=np.array([sampled.selection_margin]),
+                    index=np.array([sampled.index]),
+                    sigma=settings.sigma,
+                    alpha=settings.alpha,
+                    n0=settings.n0,
+                    seed=settings.seed,
+                )
+                writer.add(certificate, labels=inputs.labels[[sampled.index]], seconds=[sampled.seconds])
+        if not failures:
+            writer.finish()
+    return load_run(out), failures
+
+
+def smoothed_classifier(
+    classifier: LoadedClassifier,
+    inputs: InputSet,
+    *,
+    sigma: float,
+    num_classes: int | None,
+    batch_size: int | None,
+    device: str,
+) -> SmoothedClassifier:
+    """The smoothed classifier, its number of classes taken from the call, the classifier, one evaluation, or the data."""
+    import torch
+
+    from sosmooth.smoothed import SmoothedClassifier
+
+    found = num_classes or classifier.num_classes
+    if found is None:
+        with torch.inference_mode():
+            output = classifier.classifier(torch.as_tensor(inputs.get([0])))
+        found = output.shape[1] if output.is_floating_point() and output.ndim == 2 else inputs.num_classes
+    if found is None:
+        raise ValueError("the number of classes is unknown: the classifier returns labels; give --num-classes")
+    return SmoothedClassifier(classifier.classifier, sigma=sigma, num_classes=found, batch_size=batch_size, device=device)
+
+
+def rehearse(
+    classifier: LoadedClassifier, inputs: InputSet, settings: CertifySettings, *, batch_size: int | None = None
+) -> dict[str, object]:
+    """What `certify_run` would do and how long it would take, from certifying one input with few samples.
+
+    Returns:
+        Plain values by name; `seconds` is an estimate for this machine.
+    """
+    smoothed = smoothed_classifier(
+        classifier,
+        inputs,
+        sigma=settings.sigma,
+        num_classes=settings.num_classes,
+        batch_size=batch_size,
+        device=settings.device,
+    )
+    one = inputs.get(settings.indices[:1])
+    arguments = {"method": settings.method, "n0": settings.n0, "alpha": settings.alpha, "seed": settings.seed}
+    next(smoothed.sample(one, n=2, **arguments))  # finds the batch size, warms up
+    n, begun = min(settings.n, 2 * (smoothed.batch_size or 1)), time.perf_counter()
+    next(smoothed.sample(one, n=n - n % 2 or 2, **arguments))
+    rate = (n + settings.n0) / (time.perf_counter() - begun)
+    evaluations = len(settings.indices) * (settings.n0 + settings.n)
+    return {
+        "inputs": len(settings.indices),
+        "method": settings.method,
+        "evaluations": evaluations,
+        "batch_size": smoothed.batch_size,
+        "samples_per_second": round(rate),
+        "seconds": round(evaluations / rate, 1),
+    }
+
+
+def _identity(classifier: LoadedClassifier, inputs: InputSet, settings: CertifySettings) -> dict[str, object]:
+    """The settings that a resumed run must share."""
+    import torch
+
+    from sosmooth.sampling.noise import SCHEME
+
+    return {
+        **asdict(settings),
+        "device": torch.device(settings.device).type,  # another kind of device draws other noise
+        "noise": SCHEME,
+        "model": classifier.settings,
+        "data": inputs.settings,
+    }
+
+
+def _check_labels(inputs: InputSet, indices: list[int], num_classes: int) -> None:
+    labels = inputs.labels[indices]
+    if np.any(labels >= num_classes):
+        index = indices[int(np.argmax(labels >= num_classes))]
+        raise ValueError(
+            f"{inputs.name}: the label of input {index} is {inputs.labels[index]}, but the classifier has {num_classes} classes,"
+            " numbered from 0; give the data that belong to this classifier"
+        )

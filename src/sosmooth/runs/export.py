@@ -1,0 +1,126 @@
+"""Runs into the tab-separated logs that the field's analysis scripts read."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sosmooth.certificates.region import pdf, quantile_from_tail
+from sosmooth.confidence.bounds import Bounds
+from sosmooth.methods import method_named
+from sosmooth.results import Certificates
+from sosmooth.runs.files import unwritable, write_atomically
+from sosmooth.runs.log_layout import AFTER, BEFORE, LAYOUTS, NO_COUNTS
+from sosmooth.runs.run import Run, load_run
+from sosmooth.tally import Design
+
+_LAST_DIGIT = Decimal("1e-6")
+
+
+def export_tsv(run: Run | str | Path, file: TextIO | str | Path) -> None:
+    """Write a run as the log that `import_log` and the field's analysis scripts read.
+
+    Columns: `idx label predict radius`, the counts and bounds of the method (`runs/log_layout.py`; none where the run has no
+    counts), `correct time`. An unknown label is −1, an unknown time 0:00:00.
+
+    Args:
+        run: a run or its folder. file: a path, written atomically, or an open text file.
+    Raises:
+        RunError: the run cannot be read or the file not written.
+    Guarantee:
+        Printed radii and lower bounds are never larger than the stored ones, upper bounds never smaller. Radii are floored
+        to six digits after the point (those below 1e−6 to six significant digits, so that none becomes 0).
+        Import it with `n` = `n_used` where fewer samples entered than were drawn.
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    stored = run.certificates()
+    names, counted = _counted(stored)
+    lines = ["\t".join((*BEFORE, *names, *AFTER))]
+    columns = (
+        stored.input_index.tolist(),
+        run["label"].tolist(),
+        stored.prediction.tolist(),
+        [_printed(radius) for radius in stored.radius.tolist()],
+        *counted,
+        ((run["label"] == stored.prediction) & (stored.radius > 0)).astype(int).tolist(),
+        [str(timedelta(seconds=seconds)) for seconds in np.nan_to_num(run["seconds"]).tolist()],
+    )
+    lines += ["\t".join(map(str, row)) for row in zip(*columns, strict=True)]
+    text = "\n".join(lines) + "\n"
+    if isinstance(file, str | os.PathLike):
+        write_atomically(Path(file), text.encode())
+        return
+    try:
+        file.write(text)
+        file.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise unwritable(Path(getattr(file, "name", "the output")), error) from error
+
+
+def _counted(stored: Certificates) -> tuple[tuple[str, ...], list[list]]:
+    """The columns between: names and printed values."""
+    layout = LAYOUTS.get(stored.method, NO_COUNTS)
+    if not layout.columns:
+        return (), []
+    try:
+        bounds = method_named(stored.method).bounds(stored.tally, stored.alpha, stored.sigma)
+    except LookupError:
+        return (), []
+    values = {"first_order": _first_order, "second_order": _second_order, "dipole": _dipole}[stored.method](stored, bounds)
+    return layout.columns, values
+
+
+def _first_order(stored: Certificates, bounds: Bounds) -> list[list]:
+    tally = stored.tally
+    if tally.design is Design.ANTITHETIC:  # of the pairs, only the side x + ε entered
+        counts = [both + plus for both, plus in zip(_whole(tally.pair_both), _whole(tally.pair_plus_only), strict=True)]
+        return [counts, _down(bounds.p_lower)]
+    return [_whole(tally.count_top), _down(bounds.p_lower)]
+
+
+def _second_order(stored: Certificates, bounds: Bounds) -> list[list]:
+    estimate, gradient, error = stored.tally.gradient_sq_estimate, bounds.gradient_norm_upper, bounds.error_upper
+    assert estimate is not None
+    assert gradient is not None
+    assert error is not None
+    root = np.sign(estimate) * np.sqrt(np.abs(estimate))
+    return [
+        _whole(stored.tally.count_top),
+        _down(bounds.p_lower),
+        [repr(value) for value in root.tolist()],  # every digit: the estimate is read back from it
+        [_printed(value, up=True) for value in gradient.tolist()],
+        (gradient * stored.sigma < pdf(quantile_from_tail(error))).astype(int).tolist(),
+    ]
+
+
+def _dipole(stored: Certificates, bounds: Bounds) -> list[list]:
+    tally = stored.tally
+    return [_whole(tally.pair_both), _whole(tally.pair_plus_only), _down(bounds.c_s_lower), _down(bounds.c_n_lower)]
+
+
+def _whole(values: NDArray | None) -> list[int]:
+    assert values is not None
+    return values.tolist()
+
+
+def _down(values: NDArray | None) -> list[str]:
+    assert values is not None
+    return [_printed(value) for value in values.tolist()]
+
+
+def _printed(value: float, *, up: bool = False) -> str:
+    """Six digits after the point, or six significant ones where those would be zero; exact decimal rounding outward."""
+    exact, rounding = Decimal(value), ROUND_CEILING if up else ROUND_FLOOR
+    if not exact.is_finite():
+        return str(value)
+    if 0 < exact < _LAST_DIGIT:
+        return f"{Context(prec=6, rounding=rounding).plus(exact):e}"
+    return f"{exact.quantize(_LAST_DIGIT, context=Context(prec=400, rounding=rounding)):f}"

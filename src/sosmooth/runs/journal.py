@@ -1,0 +1,79 @@
+"""Inputs as they finish: an SQLite file in which a row is there entirely or not at all, whenever the process dies."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from sosmooth.runs.files import RunError, unreadable, unwritable
+
+NAME = "journal.sqlite"
+
+
+class Journal:
+    """The rows of a run that are not yet in its table. One writer (the run is locked), any number of readers."""
+
+    def __init__(self, folder: Path):
+        self.path = folder / NAME
+        try:
+            self._connection = sqlite3.connect(self.path, isolation_level=None)
+            # A write-ahead log: one sync a commit, and readers never block the writer.
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("CREATE TABLE IF NOT EXISTS rows (input INTEGER PRIMARY KEY, row TEXT NOT NULL)")
+        except sqlite3.Error as error:
+            raise RunError(f"{self.path} cannot be written ({error}); make room, or remove it if it is damaged") from error
+
+    def add(self, rows: list[dict[str, Any]]) -> None:
+        """Make rows durable, all or none."""
+        try:
+            with self._connection:
+                self._connection.execute("BEGIN IMMEDIATE")
+                # JSON prints the shortest decimal that reads back as the same float.
+                self._connection.executemany("INSERT INTO rows VALUES (?, ?)", [(row["index"], json.dumps(row)) for row in rows])
+        except sqlite3.Error as error:
+            raise RunError(f"{self.path} cannot be written ({error}); make room, then give the same command again") from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+
+def read_journal(folder: Path) -> list[dict[str, Any]]:
+    """The rows in the journal of a folder, which is not changed; none where there is no journal.
+
+    Raises:
+        RunError: the journal is damaged.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return []
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'rows'").fetchone():
+                return []  # killed before the first row
+            return _rows(connection, path)
+    except sqlite3.Error as error:
+        if not path.exists():  # the writer finished in between
+            return []
+        raise unreadable(path, error, "the journal of a run") from error
+
+
+def remove_journal(folder: Path) -> None:
+    """Delete the journal, closed before: its rows are in the table."""
+    path = folder / NAME
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        try:
+            path.with_name(name).unlink(missing_ok=True)
+        except OSError as error:
+            raise unwritable(path, error) from error
+
+
+def _rows(connection: sqlite3.Connection, path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(row) for (row,) in connection.execute("SELECT row FROM rows ORDER BY input")]
+    except (sqlite3.Error, ValueError) as error:
+        raise unreadable(path, error, "the journal of a run") from error

@@ -1,0 +1,157 @@
+"""What a run is: its settings, where it was made, and whether it is complete. A small JSON file beside the table."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import sys
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sosmooth.runs.files import RunError, unreadable, write_atomically
+from sosmooth.runs.schema import SCHEMA_VERSION
+
+NAME = "manifest.json"
+#: Every run has these settings; others (model, data, …) are the caller's.
+REQUIRED_SETTINGS = ("method", "sigma", "n", "n0", "alpha", "seed")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The manifest of a run.
+
+    Attributes:
+        settings: what was asked for; two sessions belong to one run only where these are equal. JSON values; holds
+            `REQUIRED_SETTINGS`.
+        environment: versions, host, device and threads of the latest session.
+        digests: of the classifier and the data, by name; part of the identity too.
+        inputs: number of inputs that the run is to hold.
+        created, finished: ISO 8601, UTC; finished is None until the run is complete.
+        dimension: features of one input; num_classes; class_names: None where unknown.
+        batch_size: the one the classifier was evaluated in, kept by a resume.
+        complete: every input is in the table.
+        derived_from: what it was computed from (a run or a log), with its digest; None for a run of its own.
+        table_digest: of results.parquet as last written.
+    """
+
+    settings: dict[str, Any]
+    environment: dict[str, Any]
+    inputs: int
+    created: str
+    digests: dict[str, str] = field(default_factory=dict)
+    dimension: int | None = None
+    num_classes: int | None = None
+    class_names: list[str] | None = None
+    batch_size: int | None = None
+    complete: bool = False
+    finished: str | None = None
+    derived_from: dict[str, Any] | None = None
+    table_digest: str | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    def identity(self) -> dict[str, Any]:
+        """What two sessions must share to write one run, by name."""
+        source = {f"derived_from.{name}": value for name, value in (self.derived_from or {}).items() if name != "path"}
+        digests = {f"digest of {name}": value for name, value in self.digests.items()}
+        return self.settings | digests | source
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the run in a folder.
+
+    Raises:
+        RunError: there is none, it is damaged, of another program or of a later version.
+    """
+    path = folder / NAME
+    try:
+        values = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise RunError(f"{folder} is not a run: it has no {NAME}; give the folder that --out named") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise unreadable(path, error, "the manifest of a run") from error
+    if not isinstance(values, dict) or not isinstance(values.get("schema_version"), int):
+        raise RunError(f"{path} is not the manifest of a run: it has no schema_version; it is damaged or of another program")
+    if values["schema_version"] > SCHEMA_VERSION:
+        raise RunError(f"{path} has schema {values['schema_version']}; this version reads {SCHEMA_VERSION}: upgrade sosmooth")
+    _check(path, values)
+    return Manifest(**{f.name: values[f.name] for f in fields(Manifest) if f.name in values})
+
+
+def _check(path: Path, values: dict[str, Any]) -> None:
+    """Types of what the program computes with; the rest is for people."""
+    number = lambda value: isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)  # noqa: E731
+    whole = lambda value: isinstance(value, int) and not isinstance(value, bool)  # noqa: E731
+    settings = values.get("settings")
+    wrong = [f.name for f in fields(Manifest) if f.default is MISSING and f.default_factory is MISSING and f.name not in values]
+    if not isinstance(settings, dict):
+        wrong.append("settings")
+    else:
+        kinds = {"method": lambda value: isinstance(value, str), "sigma": number, "alpha": number, "n": whole, "n0": whole}
+        wrong += [f"settings.{name}" for name, right in kinds.items() if not right(settings.get(name))]
+        wrong += ["settings.seed"] if not (settings.get("seed") is None or whole(settings["seed"])) else []
+    kinds = {"environment": dict, "digests": dict, "inputs": int, "complete": bool}
+    wrong += [name for name, kind in kinds.items() if name in values and not isinstance(values[name], kind)]
+    optional = {"dimension": int, "num_classes": int, "batch_size": int, "derived_from": dict, "table_digest": str}
+    wrong += [name for name, kind in optional.items() if values.get(name) is not None and not isinstance(values[name], kind)]
+    if wrong:
+        raise RunError(f"{path} lacks or misstates {', '.join(dict.fromkeys(wrong))}; it is damaged or of another program")
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest, atomically."""
+    text = json.dumps(asdict(manifest), indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomically(folder / NAME, (text + "\n").encode())
+
+
+def as_json(values: Any) -> Any:
+    """The values as JSON gives them back, so that settings compare equal after being stored."""
+    return json.loads(json.dumps(values, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
+
+
+def differences(stored: Manifest, asked: Manifest) -> list[str]:
+    """Every setting in which two manifests are not the same run, with both values."""
+    mine, theirs = stored.identity(), asked.identity()
+    names = sorted(mine.keys() | theirs.keys())
+    return [
+        f"{name} is {_short(mine.get(name))} there and {_short(theirs.get(name))} here"
+        for name in names
+        if mine.get(name) != theirs.get(name)
+    ]
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:80]}… ({len(value)} long)"
+
+
+def describe_environment(device: str | None = None) -> dict[str, Any]:
+    """Versions, host, device and threads of this process; torch only if it is loaded."""
+    torch = sys.modules.get("torch")
+    return {
+        "sosmooth": metadata.version("sosmooth"),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "scipy": metadata.version("scipy"),
+        "pyarrow": metadata.version("pyarrow"),
+        "torch": torch.__version__ if torch else None,
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "device": device,
+        "threads": torch.get_num_threads() if torch else os.cpu_count(),
+    }
+
+
+def timestamp() -> str:
+    """The time, ISO 8601 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,67 @@
+"""Another method or failure probability from the tallies of a stored run, without touching the classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sosmooth.methods import method_named
+from sosmooth.runs.files import RunError
+from sosmooth.runs.run import Run, load_run
+from sosmooth.runs.table import table_of
+from sosmooth.runs.validate import recomputed
+from sosmooth.runs.writer import RunWriter
+
+
+def recertify(run: str | Path, out: str | Path, *, method: str, alpha: float) -> Run:
+    """Compute the certificates of a stored run again, under a method and a failure probability.
+
+    A tally read many times, at many alphas or methods, of which the best is kept, is no certificate: choose the method and
+    alpha before looking at the results.
+
+    Args:
+        run: folder of the run that is read; it is never changed.
+        out: folder of the run that is written. The same call again is fine; one with other settings is refused.
+        method: a key of `METHODS` that needs no more than the run counted.
+        alpha: failure probability of each input's certificate, in (0, 1).
+    Returns:
+        The run in `out`, complete where `run` is; its manifest names what it was derived from.
+    Raises:
+        ValueError: unknown method, alpha outside (0, 1).
+        RunError: the tallies lack what the method needs (the message names it), or a folder cannot be read or written.
+    Guarantee:
+        That of `certify_tally`, for one method and alpha chosen without looking at this run. Inputs whose selected class is
+        unknown (abstentions of imported logs) stay abstained.
+    """
+    source = load_run(run)
+    method_named(method)
+    if Path(out).resolve() == Path(run).resolve():
+        raise RunError(f"{out} is the run that is read, and a run is never changed; give another folder")
+    stored = source.certificates()
+    if len(stored) and stored.tally.arrays().keys() == {"n"}:
+        raise RunError(
+            f"{run} holds radii but no counts (the logs of Cohen et al.'s code print none), so nothing can be certified from it"
+            " again; certify the inputs instead"
+        )
+    try:
+        certificates = recomputed(stored, method, alpha)
+    except LookupError as error:
+        raise RunError(f"{run} cannot be certified with {method}: it lacks {error.args[0]}") from None
+    manifest = source.manifest
+    with RunWriter.open(
+        out,
+        settings=manifest.settings | {"method": method, "alpha": alpha},
+        indices=source["index"].tolist(),
+        digests=manifest.digests,
+        dimension=manifest.dimension,
+        num_classes=manifest.num_classes,
+        class_names=manifest.class_names,
+        derived_from={
+            "kind": "run",
+            "path": str(run),
+            "method": manifest.settings["method"],
+            "alpha": manifest.settings["alpha"],
+            "digest": source.table_digest,
+        },
+    ) as writer:
+        writer.replace(table_of(certificates, source["label"], source["seconds"]))
+        return writer.finish()

@@ -1,0 +1,107 @@
+"""A stored run, opened for reading: finished, under way or killed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sosmooth.results import Certificates
+from sosmooth.runs.files import RunError, unreadable
+from sosmooth.runs.journal import read_journal
+from sosmooth.runs.manifest import Manifest, read_manifest
+from sosmooth.runs.schema import COLUMNS, SCHEMA
+from sosmooth.runs.table import certificates_of, digest, numpy_of, parquet_bytes, table_from_parquet
+
+RESULTS = "results.parquet"
+
+
+@dataclass(frozen=True)
+class Run:
+    """The rows of a run and what they are.
+
+    Attributes:
+        path: its folder. manifest: settings, versions, digests.
+        table: an Arrow table, one row an input; the columns are described in `runs.schema.COLUMNS`.
+        table_digest: SHA-256 of the table's Parquet file.
+    """
+
+    path: Path
+    manifest: Manifest
+    table: pa.Table
+    table_digest: str
+
+    @property
+    def complete(self) -> bool:
+        """Whether every input of the run is in the table."""
+        return self.manifest.complete
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, column: str) -> NDArray:
+        """A column as a NumPy array: null is −1 in integers, NaN in floats, the empty string in text."""
+        if column not in COLUMNS:
+            raise KeyError(f"a run has no column {column!r}; there are: {', '.join(COLUMNS)}")
+        return numpy_of(self.table, column)
+
+    def certificates(self) -> Certificates:
+        """The certificates, with their tallies and bounds."""
+        return certificates_of(self.table, self.manifest)
+
+
+def load_run(path: str | Path) -> Run:
+    """Open a run for reading. Unfinished and killed runs open with the inputs that were done.
+
+    Args:
+        path: the folder of the run; it is not changed.
+    Returns:
+        The run: `run["radius"]` and the like are arrays (inputs,), `run.certificates()` the certificates.
+    Raises:
+        RunError: not a run, damaged, of another program or of a later version (one line that says which).
+    """
+    folder = Path(path)
+    manifest = read_manifest(folder)
+    # The journal first: a writer that finishes in between has its rows in the table that is read after.
+    rows = read_journal(folder)
+    table, table_digest = read_results(folder)
+    if table is None and manifest.complete:
+        raise RunError(f"{folder} says it is complete but has no {RESULTS}; restore the file, or certify again")
+    merged = with_rows(table, rows, folder)
+    if table is None or len(merged) > len(table):
+        table_digest = digest(parquet_bytes(merged))
+    return Run(folder, manifest, merged, table_digest)
+
+
+def read_results(folder: Path) -> tuple[pa.Table | None, str]:
+    """The table as last written and its digest; None where there is none yet."""
+    path = folder / RESULTS
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None, ""
+    except OSError as error:
+        raise unreadable(path, error, "the Parquet file of a run") from error
+    return table_from_parquet(path, data), digest(data)
+
+
+def with_rows(table: pa.Table | None, rows: list[dict], folder: Path) -> pa.Table:
+    """The table followed by the journal's rows that it does not hold yet."""
+    table = SCHEMA.empty_table() if table is None else table
+    known = set(numpy_of(table, "index").tolist())
+    try:
+        added = pa.Table.from_pylist([row for row in rows if row["index"] not in known], schema=SCHEMA)
+    except (pa.ArrowException, KeyError, TypeError) as error:
+        raise unreadable(folder, error, "a run: its journal") from error
+    return pa.concat_tables([table, added])
+
+
+def ordered(table: pa.Table, indices: list[int]) -> pa.Table:
+    """The rows in the order of the indices; rows of other indices after them, by index."""
+    rank = {index: position for position, index in enumerate(indices)}
+    have = numpy_of(table, "index").tolist()
+    order = sorted(range(len(have)), key=lambda row: (rank.get(have[row], len(rank)), have[row]))
+    return table.take(pa.array(np.array(order, dtype=np.int64))).combine_chunks()

@@ -1,0 +1,78 @@
+"""The columns of a run: one table that everything else reads. A method that counts or bounds more adds a row here.
+
+A column is filled from the field of that name in `Certificates`, `Tally` or `Bounds`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+_VERSION_KEY = b"sosmooth_schema"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        name: of the column, and of the field it is filled from. type: Arrow's. meaning: one line, with the unit.
+        nullable: null where it does not apply or is unknown.
+        optional: files that lack it are read, as if it were null.
+        unknown: the value that stands for "unknown" in arrays, stored as null.
+    """
+
+    name: str
+    type: pa.DataType
+    meaning: str
+    nullable: bool = True
+    optional: bool = False
+    unknown: int | None = None
+
+
+_INT, _FLOAT, _TEXT = pa.int64(), pa.float64(), pa.string()
+
+COLUMNS: dict[str, Column] = {
+    column.name: column
+    for column in (
+        Column("index", _INT, "the input's index in its data set; the noise follows from it", nullable=False),
+        Column("label", _INT, "true class", unknown=-1),
+        Column("prediction", _INT, "certified class, −1 = abstained", nullable=False),
+        Column("radius", _FLOAT, "certified l2 radius, input units; 0 exactly where abstained", nullable=False),
+        Column("abstain_reason", _TEXT, "empty, or a key of results.ABSTAIN_REASONS", nullable=False),
+        Column("sigma", _FLOAT, "noise level, input units", nullable=False),
+        Column("n0", _INT, "selection samples"),
+        Column("n", _INT, "estimation samples, classifier evaluations (a pair is two)", nullable=False),
+        Column("n_used", _INT, "those of them that entered the certificate"),
+        Column("alpha", _FLOAT, "failure probability of the certificate", nullable=False),
+        Column("method", _TEXT, "a key of METHODS", nullable=False),
+        Column("seed", pa.uint64(), "seed of the noise"),
+        Column("seconds", _FLOAT, "time spent on the input"),
+        Column("count_top", _INT, "evaluations that returned the selected class"),
+        Column("pair_both", _INT, "antithetic pairs right at x + ε and at x − ε"),
+        Column("pair_plus_only", _INT, "pairs right at x + ε only"),
+        Column("pair_minus_only", _INT, "pairs right at x − ε only"),
+        Column("pair_none", _INT, "pairs wrong at both"),
+        Column("gradient_sq_estimate", _FLOAT, "unbiased estimate of ‖∇p‖₂², per squared input unit, may be negative"),
+        Column("p_lower", _FLOAT, "lower bound of the probability of the selected class"),
+        Column("c_s_lower", _FLOAT, "lower bound of the probability that both of a pair are right"),
+        Column("c_n_lower", _FLOAT, "lower bound of the probability that x + ε is right and x − ε wrong"),
+        Column("gradient_norm_upper", _FLOAT, "upper bound of ‖∇p‖₂, per input unit"),
+        Column("error_upper", _FLOAT, "1 − p_lower, exact in the tail", optional=True),
+        Column("selected", _INT, "class that led the selection samples, certified or not", optional=True, unknown=-1),
+        Column("selection_margin", _INT, "votes by which it led", optional=True, unknown=-1),
+    )
+}
+
+SCHEMA = pa.schema(
+    [pa.field(column.name, column.type, column.nullable) for column in COLUMNS.values()],
+    metadata={_VERSION_KEY: str(SCHEMA_VERSION).encode()},
+)
+
+
+def version_of(schema: pa.Schema) -> int | None:
+    """The version of the schema that a file says it has; None where it says nothing."""
+    version = (schema.metadata or {}).get(_VERSION_KEY, b"").decode(errors="replace")
+    return int(version) if version.isdecimal() else None

@@ -1,0 +1,154 @@
+"""Certificates ↔ rows: to an Arrow table, to the bytes of a Parquet file, and back."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import ArrayLike, NDArray
+
+from sosmooth.confidence.bounds import Bounds
+from sosmooth.results import ABSTAINED, Certificates
+from sosmooth.runs.files import RunError, unreadable
+from sosmooth.runs.schema import COLUMNS, SCHEMA, SCHEMA_VERSION, version_of
+from sosmooth.tally import Design, Tally
+
+if TYPE_CHECKING:
+    from sosmooth.runs.manifest import Manifest
+
+
+def table_of(certificates: Certificates, labels: ArrayLike | None, seconds: ArrayLike | None) -> pa.Table:
+    """The rows of certificates, with every column of the schema.
+
+    Args:
+        certificates: of a batch.
+        labels: true classes, integers (batch,), −1 = unknown; None: all unknown.
+        seconds: time spent on each input, (batch,); None: unknown.
+    Returns:
+        A table of `SCHEMA`, one row an input.
+    """
+    size = len(certificates)
+    values = vars(certificates) | certificates.tally.arrays() | vars(certificates.bounds)
+    values |= {"index": certificates.input_index, "label": labels, "seconds": seconds}
+    return pa.table([_arrow(name, values.get(name), size) for name in COLUMNS], schema=SCHEMA)
+
+
+def _arrow(name: str, value: ArrayLike | None, size: int) -> pa.Array:
+    column = COLUMNS[name]
+    if value is None:
+        return pa.nulls(size, column.type)
+    array = np.broadcast_to(np.asarray(value), (size,))
+    if pa.types.is_string(column.type):
+        return pa.array(array.tolist(), column.type)
+    mask = None if column.unknown is None else array == column.unknown
+    return pa.array(array, column.type, mask=mask)
+
+
+def numpy_of(table: pa.Table, name: str) -> NDArray:
+    """A column as a NumPy array; null is −1 in integers, NaN in floats, empty in text."""
+    column = table[name].combine_chunks()
+    if pa.types.is_string(column.type):
+        return np.array(column.fill_null("").to_pylist(), dtype=np.str_)
+    if pa.types.is_floating(column.type):
+        return column.fill_null(np.nan).to_numpy(zero_copy_only=False)
+    array = column.fill_null(0).to_numpy(zero_copy_only=False)
+    if array.dtype == np.uint64 and not np.any(array > np.iinfo(np.int64).max):
+        array = array.astype(np.int64)
+    return np.where(column.is_null().to_numpy(zero_copy_only=False), -1, array) if column.null_count else array
+
+
+def certificates_of(table: pa.Table, manifest: Manifest) -> Certificates:
+    """The certificates that the rows were made of.
+
+    Raises:
+        RunError: a column holds counts for some inputs and none for others.
+    """
+    counted, bounded = _columns(table, Tally), _columns(table, Bounds)
+    prediction, selected = numpy_of(table, "prediction"), numpy_of(table, "selected")
+    settings = manifest.settings
+    return Certificates(
+        input_index=numpy_of(table, "index"),
+        prediction=prediction,
+        radius=numpy_of(table, "radius"),
+        abstain_reason=numpy_of(table, "abstain_reason"),
+        selected=np.where(selected == ABSTAINED, prediction, selected),
+        selection_margin=numpy_of(table, "selection_margin"),
+        method=settings["method"],
+        sigma=settings["sigma"],
+        alpha=settings["alpha"],
+        n0=settings["n0"],
+        seed=settings["seed"],
+        tally=Tally(design=_design(counted), n=numpy_of(table, "n"), dimension=manifest.dimension, **counted),
+        bounds=Bounds(n_used=numpy_of(table, "n_used"), **bounded),
+    )
+
+
+def _columns(table: pa.Table, kind: type[Tally] | type[Bounds]) -> dict[str, NDArray | None]:
+    """The columns that are fields of the class and may be None: None where they are null throughout."""
+    found = {}
+    for name in (field.name for field in fields(kind) if field.default is None and field.name in COLUMNS):
+        nulls = table[name].null_count
+        if 0 < nulls < len(table):
+            raise RunError(f"the column {name} is null for {nulls} of {len(table)} inputs; a run holds it for all or for none")
+        found[name] = None if nulls == len(table) else numpy_of(table, name)
+    return found
+
+
+def _design(arrays: dict[str, NDArray | None]) -> Design:
+    """How the samples were drawn shows in what was counted."""
+    if arrays["pair_both"] is not None:
+        return Design.ANTITHETIC
+    return Design.INDEPENDENT if arrays["gradient_sq_estimate"] is None else Design.DISJOINT_PAIRS
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """The Parquet file of the table: equal rows give equal bytes (under one version of pyarrow)."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.combine_chunks(), sink, compression="zstd", write_page_checksum=True)
+    return sink.getvalue().to_pybytes()
+
+
+def digest(data: bytes) -> str:
+    """SHA-256, as the manifest records it."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def table_from_parquet(path: Path, data: bytes) -> pa.Table:
+    """The table in the bytes of a Parquet file, brought to `SCHEMA`.
+
+    Raises:
+        RunError: damaged, foreign, of a later version, or a column is missing, unknown or of another type.
+    """
+    try:
+        table = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable(path, error, "the Parquet file of a run") from error
+    return conformed(table, path)
+
+
+def conformed(table: pa.Table, path: Path) -> pa.Table:
+    """The table with every column of `SCHEMA`, absent optional ones null; foreign tables are refused."""
+    version = version_of(table.schema)
+    if version is None:
+        raise RunError(f"{path} is no table of a run: it does not name its schema; give the folder of a run")
+    unknown = [name for name in table.column_names if name not in COLUMNS]
+    if version > SCHEMA_VERSION or unknown:
+        extra = f", with the columns {', '.join(unknown)}" if unknown else ""
+        raise RunError(f"{path} has schema {version}{extra}; this version reads {SCHEMA_VERSION}: upgrade sosmooth")
+    missing = [name for name, column in COLUMNS.items() if name not in table.column_names and not column.optional]
+    if missing:
+        raise RunError(f"{path} lacks the columns {', '.join(missing)}; it is damaged or of another program")
+    filled = [table[name] if name in table.column_names else pa.nulls(len(table), COLUMNS[name].type) for name in COLUMNS]
+    try:
+        whole = pa.table([column.cast(COLUMNS[name].type) for name, column in zip(COLUMNS, filled, strict=True)], schema=SCHEMA)
+    except (pa.ArrowException, ValueError) as error:
+        raise unreadable(path, error, "the table of a run") from error
+    for name, column in COLUMNS.items():
+        if not column.nullable and whole[name].null_count:
+            raise RunError(f"{path} has nulls in the column {name}, which every input has; it is damaged")
+    return whole

@@ -1,0 +1,121 @@
+"""Whether a stored run is consistent with itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from sosmooth.methods import METHODS, certify_tally
+from sosmooth.results import ABSTAIN_REASONS, ABSTAINED, Certificates
+from sosmooth.runs.files import RunError
+from sosmooth.runs.run import Run, load_run
+
+
+def validate_run(path: str | Path) -> list[str]:
+    """Everything found wrong with a run, one line each; the empty list where it is sound.
+
+    Checks the schema, the digest of the table, that indices are distinct and as many as the manifest says, settings against
+    columns, the counts against `n`, `prediction = −1` exactly where `radius = 0`, and the radii against the counts.
+
+    Args:
+        path: the folder of the run; it is not changed.
+    """
+    try:
+        run = load_run(path)
+        return _manifest_findings(run) + _row_findings(run.certificates()) + _radius_findings(run)
+    except RunError as error:
+        return [str(error)]
+
+
+def _manifest_findings(run: Run) -> list[str]:
+    manifest, findings = run.manifest, []
+    if manifest.table_digest is not None and run.complete and manifest.table_digest != run.table_digest:
+        findings.append("the table is not the one whose digest the manifest records: it was changed or damaged")
+    index = run["index"]
+    if len(np.unique(index)) < len(index):
+        findings.append(f"{len(index) - len(np.unique(index))} indices are there more than once")
+    if run.complete and len(run) != manifest.inputs:
+        findings.append(f"the manifest says complete with {manifest.inputs} inputs; the table has {len(run)}")
+    for name in ("method", "sigma", "n", "n0", "alpha", "seed"):
+        setting = manifest.settings[name]
+        unknown = "" if name == "method" else -1
+        wrong = np.sum(run[name] != (unknown if setting is None else setting))
+        if wrong:
+            findings.append(f"{name} is {setting!r} in the manifest and something else in {wrong} rows")
+    return findings
+
+
+def _row_findings(certificates: Certificates) -> list[str]:
+    """Contradictions within single rows."""
+    tally, n = certificates.tally, certificates.tally.n
+    prediction, radius, selected = certificates.prediction, certificates.radius, certificates.selected
+    checks = {
+        "n is below 1": n < 1,
+        "radius is negative or not a number": ~(radius >= 0),
+        "prediction is −1 and radius above 0, or the other way round": (prediction == ABSTAINED) != (radius == 0),
+        "prediction is another class than the selected one": (prediction != ABSTAINED) & (prediction != selected),
+        "prediction or label is below −1": prediction < ABSTAINED,
+        "abstain_reason is unknown": ~np.isin(certificates.abstain_reason, list(ABSTAIN_REASONS)),
+        "abstain_reason is given for a certified input, or missing": (certificates.abstain_reason == "") != (radius > 0),
+        "n_used is outside [0, n]": (certificates.bounds.n_used < 0) | (certificates.bounds.n_used > n),
+    }
+    if tally.count_top is not None:
+        checks["count_top is outside [0, n]"] = (tally.count_top < 0) | (tally.count_top > n)
+    pairs = {name: values for name, values in tally.arrays().items() if name.startswith("pair_")}
+    if pairs:
+        total = np.sum(list(pairs.values()), axis=0)
+        whole = len(pairs) == 4
+        checks["a pair count is negative"] = np.min(list(pairs.values()), axis=0) < 0
+        checks["the pair counts do not add up to n / 2"] = (total != n / 2) if whole else (total > n / 2)
+        if whole and tally.count_top is not None:
+            right = 2 * pairs["pair_both"] + pairs["pair_plus_only"] + pairs["pair_minus_only"]
+            checks["count_top is not what the pair counts say"] = tally.count_top != right
+    return [
+        f"{what} in {np.sum(wrong)} rows, the first of index {certificates.input_index[np.argmax(wrong)]}"
+        for what, wrong in checks.items()
+        if np.any(wrong)
+    ]
+
+
+def _radius_findings(run: Run) -> list[str]:
+    """Radii that the counts do not give; nothing to say where there are no counts."""
+    stored = run.certificates()
+    if stored.method not in METHODS:
+        return [f"the method {stored.method!r} is unknown to this version; there are: {', '.join(METHODS)}"]
+    try:
+        computed = recomputed(stored, stored.method, stored.alpha).radius
+    except LookupError:
+        return []
+    except ValueError as error:
+        return [f"the radii cannot be computed again: {error}"]
+    if "log" in (run.manifest.derived_from or {}).get("kind", ""):
+        # Logs print three significant figures (rounded to nearest) or six decimals.
+        digit = 10.0 ** np.floor(np.log10(np.maximum(computed, 1e-300)))
+        tolerance = np.maximum(0.005 * digit * 1.05, 2e-6)
+    else:
+        tolerance = 1e-9 * np.maximum(computed, stored.sigma)
+    with np.errstate(invalid="ignore"):
+        wrong = (np.abs(stored.radius - computed) > tolerance) & (stored.radius != computed)
+    if not np.any(wrong):
+        return []
+    first = int(np.argmax(wrong))
+    return [
+        f"the radius is not what the counts give in {np.sum(wrong)} rows, the first of index {stored.input_index[first]}:"
+        f" {stored.radius[first]:.6g} is stored, {computed[first]:.6g} computed"
+    ]
+
+
+def recomputed(stored: Certificates, method: str, alpha: float) -> Certificates:
+    """The certificates that the stored tallies give under a method and failure probability."""
+    return certify_tally(
+        method,
+        stored.tally,
+        selected=stored.selected,
+        selection_margin=stored.selection_margin,
+        index=stored.input_index,
+        sigma=stored.sigma,
+        alpha=alpha,
+        n0=stored.n0,
+        seed=stored.seed,
+    )

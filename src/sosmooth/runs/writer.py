@@ -1,0 +1,228 @@
+"""Writing a run so that a kill at any moment loses only the inputs in flight, and the same command goes on where it was."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+from numpy.typing import ArrayLike
+
+from sosmooth.results import Certificates
+from sosmooth.runs import manifest
+from sosmooth.runs.files import LOCK, RunError, claim_folder, unwritable, write_atomically
+from sosmooth.runs.journal import Journal, read_journal, remove_journal
+from sosmooth.runs.manifest import Manifest, describe_environment, read_manifest, timestamp, write_manifest
+from sosmooth.runs.run import RESULTS, Run, load_run, ordered, read_results, with_rows
+from sosmooth.runs.table import digest, numpy_of, parquet_bytes, table_of
+
+
+class RunWriter:
+    """The one writer of a run. Use it as a context manager; made by `RunWriter.open`.
+
+    Attributes:
+        path: the folder. done: indices of the inputs already certified, by this session or an earlier one.
+    """
+
+    def __init__(self, path: Path, lock: int, manifest_: Manifest, table: pa.Table | None, indices: list[int]):
+        self.path = path
+        self._lock: int | None = lock
+        self._manifest = manifest_
+        self._table = table
+        self._indices = indices
+        self._journal: Journal | None = None  # made by the first input
+        self.done: set[int] = set(numpy_of(self._rows(), "index").tolist())
+        self._awaited = set(indices) - self.done
+        if self._awaited:
+            self._update(inputs=len(self.done | self._awaited), complete=False, finished=None)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        settings: Mapping[str, Any],
+        indices: Iterable[int],
+        digests: Mapping[str, str] | None = None,
+        dimension: int | None = None,
+        num_classes: int | None = None,
+        class_names: list[str] | None = None,
+        device: str | None = None,
+        derived_from: Mapping[str, Any] | None = None,
+    ) -> RunWriter:
+        """Begin a run, or go on with it where an earlier session with the same settings stopped.
+
+        Args:
+            path: the folder; created if it is not there.
+            settings: what makes the run this run: method, sigma, n, n0, alpha, seed (None if unknown) and any others.
+            indices: whole numbers, distinct: the inputs to be certified, in the order in which the table is to hold them.
+                Inputs of earlier sessions that are not among them stay.
+            digests: of the classifier and the data, by name; part of what makes the run this run.
+            dimension, num_classes: of the data; None: as in the settings, or as the first tally says.
+            class_names, device: for the record.
+            derived_from: what the run is computed from, with a "digest".
+        Returns:
+            The writer, holding the lock of the folder until it is closed.
+        Raises:
+            RunError: another process writes it, it was written with other settings (each named with both values), the
+                folder is not a run, is damaged or cannot be written.
+            ValueError: a required setting is missing, an index is twice there.
+        """
+        folder = Path(path)
+        missing = [name for name in manifest.REQUIRED_SETTINGS if name not in settings]
+        if missing:
+            raise ValueError(f"settings lack {', '.join(missing)}")
+        wanted = [int(index) for index in indices]
+        if len(set(wanted)) < len(wanted):
+            raise ValueError("indices must be distinct; the noise of an input follows from its index")
+        asked = Manifest(
+            settings=manifest.as_json(dict(settings)),
+            environment=describe_environment(device),
+            inputs=len(wanted),
+            created=timestamp(),
+            digests=dict(digests or {}),
+            dimension=settings.get("dimension") if dimension is None else dimension,
+            num_classes=settings.get("num_classes") if num_classes is None else num_classes,
+            class_names=class_names,
+            derived_from=manifest.as_json(derived_from),
+        )
+        _refuse_foreign(folder)
+        lock = claim_folder(folder)
+        try:
+            if (folder / manifest.NAME).exists():
+                stored = read_manifest(folder)
+                if differing := manifest.differences(stored, asked):
+                    raise RunError(
+                        f"{folder} was written with other settings: {'; '.join(differing)}."
+                        " Give the same settings, or another folder"
+                    )
+                asked = replace(stored, environment=asked.environment, class_names=class_names or stored.class_names)
+                if stored.complete:  # nothing to do, unless inputs are added
+                    asked = replace(asked, environment=stored.environment)
+                table, _ = read_results(folder)
+            else:
+                table = None
+                write_manifest(folder, asked)
+            return cls(folder, lock, asked, table, wanted)
+        except BaseException:
+            os.close(lock)
+            raise
+
+    @property
+    def batch_size(self) -> int | None:
+        """Evaluations in one call of the classifier; None until a session has set it. A resume keeps it."""
+        return self._manifest.batch_size
+
+    @batch_size.setter
+    def batch_size(self, value: int | None) -> None:
+        self._update(batch_size=value)
+
+    def add(self, certificates: Certificates, labels: ArrayLike | None, seconds: ArrayLike | None) -> None:
+        """Store the certificates of one or more inputs. Once it returns, no kill can lose them.
+
+        Args:
+            certificates: made with the settings of the run.
+            labels: true classes (batch,), −1 = unknown. seconds: spent on each input (batch,).
+        Raises:
+            ValueError: an input is there already or not among the run's indices, or the certificates have other settings.
+            RunError: the folder cannot be written; what was added before stays.
+        """
+        settings = self._manifest.settings
+        for name in ("method", "sigma", "alpha", "n0", "seed"):
+            if getattr(certificates, name) != settings[name]:
+                raise ValueError(f"{name} of the certificates is {getattr(certificates, name)!r}, of the run {settings[name]!r}")
+        rows = table_of(certificates, labels, seconds).to_pylist()
+        added = [row["index"] for row in rows]
+        wrong = [index for index in added if index not in self._awaited]
+        if wrong or len(set(added)) < len(added):
+            raise ValueError(f"inputs {wrong or added} are in the run already, or none of its indices")
+        if self._manifest.dimension is None and certificates.tally.dimension is not None:
+            self._update(dimension=certificates.tally.dimension)
+        self._journal = self._journal or Journal(self.path)
+        self._journal.add(rows)
+        self.done.update(added)
+        self._awaited.difference_update(added)
+
+    def replace(self, table: pa.Table) -> None:
+        """Take a whole table that can be computed again at any time: it is not journaled, `finish` writes it."""
+        self._table = table
+        self.done = set(numpy_of(table, "index").tolist())
+        self._awaited = set(self._indices) - self.done
+        self._update(inputs=len(self.done))
+
+    def finish(self) -> Run:
+        """Write the table in the order of the indices, mark the run complete, remove the journal.
+
+        Raises:
+            ValueError: inputs are missing. RunError: the folder cannot be written; the journal stays.
+        """
+        if self._awaited:
+            raise ValueError(f"{len(self._awaited)} inputs are not certified yet, one of them of index {min(self._awaited)}")
+        self._settle(complete=True)
+        return load_run(self.path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        try:
+            if self._lock is not None and not self._manifest.complete:
+                self._settle(complete=False)
+        except RunError as failure:
+            if error is None:
+                raise
+            error.add_note(str(failure))  # what was certified is in the journal, and readable from there
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the run."""
+        if self._journal is not None:
+            self._journal.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _rows(self) -> pa.Table:
+        return with_rows(self._table, read_journal(self.path), self.path)
+
+    def _settle(self, *, complete: bool) -> None:
+        """Bring everything into the table; only then the journal may go."""
+        data = parquet_bytes(ordered(self._rows(), self._indices))
+        table_digest = digest(data)
+        if self._manifest.table_digest != table_digest or not (self.path / RESULTS).exists():
+            write_atomically(self.path / RESULTS, data)
+        finished = (self._manifest.finished or timestamp()) if complete else None
+        self._update(complete=complete, finished=finished, table_digest=table_digest)
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+        remove_journal(self.path)
+
+    def _update(self, **changes: Any) -> None:
+        """Change the manifest, and the file if that changes it."""
+        changed = replace(self._manifest, **changes)
+        if changed != self._manifest:
+            write_manifest(self.path, changed)
+            self._manifest = changed
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """A folder with other things in it and no manifest is somebody else's."""
+    try:
+        names = {entry.name for entry in folder.iterdir()}
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        raise RunError(f"{folder} is not a folder; a run is one: give another name, or move what is there away") from None
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    foreign = sorted(names - {LOCK, f".{manifest.NAME}.partial"})
+    if foreign and manifest.NAME not in names:
+        raise RunError(
+            f"{folder} holds other things ({', '.join(foreign[:3])}) and no {manifest.NAME}; give a folder that is empty or a run"
+        )

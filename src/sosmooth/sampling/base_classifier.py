@@ -1,0 +1,165 @@
+"""The base classifier, and everything that may go wrong with it: modes, outputs, memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+#: Takes a float tensor (batch, …), returns scores (batch, classes) or integer labels (batch,).
+BaseClassifier = Callable[[torch.Tensor], torch.Tensor]
+
+#: The label of an evaluation whose scores were NaN or infinite or whose label is none of the classes: it is no vote.
+INVALID = -1
+
+
+class ClassifierError(RuntimeError):
+    """The classifier failed or broke its contract; the message says which and for which input."""
+
+
+@contextmanager
+def evaluation_mode(classifier: BaseClassifier) -> Iterator[None]:
+    """Put a module in eval mode for the call and every part of it back in its mode afterwards."""
+    if not isinstance(classifier, torch.nn.Module):
+        yield
+        return
+    before = {module: module.training for module in classifier.modules()}
+    try:
+        classifier.eval()
+        training = [name or "the module itself" for name, module in classifier.named_modules() if module.training]
+        if training:
+            raise ClassifierError(
+                f"the classifier is still in training mode after eval() ({training[0]}): its outputs would depend on the"
+                " batch; let eval() reach every part of it"
+            )
+        yield
+    finally:
+        for module, was_training in before.items():
+            module.training = was_training
+
+
+class Evaluator:
+    """Runs a base classifier in batches and returns labels.
+
+    Attributes:
+        batch_size: evaluations in one call of the classifier; halved when memory runs out.
+    """
+
+    def __init__(self, classifier: BaseClassifier, num_classes: int, batch_size: int):
+        self._classifier = classifier
+        self._num_classes = num_classes
+        self._dtype = dtype_of(classifier)
+        self.batch_size = batch_size
+
+    def labels(self, points: torch.Tensor) -> torch.Tensor:
+        """The class of each point, int64 (batch,) on the device; `INVALID` where the scores were not finite."""
+        parts, start = [], 0
+        while start < len(points):
+            part = points[start : start + self.batch_size]
+            try:
+                parts.append(self._labels_of_batch(part if self._dtype is None else part.to(self._dtype)))
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                if self.batch_size == 1:
+                    raise ClassifierError("memory ran out for a single evaluation; use a smaller classifier or input") from error
+                self.batch_size = max(1, min(self.batch_size, len(part)) // 2)
+                if points.device.type == "cuda":
+                    torch.cuda.empty_cache()
+                continue
+            start += len(part)
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _labels_of_batch(self, points: torch.Tensor) -> torch.Tensor:
+        try:
+            output = self._classifier(points)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            shape = "×".join(map(str, points.shape))
+            what = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+            raise ClassifierError(f"the classifier raised {type(error).__name__} on a batch of shape {shape}: {what}") from error
+        return checked_labels(output, len(points), self._num_classes)
+
+
+def checked_labels(output: object, batch: int, num_classes: int) -> torch.Tensor:
+    """Labels from what a classifier returned: the first maximum of scores, or its own labels."""
+    allowed = f"floating scores ({batch}, {num_classes}) or integer labels ({batch},)"
+    if not isinstance(output, torch.Tensor):
+        raise ClassifierError(f"the classifier returned {type(output).__name__}; it must return a tensor: {allowed}")
+    if output.is_floating_point() and tuple(output.shape) == (batch, num_classes):
+        finite = output.abs().amax(1) < torch.inf  # false for NaN too, and several times cheaper than isfinite
+        return output.argmax(1).masked_fill_(~finite, INVALID)
+    integer = not (output.is_floating_point() or output.is_complex() or output.dtype is torch.bool)
+    if integer and tuple(output.shape) == (batch,):
+        labels = output.long()
+        return labels.masked_fill((labels < 0) | (labels >= num_classes), INVALID)
+    raise ClassifierError(f"the classifier returned {output.dtype} of shape {tuple(output.shape)}; it must return {allowed}")
+
+
+def dtype_of(classifier: BaseClassifier) -> torch.dtype | None:
+    """The precision of a module's parameters; None (leave the points as they are) for any other callable."""
+    if isinstance(classifier, torch.nn.Module):
+        for parameter in classifier.parameters():
+            if parameter.is_floating_point():
+                return parameter.dtype
+    return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on whatever device."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "MPS backend out of memory" in text)
+
+
+def find_batch_size(classifier: BaseClassifier, num_classes: int, like: torch.Tensor) -> int:
+    """A good number of evaluations for one call: the smallest within 5 % of the best rate that doubling finds.
+
+    Args:
+        like: one input, on the device.
+    """
+    rates: dict[int, float] = {}
+    size = 8
+    while size * like.numel() * like.element_size() <= _LARGEST_BATCH_BYTES:
+        evaluator = Evaluator(classifier, num_classes, size)
+        points = like.expand(size, *like.shape).contiguous()
+        try:
+            seconds = _seconds_of(evaluator, points)
+        except ClassifierError:
+            raise
+        except Exception as error:
+            if is_out_of_memory(error):
+                break
+            raise
+        if evaluator.batch_size < size:
+            break
+        rates[size] = size / seconds
+        best = max(rates.values())
+        if seconds > 0.5 or (
+            size >= 512 and rates[size] < 1.02 * best and rates[size // 2] < 1.02 * best < 1.04 * rates[size // 4]
+        ):
+            break
+        size *= 2
+    best = max(rates.values(), default=0.0)
+    return min((size for size, rate in rates.items() if rate >= 0.95 * best), default=1)
+
+
+_LARGEST_BATCH_BYTES = 2**28
+
+
+def _seconds_of(evaluator: Evaluator, points: torch.Tensor) -> float:
+    """Seconds for one call, the shortest of a few (a single one where it is slow)."""
+    shortest, begun = float("inf"), time.perf_counter()
+    for _ in range(8):
+        start = time.perf_counter()
+        evaluator.labels(points)
+        if points.device.type == "cuda":
+            torch.cuda.synchronize(points.device)
+        shortest = min(shortest, time.perf_counter() - start)
+        if time.perf_counter() - begun > 0.1:
+            break
+    return shortest

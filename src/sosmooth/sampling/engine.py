@@ -1,0 +1,162 @@
+"""Draw, add, classify, count: the only loop that runs the base classifier.
+
+Blocks of noise, of one input or of many, are packed into batches; labels are counted where they are computed, and nothing
+is read back before an input is done. Memory does not depend on the number of samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from sosmooth.sampling.base_classifier import INVALID, Evaluator
+from sosmooth.sampling.noise import Block, NoiseSource, Stage, block_vectors, blocks_of
+from sosmooth.tally import Design, Tally
+
+#: Called with the number of evaluations just done.
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One block after the classifier saw it.
+
+    Attributes:
+        noise: float32 (vectors, features), in units of sigma; overwritten by the next pack.
+        labels: int64 (sides, vectors): sides is 2 for antithetic pairs (x + ε, then x − ε), else 1.
+    """
+
+    block: Block
+    noise: torch.Tensor
+    labels: torch.Tensor
+
+
+class Engine:
+    """Evaluates noisy copies of a batch of inputs.
+
+    Args:
+        evaluator: runs the base classifier.
+        inputs: float tensor (batch, …) on the device.
+        sigma: noise level, input units.
+        seed: of all the noise.
+        progress: called after each pack.
+    """
+
+    def __init__(self, evaluator: Evaluator, inputs: torch.Tensor, *, sigma: float, seed: int, progress: Progress | None = None):
+        self._evaluator = evaluator
+        self._inputs = inputs
+        self._sigma = sigma
+        self._noise = NoiseSource(seed, inputs.device)
+        self._progress = progress or (lambda evaluations: None)
+        self.dimension = int(np.prod(inputs.shape[1:]))
+
+    def count_classes(self, indices: np.ndarray, stage: Stage, n: int, num_classes: int) -> np.ndarray:
+        """Votes for each class among `n` independent samples of each input: int64 (batch, classes + 1).
+
+        The last column holds the evaluations that were no vote (NaN or infinite scores, labels out of range).
+        """
+        votes = torch.zeros((len(indices), num_classes + 1), dtype=torch.int64, device=self._inputs.device)
+        blocks = (
+            block for position, index in enumerate(indices) for block in blocks_of(position, int(index), stage, n, self.dimension)
+        )
+        for done in self._evaluate(blocks, sides=1):
+            label = done.labels[0]
+            column = torch.where(label == INVALID, num_classes, label)
+            votes[done.block.position].scatter_add_(0, column, torch.ones_like(column))
+        return votes.cpu().numpy()
+
+    def tally(self, position: int, index: int, design: Design, n: int, selected: int) -> tuple[Tally, int]:
+        """Count `n` estimation samples of one input for the class `selected`.
+
+        Returns:
+            The tally, of length 1, and the number of evaluations that were no vote.
+        """
+        sides = 2 if design is Design.ANTITHETIC else 1
+        counts = torch.zeros(4, dtype=torch.int64, device=self._inputs.device)
+        products = torch.zeros((), dtype=torch.float64, device=_float64_device(self._inputs.device))
+        for done in self._evaluate(blocks_of(position, index, Stage.ESTIMATION, n // sides, self.dimension), sides):
+            right = done.labels == selected
+            invalid = torch.count_nonzero(done.labels == INVALID)
+            both = torch.count_nonzero(right[0] & right[-1])
+            counts += torch.stack([both, torch.count_nonzero(right[0]), torch.count_nonzero(right[-1]), invalid])
+            if design is Design.DISJOINT_PAIRS:
+                products += _products_of_right_pairs(done.noise, right[0])
+        both, plus, minus, invalid = counts.tolist()
+        if design is Design.ANTITHETIC:
+            found = {
+                "count_top": plus + minus,
+                "pair_both": both,
+                "pair_plus_only": plus - both,
+                "pair_minus_only": minus - both,
+                "pair_none": n // 2 - plus - minus + both,
+            }
+        else:
+            found = {"count_top": plus}
+        tally = Tally(
+            design,
+            np.array([n]),
+            dimension=self.dimension,
+            gradient_sq_estimate=(
+                np.array([products.item() / (n // 2) / self._sigma**2]) if design is Design.DISJOINT_PAIRS else None
+            ),
+            **{name: np.array([value]) for name, value in found.items()},
+        )
+        return tally, invalid
+
+    def _evaluate(self, blocks: Iterable[Block], sides: int) -> Iterator[Evaluated]:
+        """Evaluate blocks, as many at once as fit in a batch."""
+        capacity = max(self._evaluator.batch_size // sides, block_vectors(self.dimension))
+        buffer = points = None
+        for pack in _packed(blocks, capacity):
+            total = sum(block.vectors for block in pack)
+            if buffer is None or points is None or len(buffer) < total:
+                shape = self._inputs.shape[1:]
+                buffer = torch.empty((total, *shape), dtype=torch.float32, device=self._inputs.device)
+                points = torch.empty((sides * total, *shape), dtype=self._inputs.dtype, device=self._inputs.device)
+            noise, noisy = buffer[:total], points[: sides * total]
+            start = 0
+            for block in pack:
+                part, x = slice(start, start + block.vectors), self._inputs[block.position]
+                self._noise.fill(noise[part], block)
+                torch.add(x, noise[part], alpha=self._sigma, out=noisy[part])
+                if sides == 2:
+                    torch.sub(x, noise[part], alpha=self._sigma, out=noisy[total:][part])
+                start += block.vectors
+            labels = self._evaluator.labels(noisy).view(sides, total)
+            start = 0
+            for block in pack:
+                part = slice(start, start + block.vectors)
+                yield Evaluated(block, noise[part].flatten(1), labels[:, part])
+                start += block.vectors
+            self._progress(sides * total)
+
+
+def _packed(blocks: Iterable[Block], capacity: int) -> Iterator[list[Block]]:
+    """Consecutive blocks, together at most `capacity` noise vectors."""
+    pack: list[Block] = []
+    for block in blocks:
+        if pack and sum(other.vectors for other in pack) + block.vectors > capacity:
+            yield pack
+            pack = []
+        pack.append(block)
+    if pack:
+        yield pack
+
+
+def _products_of_right_pairs(noise: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Theorem 2's sum over the disjoint pairs of a block: `Σ (z·z') f f'`, in float64.
+
+    Computed block by block, never over a whole batch, so that the sum is the same to the bit for every batch size.
+    """
+    device = _float64_device(noise.device)
+    noise, right = noise.to(device), right.to(device)
+    products = torch.einsum("pf,pf->p", noise[0::2].double(), noise[1::2].double())
+    return (products * (right[0::2] & right[1::2])).sum()
+
+
+def _float64_device(device: torch.device) -> torch.device:
+    """Where float64 is to be had: MPS has none."""
+    return torch.device("cpu") if device.type == "mps" else device

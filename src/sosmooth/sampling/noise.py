@@ -1,0 +1,110 @@
+"""Gaussian noise in blocks, each from a generator of its own.
+
+The state of a block's generator follows from (seed, index, stage, block) and from nothing else. So tallies do not depend on
+the batch size, on the order of the inputs, on interruptions, or on how many workers share the work. Two different blocks
+never share a state: the four numbers are the key and the counter of a Philox generator, which is a bijection of its counter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import torch
+
+#: Names the rule below; a run that was begun under another one cannot be gone on with.
+SCHEME = "philox-1"
+
+_BLOCK_ELEMENTS = 2**20
+_BLOCK_VECTORS = 4096
+_MT19937_WORDS = 624
+
+
+class Stage(IntEnum):
+    """What samples are for. Samples of one stage are never used for another."""
+
+    SELECTION = 0
+    ESTIMATION = 1
+    PREDICTION = 2
+
+
+@dataclass(frozen=True)
+class Block:
+    """`vectors` noise vectors of one input: the unit that is drawn, and shared out, at once."""
+
+    position: int  # of the input in the batch at hand
+    index: int  # of the input, whatever batch it sits in
+    stage: Stage
+    number: int
+    vectors: int
+
+
+def block_vectors(dimension: int) -> int:
+    """Noise vectors in a full block: a power of two (even, so that disjoint pairs never straddle blocks)."""
+    return min(_BLOCK_VECTORS, max(2, 2 ** int(math.log2(max(_BLOCK_ELEMENTS // dimension, 2)))))
+
+
+def blocks_of(position: int, index: int, stage: Stage, vectors: int, dimension: int) -> Iterator[Block]:
+    """The blocks that make up `vectors` noise vectors of one input; the last one may be short."""
+    full = block_vectors(dimension)
+    for number, start in enumerate(range(0, vectors, full)):
+        yield Block(position, index, stage, number, min(full, vectors - start))
+
+
+class NoiseSource:
+    """Draws blocks of standard normal float32 noise for a device.
+
+    On the CPU the whole state of torch's Mersenne twister is set: seeding it through `manual_seed` would keep 32 bits,
+    and among 10⁷ blocks thousands would coincide. On CUDA the Philox generator takes all 64 bits of its seed. Elsewhere
+    (MPS) the noise is drawn on the CPU and moved.
+    """
+
+    def __init__(self, seed: int, device: torch.device):
+        check_seed(seed)
+        self._seed = seed
+        self._on_device = device.type == "cuda"
+        self._generator = torch.Generator(device if self._on_device else "cpu")
+        if not self._on_device:
+            self._state = _mersenne_state_template()
+
+    def fill(self, out: torch.Tensor, block: Block) -> None:
+        """Fill `out`, float32 (vectors, …) on the device, with the block's noise."""
+        counter = [0, 0, block.number, int(block.stage)]
+        words = np.random.Philox(key=[self._seed, block.index], counter=counter).random_raw(_MT19937_WORDS // 2)
+        if self._on_device:
+            self._generator.manual_seed(int(words[0]))
+            out.normal_(generator=self._generator)
+            return
+        self._state[_STATE_WORDS] = words.view(np.uint32)
+        self._generator.set_state(torch.from_numpy(self._state.view(np.uint8)))
+        if out.device.type == "cpu":
+            out.normal_(generator=self._generator)
+        else:
+            out.copy_(torch.empty(out.shape).normal_(generator=self._generator))
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that is no key of the generator."""
+    if not 0 <= seed < 2**64 or seed != int(seed):
+        raise ValueError(f"seed must be a whole number in [0, 2^64); got {seed!r}")
+
+
+# The state that torch's CPU generator hands out: 64-bit words, the twister's 624 words of 32 bits from the fourth on.
+_STATE_WORDS = slice(3, 3 + _MT19937_WORDS)
+
+
+def _mersenne_state_template() -> np.ndarray:
+    """A freshly seeded state as 64-bit words, after checking that its layout is the one that `fill` writes."""
+    generator = torch.Generator("cpu").manual_seed(0)
+    state = generator.get_state().numpy().copy().view(np.uint64)
+    reference = np.random.MT19937()
+    reference._legacy_seeding(0)
+    if not np.array_equal(state[_STATE_WORDS], reference.state["state"]["key"]):
+        raise RuntimeError(
+            f"torch {torch.__version__} keeps the state of its CPU generator in another layout than sosmooth knows;"
+            " use a version of torch that pyproject.toml allows"
+        )
+    return state

@@ -1,0 +1,306 @@
+"""The smoothed classifier: what a user holds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+from sosmooth.methods import DEFAULT_METHOD, certify_tally, method_named
+from sosmooth.results import ABSTAINED, Certificates
+from sosmooth.sampling.base_classifier import BaseClassifier, ClassifierError, Evaluator, evaluation_mode, find_batch_size
+from sosmooth.sampling.engine import Engine, Progress
+from sosmooth.sampling.noise import Stage, check_seed
+from sosmooth.tally import Design, Tally, concatenate
+
+#: Inputs whose selection samples share batches, at most.
+_GROUP = 64
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """One input after sampling. `tally` has length 1; `selection_margin` is the votes by which `selected` led."""
+
+    position: int
+    index: int
+    selected: int
+    selection_margin: int
+    tally: Tally
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """One input that could not be certified because the classifier's output for it was no vote."""
+
+    position: int
+    index: int
+    message: str
+
+
+class SmoothedClassifier:
+    """The classifier `x ↦ argmax_c P(f(x + ε) = c)`, `ε ~ N(0, σ² I)`, of a base classifier f.
+
+    Args:
+        base_classifier: takes a float tensor (batch, …) on `device`, returns floating scores (batch, classes), of which the
+            first maximum wins, or integer labels (batch,). A torch module is put in eval mode for each call. It runs in the
+            precision it is given in: that *is* the base classifier.
+        sigma: noise level, in units of the inputs (normalise inside the classifier), positive.
+        num_classes: number of classes, at least 2.
+        batch_size: evaluations in one call of the base classifier; None finds a good one at the first use.
+        device: where the noise is drawn and the classifier runs; None: where the module's parameters are, else the CPU.
+    Raises:
+        ValueError: sigma, num_classes or batch_size outside its range.
+    Source:
+        Cohen, Rosenfeld, Kolter 2019, "Certified Adversarial Robustness via Randomized Smoothing".
+    """
+
+    def __init__(
+        self,
+        base_classifier: BaseClassifier,
+        *,
+        sigma: float,
+        num_classes: int,
+        batch_size: int | None = None,
+        device: str | torch.device | None = None,
+    ):
+        if not callable(base_classifier):
+            raise ValueError(f"base_classifier must be callable on a batch of inputs; got {type(base_classifier).__name__}")
+        if not (np.isfinite(sigma) and sigma > 0):
+            raise ValueError(f"sigma must be a positive number, in units of the inputs; got {sigma!r}")
+        if num_classes < 2 or num_classes != int(num_classes):
+            raise ValueError(f"num_classes must be a whole number of at least 2; got {num_classes!r}")
+        if batch_size is not None and (batch_size < 1 or batch_size != int(batch_size)):
+            raise ValueError(f"batch_size must be a whole number of at least 1, or None to find one; got {batch_size!r}")
+        self.base_classifier = base_classifier
+        self.sigma = float(sigma)
+        self.num_classes = int(num_classes)
+        self.batch_size = batch_size
+        if device is None:
+            parameters = base_classifier.parameters() if isinstance(base_classifier, torch.nn.Module) else iter(())
+            device = next((parameter.device for parameter in parameters), "cpu")
+        self.device = _usable(device)
+        if isinstance(base_classifier, torch.nn.Module):
+            base_classifier.to(self.device)
+
+    def certify(
+        self,
+        inputs: ArrayLike | torch.Tensor,
+        *,
+        method: str = DEFAULT_METHOD,
+        n0: int = 100,
+        n: int = 100_000,
+        alpha: float = 0.001,
+        seed: int = 0,
+        indices: Sequence[int] | None = None,
+        progress: Progress | None = None,
+    ) -> Certificates:
+        """Certify each input: its class, and an l2 radius within which no perturbation changes it.
+
+        Args:
+            inputs: float array or tensor (batch, …), finite; sigma is in its units.
+            method: a key of `METHODS`.
+            n0: selection samples, at least 1. n: estimation samples, in evaluations (a pair is two; even for pairs).
+            alpha: failure probability of each input's certificate, in (0, 1).
+            seed: of the noise, in [0, 2^64).
+            indices: whole numbers (batch,), distinct: the noise of an input follows from (seed, index); None: 0, 1, 2, …
+            progress: called with the number of evaluations just done.
+        Returns:
+            A sequence of one certificate an input, whose attributes are arrays: `prediction` (−1 = abstained), `radius`
+            (input units, rounded down, 0.0 where abstained), `abstain_reason`, the tally, the bounds.
+        Raises:
+            ValueError: an argument outside its range, or inputs that are not finite.
+            ClassifierError: the classifier raised, or returned what is no vote.
+        Guarantee:
+            For each input, with probability at least 1 − alpha over the noise: the smoothed classifier's class is
+            `prediction` everywhere within `radius`. Not simultaneous over inputs.
+        """
+        batch, indices_ = self._checked_inputs(inputs, indices)
+        samples = []
+        for sampled in self.sample(batch, method=method, n0=n0, n=n, alpha=alpha, seed=seed, indices=indices_, progress=progress):
+            if isinstance(sampled, Failed):
+                raise ClassifierError(sampled.message)
+            samples.append(sampled)
+        return certify_tally(
+            method,
+            concatenate([sampled.tally for sampled in samples]),
+            selected=np.array([sampled.selected for sampled in samples]),
+            selection_margin=np.array([sampled.selection_margin for sampled in samples]),
+            index=indices_,
+            sigma=self.sigma,
+            alpha=alpha,
+            n0=n0,
+            seed=seed,
+        )
+
+    def sample(
+        self,
+        inputs: ArrayLike | torch.Tensor,
+        *,
+        method: str,
+        n0: int,
+        n: int,
+        alpha: float,
+        seed: int,
+        indices: Sequence[int] | NDArray[np.int64] | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Sampled | Failed]:
+        """The sampling half of `certify`: yields each input's tally as it is done, to be stored or certified.
+
+        An input for which the classifier returned NaN, infinite scores or a label out of range yields `Failed`; the others
+        go on. Arguments and exceptions as for `certify`.
+        """
+        check_settings(method=method, n0=n0, n=n, alpha=alpha, seed=seed)
+        batch, indices_ = self._checked_inputs(inputs, indices)
+        return self._sampled(batch, indices_, method_named(method).design, n0, n, seed, progress)
+
+    def _sampled(
+        self,
+        batch: torch.Tensor,
+        indices: NDArray[np.int64],
+        design: Design,
+        n0: int,
+        n: int,
+        seed: int,
+        progress: Progress | None,
+    ) -> Iterator[Sampled | Failed]:
+        with evaluation_mode(self.base_classifier), torch.inference_mode():
+            evaluator = self._evaluator(batch)
+            for start in range(0, len(batch), _GROUP):
+                group = slice(start, start + _GROUP)
+                moved = _on_device(batch[group], self.device)
+                engine = Engine(evaluator, moved, sigma=self.sigma, seed=seed, progress=progress)
+                yield from self._sample_group(engine, start, indices[group], design, n0, n)
+                self.batch_size = evaluator.batch_size
+
+    def predict(self, inputs: ArrayLike | torch.Tensor, *, n: int, alpha: float = 0.001, seed: int = 0) -> NDArray[np.int64]:
+        """The smoothed classifier's class of each input, or −1 where `n` samples do not settle it.
+
+        Args:
+            inputs: float array or tensor (batch, …). n: samples an input, at least 1. alpha: failure probability, in (0, 1).
+            seed: of the noise; its samples are never those of `certify`.
+        Returns:
+            int64 (batch,); −1 = abstained.
+        Raises:
+            ValueError, ClassifierError: as for `certify`.
+        Guarantee:
+            For each input, the probability of returning another class than the smoothed classifier's is at most alpha.
+        Source:
+            Hung, Fithian 2019, "Rank verification for exponential families", as used by Cohen et al. 2019.
+        """
+        if not 0 < alpha < 1:
+            raise ValueError(f"alpha must be a failure probability in (0, 1); got {alpha!r}")
+        _check_counts(n=n)
+        batch, indices = self._checked_inputs(inputs, None)
+        with evaluation_mode(self.base_classifier), torch.inference_mode():
+            evaluator = self._evaluator(batch)
+            engine = Engine(evaluator, _on_device(batch, self.device), sigma=self.sigma, seed=seed)
+            votes = engine.count_classes(indices, Stage.PREDICTION, n, self.num_classes)
+            self.batch_size = evaluator.batch_size
+        for index, invalid in zip(indices, votes[:, -1], strict=True):
+            if invalid:
+                raise ClassifierError(_no_vote(int(index), int(invalid)))
+        second, first = np.sort(votes[:, :-1], axis=1)[:, -2:].T
+        # Two-sided test that the top two are equally likely: twice P(Binomial(first + second, 1/2) ≥ first).
+        settled = (first > second) & (2 * special.betainc(np.maximum(first, 1), second + 1, 0.5) <= alpha)
+        return np.where(settled, votes[:, :-1].argmax(1), ABSTAINED)
+
+    def _sample_group(
+        self, engine: Engine, offset: int, indices: NDArray[np.int64], design: Design, n0: int, n: int
+    ) -> Iterator[Sampled | Failed]:
+        """Selection of the whole group in shared batches, then each input's estimation."""
+        begun = time.perf_counter()
+        votes = engine.count_classes(indices, Stage.SELECTION, n0, self.num_classes)
+        share = (time.perf_counter() - begun) / len(indices)
+        for position, index in enumerate(indices):
+            counts, invalid = votes[position, :-1], int(votes[position, -1])
+            selected = int(counts.argmax())
+            second, first = np.sort(counts)[-2:]
+            begun = time.perf_counter()
+            if not invalid:
+                tally, invalid = engine.tally(position, int(index), design, n, selected)
+            if invalid:
+                yield Failed(offset + position, int(index), _no_vote(int(index), invalid))
+                continue
+            seconds = share + time.perf_counter() - begun
+            yield Sampled(offset + position, int(index), selected, int(first - second), tally, seconds)
+
+    def _evaluator(self, batch: torch.Tensor) -> Evaluator:
+        if self.batch_size is None:
+            like = _on_device(batch[:1], self.device)[0]
+            self.batch_size = find_batch_size(self.base_classifier, self.num_classes, like)
+        return Evaluator(self.base_classifier, self.num_classes, self.batch_size)
+
+    def _checked_inputs(
+        self, inputs: ArrayLike | torch.Tensor, indices: Sequence[int] | NDArray[np.int64] | None
+    ) -> tuple[torch.Tensor, NDArray[np.int64]]:
+        """Inputs as a float tensor (batch, …), left where they are, and their indices."""
+        batch: torch.Tensor = inputs if isinstance(inputs, torch.Tensor) else torch.as_tensor(np.asarray(inputs))
+        if not batch.is_floating_point():
+            raise ValueError(
+                f"inputs must be floating point; got {batch.dtype}: divide 8-bit images by 255, and give sigma in that unit"
+            )
+        if batch.ndim < 2 or batch.numel() == 0:
+            raise ValueError(
+                f"inputs must be a batch, first axis the inputs: (batch, …), none of them empty; got {tuple(batch.shape)}"
+            )
+        finite = torch.isfinite(batch.flatten(1)).all(1)
+        if not bool(finite.all()):
+            raise ValueError(f"inputs must be finite; input {int((~finite).nonzero()[0])} of the batch holds NaN or infinity")
+        if indices is None:
+            return batch, np.arange(len(batch))
+        array = np.asarray(indices)
+        if (
+            array.shape != (len(batch),)
+            or array.dtype.kind not in "iu"
+            or np.any(array < 0)
+            or len(np.unique(array)) < len(array)
+        ):
+            raise ValueError(f"indices must be {len(batch)} distinct whole numbers of at least 0, one an input; got {indices!r}")
+        return batch, array.astype(np.int64)
+
+
+def _usable(device: str | torch.device) -> torch.device:
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(f"device {str(device)!r} is not to be had here: {str(error).splitlines()[0]}") from error
+
+
+def _on_device(inputs: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Inputs in at least float32: the precision in which noise is added, whatever the classifier's own."""
+    wide = torch.promote_types(inputs.dtype, torch.float32) if device.type != "mps" else torch.float32
+    return inputs.to(device=device, dtype=wide)
+
+
+def check_settings(*, method: str, n0: int, n: int, alpha: float, seed: int) -> None:
+    """Refuse what `certify` cannot be asked for.
+
+    Raises:
+        ValueError: unknown method; a number outside its range; an odd n for pairs.
+    """
+    design = method_named(method).design
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must be a failure probability in (0, 1); got {alpha!r}")
+    _check_counts(n0=n0, n=n)
+    if design is not Design.INDEPENDENT and n % 2:
+        raise ValueError(f"n must be even for {method}: it counts evaluations, and a pair is two; got {n}")
+    check_seed(seed)
+
+
+def _check_counts(**counts: int) -> None:
+    for name, value in counts.items():
+        if value < 1 or value != int(value):
+            raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}")
+
+
+def _no_vote(index: int, evaluations: int) -> str:
+    return (
+        f"input {index}: the classifier returned NaN, infinite scores or a label out of range for {evaluations} noisy copies;"
+        " such an input cannot be certified, look at the classifier's range or precision"
+    )

@@ -1,0 +1,251 @@
+"""The command line as a user meets it, on real data, in real processes."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from sosmooth import load_run
+from sosmooth.cli import main
+
+DEFAULTS = {"model": "mnist7", "data": "mnist7", "sigma": 0.25, "max": 4, "n": 2000, "batch-size": 500}
+
+
+def small(**changes):
+    """Options of a small certification, some of them changed."""
+    options = DEFAULTS | {name.replace("_", "-"): value for name, value in changes.items()}
+    return [word for name, value in options.items() for word in (f"--{name}", str(value))]
+
+
+SMALL = small()
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def sosmooth(*arguments, **options):
+    command = [sys.executable, "-m", "sosmooth", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=120, **options)
+
+
+def call(capsys, *arguments):
+    """Exit code, standard output and standard error of a call in this process."""
+    code = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def result_columns(path):
+    table = pq.read_table(Path(path) / "results.parquet")
+    return table.drop_columns(["seconds"])
+
+
+def test_certify_again_goes_on_and_changes_nothing(tmp_path, capsys):
+    code, out, _ = call(capsys, "certify", *SMALL, "--out", tmp_path / "run", "--json")
+    assert code == 0
+    first = json.loads(out)
+    assert (first["inputs"], first["complete"], first["method"]) == (4, True, "dipole")
+    before = (tmp_path / "run" / "results.parquet").read_bytes()
+    code, out, _ = call(capsys, "certify", *SMALL, "--out", tmp_path / "run", "--json")
+    assert (code, json.loads(out)) == (0, first)
+    assert (tmp_path / "run" / "results.parquet").read_bytes() == before
+    assert call(capsys, "validate", tmp_path / "run")[0] == 0
+
+
+def test_other_settings_are_refused_by_name(tmp_path, capsys):
+    call(capsys, "certify", *SMALL, "--out", tmp_path / "run")
+    code, _, err = call(capsys, "certify", *SMALL, "--alpha", "0.01", "--seed", "5", "--out", tmp_path / "run")
+    assert code == 2
+    assert "alpha is 0.001 there and 0.01 here" in err
+    assert "seed is 0 there and 5 here" in err
+    assert err.count("\n") == 1
+
+
+def test_recertify_report_compare_export_import(tmp_path, capsys):
+    run = tmp_path / "run"
+    call(capsys, "certify", *SMALL, "--out", run)
+    before = (run / "results.parquet").read_bytes()
+    assert call(capsys, "recertify", run, "--method", "first_order", "--alpha", "0.001", "--out", tmp_path / "first")[0] == 0
+    assert (run / "results.parquet").read_bytes() == before
+    again = load_run(tmp_path / "first")
+    assert set(again["n_used"]) == {1000}  # of each pair only one side is an independent sample
+    code, out, _ = call(capsys, "compare", tmp_path / "first", run, "--json")
+    assert code == 0
+    assert sum(json.loads(out)["relative_change"].values()) <= 4
+    assert call(capsys, "report", tmp_path / "first", run, "--out", tmp_path / "report.html")[0] == 0
+    assert "<svg" in (tmp_path / "report.html").read_text()
+    assert call(capsys, "export", run, "--out", tmp_path / "log.tsv")[0] == 0
+    code, _, _ = call(
+        capsys, "import-log", tmp_path / "log.tsv", "--method", "dipole", "--sigma", "0.25", "--n", "2000", "--alpha", "0.001",
+        "--out", tmp_path / "imported",
+    )  # fmt: skip
+    assert code == 0
+    imported = load_run(tmp_path / "imported")
+    assert np.all(imported["radius"] <= load_run(run)["radius"])
+    np.testing.assert_allclose(imported["radius"], load_run(run)["radius"], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["certify", *small(method="third_order")], "unknown method 'third_order'"),
+        (["certify", *small(alpha=2)], "alpha must be a failure probability in (0, 1); got 2.0"),
+        (["certify", *small(n=2001)], "n must be even for dipole"),
+        (["certify", *small(n=0)], "n must be"),
+        (["certify", *small(n0=0)], "n0 must be"),
+        (["certify", *small(sigma=-1)], "sigma"),
+        (["certify", *small(indices=10000)], "there is no input 10000"),
+        (["certify", *small(indices="a")], "--indices must be"),
+        (["certify", *small(device="abacus")], "abacus"),
+        (["certify", *small(data="nothing.npz")], "nothing.npz"),
+        (["certify", *small(model="nothing.safetensors")], "nothing.safetensors"),
+        (["certify", "--model", "mnist7"], "--data"),
+        (["recertify", "no-such-run", "--method", "dipole", "--alpha", "0.1"], "no-such-run"),
+        (["frobnicate"], "frobnicate"),
+    ],
+)
+def test_wrong_calls_get_one_line_and_exit_code_2(tmp_path, capsys, arguments, said):
+    out = [] if arguments == ["frobnicate"] else ["--out", tmp_path / "run"]
+    code, printed, err = call(capsys, *arguments, *out)
+    assert code == 2
+    assert printed == ""
+    assert said in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "run" / "results.parquet").exists()
+
+
+def test_an_unwritable_folder(tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    code, _, err = call(capsys, "certify", *SMALL, "--out", tmp_path / "file" / "run")
+    assert (code, err.count("\n")) == (2, 1)
+
+
+CLASSIFIERS = '''
+import torch
+
+def fragile():
+    """NaN for every copy of an input whose mean is above 0.2."""
+    def scores(x):
+        out = torch.zeros(len(x), 3)
+        out[:, 1] = torch.where(x.flatten(1).mean(1) > 0.2, torch.nan, 1.0)
+        return out
+    return scores
+
+def raising():
+    def scores(x):
+        raise RuntimeError("out of ideas")
+    return scores
+
+def labels():
+    return lambda x: (x.flatten(1)[:, 0] > 0.5).long()
+'''
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A user's own classifier file and data."""
+    (tmp_path / "own.py").write_text(CLASSIFIERS)
+    inputs = np.full((3, 5), 0.1, dtype=np.float32)
+    inputs[1] = 0.9
+    np.savez(tmp_path / "data.npz", inputs=inputs, labels=np.array([1, 1, 1]))
+    return tmp_path
+
+
+def own_call(own, name, *more):
+    return ["certify", "--model", f"{own / 'own.py'}:{name}", "--data", own / "data.npz", "--sigma", "0.01", "--n", "200",
+            "--out", own / "run", *more]  # fmt: skip
+
+
+def test_an_input_that_fails_leaves_the_others_certified(own, capsys):
+    code, _, err = call(capsys, *own_call(own, "fragile"))
+    assert code == 1
+    assert "input 1: the classifier returned NaN" in err
+    run = load_run(own / "run")
+    assert run["index"].tolist() == [0, 2]
+    assert not run.complete
+
+
+def test_a_classifier_that_raises(own, capsys):
+    code, _, err = call(capsys, *own_call(own, "raising"))
+    assert (code, err.count("\n")) == (1, 1)
+    assert "out of ideas" in err
+
+
+def test_a_classifier_of_labels_needs_the_number_of_classes(own, capsys):
+    code, _, err = call(capsys, *own_call(own, "labels"))
+    assert code == 2
+    assert "--num-classes" in err
+    assert call(capsys, *own_call(own, "labels", "--num-classes", "2"))[0] == 0
+
+
+def test_labels_that_the_classifier_does_not_have(own, capsys):
+    np.savez(own / "data.npz", inputs=np.zeros((2, 5), dtype=np.float32), labels=np.array([1, 7]))
+    code, _, err = call(capsys, *own_call(own, "fragile"))
+    assert code == 2
+    assert "the label of input 1 is 7, but the classifier has 3 classes" in err
+
+
+def test_a_dry_run_writes_nothing(tmp_path, capsys):
+    code, out, _ = call(capsys, "certify", *SMALL, "--out", tmp_path / "run", "--dry-run", "--json")
+    assert code == 0
+    assert json.loads(out)["evaluations"] == 4 * (2000 + 100)
+    assert not (tmp_path / "run").exists()
+
+
+def test_predict_and_methods(capsys):
+    code, out, _ = call(capsys, "predict", *SMALL[:8], "--n", "1000", "--json")
+    assert code == 0
+    assert [row["prediction"] for row in json.loads(out)] == [7, 2, 1, 0]
+    assert "first_order" in call(capsys, "methods")[1]
+
+
+def test_help_names_every_command_and_is_quick_to_import():
+    done = sosmooth("--help")
+    assert done.returncode == 0
+    for command in ("demo", "certify", "recertify", "report", "compare", "export", "import-log", "validate", "predict", "train"):
+        assert command in done.stdout
+
+
+def test_three_kills_change_nothing(tmp_path):
+    """`kill -9` in the middle, three times; the finished run equals an undisturbed one in all but times."""
+    arguments = ["certify", "--model", "mnist7", "--data", "mnist7", "--sigma", "0.25", "--indices", "0:10000:50", "--n", "4000",
+                 "--batch-size", "1000"]  # fmt: skip
+    assert sosmooth(*arguments, "--out", tmp_path / "undisturbed").returncode == 0
+    run, rng = tmp_path / "killed", random.Random(0)
+    for target in (10, 60, 120):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sosmooth", *arguments, "--out", run], env=ENVIRONMENT, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and process.poll() is None:
+            if (run / "manifest.json").exists() and len(load_run(run)) >= target:
+                break
+            time.sleep(0.02)
+        time.sleep(rng.uniform(0, 0.05))
+        assert process.poll() is None, "it was done before it could be killed"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert target <= len(load_run(run)) < 200
+    assert sosmooth(*arguments, "--out", run).returncode == 0
+    assert result_columns(run).equals(result_columns(tmp_path / "undisturbed"))
+
+
+def test_a_second_writer_is_refused(tmp_path):
+    arguments = ["certify", *small(n=4000000), "--out", tmp_path / "run"]
+    first = subprocess.Popen([sys.executable, "-m", "sosmooth", *map(str, arguments)], env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+    try:
+        while not (tmp_path / "run" / "manifest.json").exists():
+            assert first.poll() is None
+            time.sleep(0.05)
+        second = sosmooth(*arguments)
+        assert second.returncode == 2
+        assert second.stderr.count("\n") == 1
+    finally:
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(timeout=30) == 130

@@ -1,0 +1,167 @@
+"""The sampling engine: tallies do not depend on how the work was cut, and counts mean what they say."""
+
+import numpy as np
+import pytest
+import torch
+
+from sosmooth import SmoothedClassifier
+from sosmooth.sampling.base_classifier import ClassifierError, Evaluator, find_batch_size
+from sosmooth.sampling.engine import Engine
+from sosmooth.sampling.noise import NoiseSource, Stage, blocks_of
+from sosmooth.tally import Design
+
+SIGMA = 0.5
+
+
+def by_first_feature(x):
+    """Labels; exact in float32, so the same in every batch."""
+    return (x.flatten(1)[:, 0] > 0.3).long() + (x.flatten(1)[:, 1] > 1.0).long()
+
+
+def engine(classifier=by_first_feature, batch_size=256, inputs=None, seed=7):
+    inputs = torch.tensor([[0.0, 0.2, 0.1], [0.5, 0.5, 0.5]]) if inputs is None else inputs
+    return Engine(Evaluator(classifier, 3, batch_size), inputs, sigma=SIGMA, seed=seed)
+
+
+def all_noise(index, vectors, dimension, seed=7):
+    source = NoiseSource(seed, torch.device("cpu"))
+    parts = []
+    for block in blocks_of(0, index, Stage.ESTIMATION, vectors, dimension):
+        out = torch.empty(block.vectors, dimension)
+        source.fill(out, block)
+        parts.append(out)
+    return torch.cat(parts)
+
+
+@pytest.mark.parametrize("design", list(Design))
+@pytest.mark.parametrize("n", [2, 100, 9000])
+def test_the_tally_is_what_counting_by_hand_gives(design, n):
+    tally, invalid = engine().tally(1, 40, design, n, selected=1)
+    vectors = n // 2 if design is Design.ANTITHETIC else n
+    z = all_noise(40, vectors, 3)
+    x = torch.tensor([0.5, 0.5, 0.5])
+    plus = by_first_feature(x + SIGMA * z) == 1
+    assert invalid == 0
+    assert tally.n.item() == n
+    if design is Design.ANTITHETIC:
+        minus = by_first_feature(x - SIGMA * z) == 1
+        found = [getattr(tally, name).item() for name in ("pair_both", "pair_plus_only", "pair_minus_only", "pair_none")]
+        assert found == [(plus & minus).sum(), (plus & ~minus).sum(), (~plus & minus).sum(), (~plus & ~minus).sum()]
+        assert tally.count_top.item() == plus.sum() + minus.sum()
+    else:
+        assert tally.count_top.item() == plus.sum()
+    if design is Design.DISJOINT_PAIRS:
+        z = z.double()
+        products = (z[::2] * z[1::2]).sum(1) * (plus[::2] & plus[1::2])
+        assert tally.gradient_sq_estimate.item() == pytest.approx(products.mean().item() / SIGMA**2, rel=1e-9)
+
+
+@pytest.mark.parametrize("design", list(Design))
+def test_tallies_are_equal_for_every_batch_size(design):
+    def arrays(batch_size):
+        return engine(batch_size=batch_size).tally(0, 3, design, 20_000, selected=1)[0].arrays()
+
+    expected = arrays(1000)
+    for batch_size in (64, 4096, 50_000):
+        assert {name: value.tolist() for name, value in arrays(batch_size).items()} == {
+            name: value.tolist() for name, value in expected.items()
+        }
+
+
+def test_the_vectors_of_an_antithetic_pair_are_opposite():
+    seen = []
+
+    def spy(x):
+        seen.append(x.clone())
+        return by_first_feature(x)
+
+    engine(spy, batch_size=10_000).tally(0, 0, Design.ANTITHETIC, 2000, selected=1)
+    points = torch.cat(seen)
+    plus, minus = points[:1000], points[1000:]
+    center = torch.tensor([0.0, 0.2, 0.1])
+    torch.testing.assert_close(plus - center, center - minus, rtol=0, atol=1e-6)
+
+
+def test_many_inputs_share_batches_and_each_gets_its_own_votes():
+    sizes = []
+
+    def spy(x):
+        sizes.append(len(x))
+        return by_first_feature(x)
+
+    inputs = torch.rand(20, 3, generator=torch.Generator().manual_seed(0))
+    together = engine(spy, batch_size=500, inputs=inputs).count_classes(np.arange(20), Stage.SELECTION, 100, 3)
+    assert max(sizes) == 500
+    for position in range(20):
+        alone = engine(inputs=inputs[position : position + 1]).count_classes(np.array([position]), Stage.SELECTION, 100, 3)
+        assert np.array_equal(together[position], alone[0])
+
+
+def test_out_of_memory_halves_the_batch_and_loses_no_sample():
+    def greedy(x):
+        if len(x) > 100:
+            raise MemoryError
+        return by_first_feature(x)
+
+    small = engine(greedy, batch_size=1024)
+    expected = engine().tally(0, 3, Design.INDEPENDENT, 5000, 1)[0]
+    assert small.tally(0, 3, Design.INDEPENDENT, 5000, 1)[0].count_top == expected.count_top
+    assert small._evaluator.batch_size == 64
+
+
+def test_out_of_memory_for_a_single_evaluation_is_one_clear_error():
+    def hungry(x):
+        raise MemoryError
+
+    with pytest.raises(ClassifierError, match="single evaluation"):
+        engine(hungry).tally(0, 0, Design.INDEPENDENT, 10, 0)
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        (lambda x: x[:, :2], r"shape \(\d+, 2\); it must return floating scores \(\d+, 3\)"),
+        (lambda x: [0] * len(x), "returned list"),
+        (lambda x: torch.zeros(len(x), dtype=torch.bool), "torch.bool"),
+        (lambda x: torch.zeros(len(x) + 1, dtype=torch.long), "it must return"),
+        (lambda x: 1 / 0, "raised ZeroDivisionError"),
+    ],
+)
+def test_what_a_classifier_must_return(output, said):
+    with pytest.raises(ClassifierError, match=said):
+        engine(output).tally(0, 0, Design.INDEPENDENT, 10, 0)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_scores_that_are_not_finite_never_count_as_a_vote(bad):
+    def scores(x):
+        s = torch.zeros(len(x), 3)
+        s[:, 0] = torch.where(x[:, 0] > 0.5, torch.full_like(x[:, 0], bad), x[:, 0])
+        return s
+
+    tally, invalid = engine(scores).tally(0, 0, Design.INDEPENDENT, 5000, 0)
+    assert 0 < invalid < 5000
+    assert tally.count_top.item() + invalid < 5000
+
+
+def test_the_first_maximum_wins():
+    votes = engine(lambda x: torch.ones(len(x), 3)).count_classes(np.array([0, 1]), Stage.SELECTION, 10, 3)
+    assert votes[0].tolist() == [10, 0, 0, 0]
+
+
+def test_half_precision_scores_and_modules_are_run_as_they_are():
+    module = torch.nn.Linear(3, 3).to(torch.bfloat16)
+    seen = []
+    module.register_forward_hook(lambda m, args, output: seen.append((args[0].dtype, output.dtype)))
+    smoothed = SmoothedClassifier(module, sigma=SIGMA, num_classes=3, batch_size=50)
+    smoothed.certify(torch.rand(2, 3), method="first_order", n=100)
+    assert set(seen) == {(torch.bfloat16, torch.bfloat16)}
+
+
+def test_the_batch_size_finds_itself_within_memory():
+    def limited(x):
+        if len(x) > 40:
+            raise MemoryError
+        return by_first_feature(x)
+
+    assert 1 <= find_batch_size(limited, 3, torch.zeros(3)) <= 32

@@ -1,0 +1,396 @@
+"""The report: what it counts, what it prints, and that its page is whole, safe and the same each time."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from decimal import Decimal
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from sosmooth.report.figures import accuracy_figure, pointwise_interval, radius_figure, relative_change_figure
+from sosmooth.report.html import write_report
+from sosmooth.report.relative_change import BINS, compare_runs, relative_change_counts
+from sosmooth.report.series import pairs_with_baseline, series_of, series_of_all
+from sosmooth.report.style import as_png, as_svg
+from sosmooth.report.summary import round_radii, share, summary_rows
+from sosmooth.results import floored
+
+SIGMA = 0.25
+HOSTILE = '<script>alert("x")<!-- $\\frac{ & \'_'
+
+
+@dataclass(frozen=True)
+class Manifest:
+    settings: dict
+    environment: dict
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run in memory, with the columns and nulls of a stored one."""
+
+    path: Path
+    manifest: Manifest
+    columns: dict
+
+    def __len__(self):
+        return len(self.columns["index"])
+
+    def __getitem__(self, column):
+        return self.columns[column]
+
+
+def stored(name, method, radius, *, label=None, prediction=None, sigma=SIGMA, index=None, data="mnist7", **settings):
+    radius = np.asarray(radius, float)
+    images = len(radius)
+    right = np.arange(images) % 10
+    prediction = np.where(radius > 0, right if prediction is None else prediction, -1)
+    columns = {
+        "index": np.arange(images) if index is None else np.asarray(index),
+        "label": right if label is None else np.full(images, label),
+        "prediction": prediction,
+        "radius": radius,
+        "abstain_reason": np.where(radius > 0, "", "too_few_samples"),
+        "sigma": np.full(images, sigma),
+        "n0": np.full(images, 100),
+        "n": np.full(images, 100_000),
+        "alpha": np.full(images, 0.001),
+        "method": np.full(images, method),
+        "seed": np.full(images, -1),
+        "seconds": np.full(images, np.nan),
+        "p_lower": np.full(images, np.nan if method == "dipole" else 0.9),
+        "c_s_lower": np.full(images, 0.7 if method == "dipole" else np.nan),
+        "c_n_lower": np.full(images, 0.1 if method == "dipole" else np.nan),
+    }
+    return StoredRun(Path(name), Manifest({"data": data, **settings}, {"sosmooth": "0.1.0"}), columns)
+
+
+def three_runs():
+    rng = np.random.default_rng(5)
+    base = np.round(rng.uniform(-0.1, 0.9, 60).clip(0), 3)
+    return [
+        stored("first", "first_order", base),
+        stored("second", "second_order", base * rng.uniform(0.98, 1.0, 60)),
+        stored("dipole", "dipole", base * rng.uniform(0.9, 1.1, 60)),
+    ]
+
+
+# Floored numbers
+
+
+@given(st.floats(min_value=0, allow_nan=False, allow_infinity=False), st.integers(0, 12))
+def test_a_floored_radius_never_exceeds_the_radius_and_is_within_one_digit(radius, digits):
+    text = floored(radius, digits)
+    assert re.fullmatch(r"\d+(\.\d+)?", text)
+    assert len(text.partition(".")[2]) == digits
+    shortfall = Decimal(radius) - Decimal(text)
+    assert 0 <= shortfall < Decimal(1).scaleb(-digits)
+
+
+@pytest.mark.parametrize(
+    ("radius", "digits", "text"),
+    [(0.7899999, 3, "0.789"), (0.9996, 3, "0.999"), (0.0, 2, "0.00"), (5e-324, 6, "0.000000"), (np.inf, 3, "inf"), (2.5, 0, "2")],
+)
+def test_floored_examples(radius, digits, text):
+    assert floored(radius, digits) == text
+
+
+@pytest.mark.parametrize(("radius", "digits"), [(np.nan, 3), (1.0, -1)])
+def test_floored_refuses(radius, digits):
+    with pytest.raises(ValueError, match="radius that is a number"):
+        floored(radius, digits)
+
+
+# The histogram of relative change
+
+
+@pytest.mark.parametrize(
+    ("baseline", "method", "name"),
+    [
+        (1.0, 0.0, "baseline_only"),
+        (1.0, 0.74, "dec_25_plus"),
+        (1.0, 0.75, "dec_15_25"),
+        (1.0, 0.85, "dec_5_15"),
+        (1.0, 0.95, "dec_1_5"),
+        (1.0, 0.99, "within_1"),
+        (1.0, 0.9899, "dec_1_5"),
+        (1.0, 1.0, "within_1"),
+        (1.0, 1.01, "within_1"),
+        (1.0, 1.0101, "inc_1_5"),
+        (1.0, 1.05, "inc_1_5"),
+        (1.0, 1.15, "inc_5_15"),
+        (1.0, 1.25, "inc_15_25"),
+        (1.0, 1.26, "inc_25_plus"),
+        (0.0, 1e-9, "method_only"),
+        (np.inf, np.inf, "within_1"),
+        (np.inf, 3.0, "dec_25_plus"),
+        (3.0, np.inf, "inc_25_plus"),
+    ],
+)
+def test_a_change_on_an_edge_is_in_the_bin_nearer_to_no_change(baseline, method, name):
+    assert relative_change_counts([baseline], [method]) == dict.fromkeys(BINS, 0) | {name: 1}
+
+
+@given(st.integers(1, 4000), st.sampled_from([(101, "within_1"), (105, "inc_1_5"), (115, "inc_5_15"), (125, "inc_15_25")]))
+def test_edges_hold_for_radii_that_are_decimals(thousandths, case):
+    percent, name = case
+    counts = relative_change_counts([thousandths / 1000], [thousandths * percent / 100_000])
+    assert counts[name] == 1
+
+
+@given(st.lists(st.tuples(st.floats(0, 4), st.floats(0, 4)), max_size=30))
+def test_every_image_certified_by_one_of_the_two_is_counted_once(radii):
+    baseline, method = [pair[0] for pair in radii], [pair[1] for pair in radii]
+    counts = relative_change_counts(baseline, method)
+    assert list(counts) == list(BINS)
+    assert sum(counts.values()) == sum(1 for pair in radii if max(pair) > 0)
+
+
+@pytest.mark.parametrize(("baseline", "method"), [([1.0], [1.0, 2.0]), ([-1.0], [1.0]), ([np.nan], [1.0]), ([[1.0]], [[1.0]])])
+def test_relative_change_refuses(baseline, method):
+    with pytest.raises(ValueError):
+        relative_change_counts(baseline, method)
+
+
+# Runs as arrays
+
+
+def test_a_certificate_of_another_class_counts_as_nothing():
+    series = series_of(stored("run", "first_order", [0.5, 0.5, 0.0], prediction=[0, 7, 0]))
+    assert series.right_radius.tolist() == [0.5, 0.0, 0.0]
+    assert series.share_at([0.0, 0.5, 0.6]).tolist() == [1 / 3, 1 / 3, 0.0]
+    assert series.average_radius() == pytest.approx(0.5 / 3)
+
+
+def test_unknown_labels_give_the_certified_share():
+    series = series_of(stored("run", "first_order", [0.5, 0.25, 0.0, 0.0], label=-1))
+    assert not series.labelled
+    assert series.share_at([0.0, 0.3]).tolist() == [0.5, 0.25]
+    row = summary_rows([stored("run", "first_order", [0.5, 0.25, 0.0, 0.0], label=-1)])[0]
+    assert row["certified accuracy at 0"] == "50.0 % (certified share: labels unknown)"
+
+
+def test_the_probability_of_a_dipole_is_bounded_by_the_sum_of_its_parts():
+    p_lower = series_of(stored("run", "dipole", [0.5])).p_lower[0]
+    assert 0.7999 < p_lower < 0.7 + 0.1
+
+
+def test_runs_of_the_same_name_are_told_apart():
+    runs = [stored(path, "first_order", [0.5]) for path in ("a/run", "b/run", "c/run")]
+    assert [one.name for one in series_of_all(runs)] == ["run", "run (2)", "run (3)"]
+
+
+@pytest.mark.parametrize(("runs", "message"), [([], "at least one run"), ([stored("empty", "dipole", [])], "'empty' holds no")])
+def test_a_report_of_nothing_is_refused(runs, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        write_report(runs, tmp_path / "report.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_shared_images_are_compared_in_the_same_order():
+    baseline = stored("first", "first_order", [0.1, 0.2, 0.3], index=[5, 3, 9], label=1, prediction=1)
+    method = stored("dipole", "dipole", [0.9, 0.4], index=[9, 3], label=1, prediction=1)
+    (pair,) = pairs_with_baseline(series_of_all([method, baseline]))
+    assert pair.baseline.index.tolist() == pair.method.index.tolist() == [3, 9]
+    assert pair.baseline.radius.tolist() == [0.2, 0.3]
+    assert pair.method.radius.tolist() == [0.4, 0.9]
+
+
+@pytest.mark.parametrize("other", [{"sigma": 0.5}, {"data": "cifar10"}, {"label": 1}, {"index": [7, 8]}])
+def test_runs_that_are_not_alike_are_not_compared(other):
+    runs = [stored("first", "first_order", [0.1, 0.2]), stored("dipole", "dipole", [0.1, 0.2], **other)]
+    assert pairs_with_baseline(series_of_all(runs)) == []
+
+
+def test_two_runs_are_compared_on_the_images_they_share():
+    runs = [stored("a", "dipole", [0.5, 0.4, 0.3]), stored("b", "dipole", [0.5, 0.6], sigma=0.5)]
+    assert compare_runs(*runs) == dict.fromkeys(BINS, 0) | {"within_1": 1, "inc_25_plus": 1}
+    with pytest.raises(ValueError, match="a and c share no images"):
+        compare_runs(runs[0], stored("c", "dipole", [0.5], index=[9]))
+
+
+# The summary
+
+
+def test_the_summary_rounds_down_and_has_the_same_columns_in_each_row():
+    rows = summary_rows([stored("a", "first_order", [0.7899999, 0.0, 0.7899999]), stored("b", "dipole", [0.0, 0.0, 0.0])])
+    assert list(rows[0]) == list(rows[1])
+    assert rows[0]["median radius of the certified"] == "0.789"
+    assert rows[0]["average certified radius"] == "0.526"
+    assert rows[0]["certified accuracy at 0.5"] == "66.6 %"
+    assert rows[0]["abstained"] == "1 too few samples"
+    assert rows[1]["median radius of the certified"] == rows[1]["time per image"] == "—"
+
+
+@pytest.mark.parametrize(
+    ("largest", "radii"),
+    [
+        (0.95, ["0.25", "0.5", "0.75"]),
+        (0.5, ["0.25", "0.5"]),
+        (4.0, ["1", "2", "3", "4"]),
+        (30.0, ["10", "20", "30"]),
+        (0.0, []),
+        (np.inf, []),
+    ],
+)
+def test_round_radii(largest, radii):
+    assert round_radii([series_of(stored("run", "dipole", [largest]))]) == radii
+
+
+@given(st.floats(1e-6, 1e6))
+def test_round_radii_are_few_and_reached(largest):
+    radii = [float(at) for at in round_radii([series_of(stored("run", "dipole", [largest]))])]
+    assert 1 <= len(radii) <= 4
+    assert max(radii) <= largest
+
+
+@given(st.integers(0, 10_000), st.integers(1, 10_000))
+def test_a_share_is_rounded_down(count, total):
+    count = min(count, total)
+    tenths = Decimal(share(count, total).removesuffix(" %")) * 10
+    assert tenths * total <= 1000 * count < (tenths + 1) * total
+
+
+# Figures
+
+
+def test_the_interval_is_the_exact_one():
+    low, high = pointwise_interval(np.array([0, 5, 10]), 10)
+    np.testing.assert_allclose(low, [0, 0.187086, 0.691503], atol=1e-6)
+    np.testing.assert_allclose(high, [0.308497, 0.812914, 1], atol=1e-6)
+
+
+def test_every_figure_draws_its_data():
+    series = series_of_all(three_runs())
+    pair = pairs_with_baseline(series)[1]
+    curves, bars, points = accuracy_figure(series), relative_change_figure(pair), radius_figure(pair)
+    assert [text.get_text() for text in curves.legends[0].get_texts()] == ["first", "second", "dipole"]
+    counts = relative_change_counts(pair.baseline.right_radius, pair.method.right_radius)
+    assert [bar.get_width() for bar in bars.axes[0].patches] == list(counts.values())
+    assert sum(len(group.get_offsets()) for group in points.axes[0].collections) == sum(counts.values())
+    for figure in (curves, bars, points):
+        assert as_png(figure).startswith(b"\x89PNG")
+        assert ElementTree.fromstring(as_svg(figure)).tag.endswith("svg")
+
+
+def test_the_curve_is_the_certified_accuracy_at_each_of_its_points():
+    series = series_of(stored("run", "dipole", np.linspace(0, 1, 1000)))
+    (line,) = accuracy_figure([series]).axes[0].lines
+    at, height = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+    assert len(at) < 500
+    np.testing.assert_allclose(height, series.share_at(at), atol=1e-12)
+    assert height[-1] == 0
+
+
+@pytest.mark.parametrize("radius", [[0.0, 0.0], [np.inf, 0.3], [1e-12, 1e-12]])
+def test_odd_radii_are_drawn_too(radius, tmp_path):
+    runs = [stored("first", "first_order", radius), stored("dipole", "dipole", radius)]
+    assert all(path.stat().st_size for path in write_report(runs, tmp_path / "report.html"))
+
+
+# The page
+
+
+class Page(HTMLParser):
+    """The tags of a page, what it would load, and the words it shows."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.tags, self.loaded, self.ids, self.words = [], [], [], []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.ids += [value for name, value in attrs if name == "id"]
+        self.loaded += [
+            value
+            for name, value in attrs
+            if name in {"src", "srcset", "data", "action", "poster", "background"}
+            or (name in {"href", "xlink:href"} and tag != "a")
+            or (name == "style" and "url(" in value)
+        ]
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+def test_the_report_is_one_whole_page_with_its_figures_beside_it(tmp_path):
+    written = write_report(three_runs(), tmp_path / "deep" / "report.html")
+    page = Page(written[0])
+    assert {path.name for path in written[1:]} == {
+        f"{stem}.{ending}"
+        for stem in ("accuracy", "relative-change-1", "relative-change-2", "radius-1", "radius-2")
+        for ending in ("png", "svg")
+    }
+    assert {path.parent.name for path in written[1:]} == {"report_figures"}
+    assert all(path.stat().st_size > 2000 for path in written)
+    assert page.tags.count("svg") == 5
+    assert page.tags.count("h1") == 1
+    for words in ("first:", "too few samples", "not simultaneous", "0.1.0", "average certified radius"):
+        assert words in page.text
+    assert len(set(page.ids)) == len(page.ids)
+
+
+def test_the_page_loads_nothing(tmp_path):
+    page = Page(write_report(three_runs()[::2], tmp_path / "report.html", inputs=lambda index: np.full((3, 8, 8), 0.5))[0])
+    assert "script" not in page.tags
+    assert "link" not in page.tags
+    assert "iframe" not in page.tags
+    assert page.loaded
+    assert all(what.startswith(("data:image/png;base64,", "#", "clip-path")) or "url(#" in what for what in page.loaded)
+    assert "@import" not in page.text
+
+
+def test_what_comes_from_data_is_escaped(tmp_path):
+    run = stored(HOSTILE, "first_order", [0.5, 0.0], model=HOSTILE, nested={"key": ["</td><img src=x>"]})
+    run.columns["abstain_reason"] = np.array(["", "<b>reason</b>"])
+    run.manifest.environment["<i>host</i>"] = "<style>"
+    (out, *_) = write_report([run, stored(HOSTILE, "dipole", [0.5, 0.1])], tmp_path / "report.html")
+    page = Page(out)
+    assert not {"script", "b", "i", "img"} & set(page.tags)
+    assert page.tags.count("style") == 1 + page.tags.count("svg")  # the page's own and one in each of matplotlib's figures
+    assert HOSTILE in page.text
+
+
+def test_without_a_baseline_the_page_says_what_to_do(tmp_path):
+    page = Page(write_report([stored("dipole", "dipole", [0.5, 0.1])], tmp_path / "report.html")[0])
+    assert "--method first_order" in page.text
+    assert page.tags.count("svg") == 1
+
+
+def test_unknown_labels_are_said(tmp_path):
+    text = Page(write_report([stored("run", "dipole", [0.5, 0.1], label=-1)], tmp_path / "report.html")[0]).text
+    assert "The labels of run are unknown" in text
+    assert "with the right class" not in text
+
+
+def test_comparisons_of_unequal_runs_say_so(tmp_path):
+    runs = [stored("first", "first_order", [0.5, 0.1]), stored("dipole", "dipole", [0.5, 0.1])]
+    runs[1].columns["n"] = np.full(2, 1000)
+    assert "differ in more than the method: n 1000 and 100000" in Page(write_report(runs, tmp_path / "report.html")[0]).text
+
+
+def test_the_same_runs_give_the_same_bytes(tmp_path):
+    first, second = (write_report(three_runs()[::2], tmp_path / name / "report.html") for name in ("one", "two"))
+    assert [path.name for path in first] == [path.name for path in second]
+    assert all(one.read_bytes() == other.read_bytes() for one, other in zip(first, second, strict=True))
+
+
+def test_thumbnails_come_from_the_run_or_from_the_inputs(tmp_path):
+    run = stored(tmp_path / "run", "dipole", [0.5, 0.1])
+    (tmp_path / "run" / "thumbnails").mkdir(parents=True)
+    Image.new("L", (8, 8), 7).save(tmp_path / "run" / "thumbnails" / "0.png")
+    (tmp_path / "run" / "thumbnails" / "1.png").write_text("<svg onload=alert(1)>")
+    assert Page(write_report([run], tmp_path / "a.html")[0]).tags.count("img") == 1
+    assert Page(write_report([run], tmp_path / "b.html", inputs=lambda index: np.zeros((1, 8, 8)))[0]).tags.count("img") == 2
+    assert Page(write_report([run], tmp_path / "c.html", inputs=lambda index: np.zeros(784))[0]).tags.count("img") == 0
