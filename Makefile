@@ -19,7 +19,7 @@ lint: $(TEST)/.installed
 	$(TEST)/bin/pyright --pythonpath $(TEST)/bin/python
 
 bench: $(TEST)/.installed
-	$(TEST)/bin/python benchmarks
+	$(TEST)/bin/python -m benchmarks
 
 clean:
 	rm -rf $(DEMO) $(TEST)

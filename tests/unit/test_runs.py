@@ -122,13 +122,15 @@ def test_equal_rows_give_equal_bytes_however_the_run_was_cut(tmp_path):
 
 def test_a_run_goes_on_where_an_exception_stopped_it(tmp_path):
     whole, path = certificates("second_order"), tmp_path / "run"
-    with (
-        pytest.raises(KeyboardInterrupt),
-        RunWriter.open(path, settings=settings("second_order"), indices=INDICES) as writer,
-    ):
-        writer.batch_size = 512
-        writer.add(whole[2:4], LABELS[2:4], [1.0, 2.0])
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with RunWriter.open(path, settings=settings("second_order"), indices=INDICES) as writer:
+            writer.batch_size = 512
+            writer.add(whole[2:4], LABELS[2:4], [1.0, 2.0])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     stopped = load_run(path)
     assert not stopped.complete
     assert stopped["index"].tolist() == INDICES[2:4]
@@ -326,7 +328,11 @@ def test_files_without_optional_columns_are_read_and_foreign_ones_refused(tmp_pa
     [
         ("index", [10, 0, 7, 3, 200, 10], "indices are there more than once"),
         ("count_top", [N + 1, 8000, 5010, 3000, 5000, N], "count_top is outside"),
-        ("count_top", [9901, 8000, 5010, 3000, 5000, N], "the radius is not what the counts give in 1 rows, the first of index 10"),
+        (
+            "count_top",
+            [9901, 8000, 5010, 3000, 5000, N],
+            "the radius is not what the counts give in 1 rows",
+        ),
         ("prediction", [-1, 1, -1, -1, -1, 9], "prediction is −1 and radius above 0"),
         ("prediction", [2, 1, -1, -1, -1, 9], "another class than the selected"),
         ("alpha", [0.001] * 5 + [0.01], "alpha is 0.001 in the manifest and something else in 1 rows"),

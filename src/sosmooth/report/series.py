@@ -183,7 +183,7 @@ def pairs_with_baseline(series: Sequence[Series]) -> list[Pair]:
 def on_shared_images(baseline: Series, method: Series) -> Pair | None:
     """Both on the images that they share, by index; None where there is none, or they are not of the same data."""
     _, left, right = np.intersect1d(baseline.index, method.index, return_indices=True)
-    data = {one.settings["data"] for one in (baseline, method) if one.settings.get("data") is not None}
-    if not len(left) or len(data) > 1 or not np.array_equal(baseline.label[left], method.label[right]):
+    data = [one.settings["data"] for one in (baseline, method) if one.settings.get("data") is not None]
+    if not len(left) or any(one != data[0] for one in data) or not np.array_equal(baseline.label[left], method.label[right]):
         return None
     return Pair(baseline[left], method[right])

@@ -66,14 +66,12 @@ def import_log(
         raise unreadable(path, error, "a tab-separated log") from error
     log = _Log(path, text, method)
     certificates = _certificates(log, method, sigma, n, alpha, dimension, n0)
+    table = table_of(certificates, log.whole("label", low=-1), log.seconds())
     settings = {"method": method, "sigma": sigma, "n": n, "n0": n0, "alpha": alpha, "seed": None, "dimension": dimension}
-    with RunWriter.open(
-        out,
-        settings=settings,
-        indices=certificates.input_index.tolist(),
-        derived_from={"kind": "log", "path": str(file), "digest": digest(data)},
-    ) as writer:
-        writer.replace(table_of(certificates, log.whole("label", low=-1), log.seconds()))
+    derived_from = {"kind": "log", "path": str(file), "digest": digest(data)}
+    indices = certificates.input_index.tolist()
+    with RunWriter.open(out, settings=settings, indices=indices, derived_from=derived_from) as writer:
+        writer.replace(table)
         return writer.finish()
 
 
@@ -105,7 +103,8 @@ def _certificates(log: _Log, method: str, sigma: float, n: int, alpha: float, di
         root = log.numbers("raw_grad_norm")
         arrays["gradient_sq_estimate"] = np.sign(root) * root**2
     index, predict, radius = log.whole("idx", low=0), log.whole("predict", low=-1), log.numbers("radius", infinite=True)
-    log.whole("correct", low=0, high=1)
+    for column in (*log.layout.columns, "correct"):
+        log.numbers(column, infinite=True)  # not used, but where they are no numbers the line is damaged
     _, first = np.unique(index, return_index=True)
     repeated = np.ones(len(index), dtype=bool)
     repeated[first] = False
