@@ -185,11 +185,20 @@ def _identity(classifier: LoadedClassifier, inputs: InputSet, settings: CertifyS
 
     return {
         **asdict(settings),
+        "indices": _described(settings.indices),
         "device": torch.device(settings.device).type,  # another kind of device draws other noise
         "noise": SCHEME,
         "model": classifier.settings,
         "data": inputs.settings,
     }
+
+
+def _described(indices: list[int]) -> str:
+    """Indices as the command line takes them: a slice where they are evenly spaced, else numbers."""
+    steps = set(np.diff(indices).tolist())
+    if len(steps) == 1 and (step := steps.pop()) > 0:
+        return f"{indices[0]}:{indices[-1] + 1}:{step}"
+    return ",".join(map(str, indices))
 
 
 def _check_labels(inputs: InputSet, indices: list[int], num_classes: int) -> None:
