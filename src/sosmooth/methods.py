@@ -42,21 +42,21 @@ METHODS: dict[str, Method] = {
     "first_order": Method(
         Design.INDEPENDENT,
         published.top_probability,
-        lambda bounds, sigma: first_order_radius(error=bounds.error_upper, sigma=sigma),
+        lambda bounds, sigma: first_order_radius(error=bounds["error_upper"], sigma=sigma),
         "Cohen, Rosenfeld, Kolter 2019",
     ),
     "second_order": Method(
         Design.DISJOINT_PAIRS,
         published.top_probability_and_gradient,
         lambda bounds, sigma: second_order_radius(
-            error=bounds.error_upper, gradient_norm=bounds.gradient_norm_upper, sigma=sigma
+            error=bounds["error_upper"], gradient_norm=bounds["gradient_norm_upper"], sigma=sigma
         ),
         "Levine, Kumar, Goldstein, Feizi 2020, Theorems 1 and 2",
     ),
     "dipole": Method(
         Design.ANTITHETIC,
         published.pair_probabilities,
-        lambda bounds, sigma: dipole_radius(bounds.c_s_lower, bounds.c_n_lower, sigma=sigma),
+        lambda bounds, sigma: dipole_radius(bounds["c_s_lower"], bounds["c_n_lower"], sigma=sigma),
         "Levine, Kumar, Goldstein, Feizi 2020, Theorem 3",
     ),
 }

@@ -222,8 +222,10 @@ class SmoothedClassifier:
             selected = int(counts.argmax())
             second, first = np.sort(counts)[-2:]
             begun = time.perf_counter()
-            if not invalid:
-                tally, invalid = engine.tally(position, int(index), design, n, selected)
+            if invalid:  # in the selection already: estimating would be in vain
+                yield Failed(offset + position, int(index), _no_vote(int(index), invalid))
+                continue
+            tally, invalid = engine.tally(position, int(index), design, n, selected)
             if invalid:
                 yield Failed(offset + position, int(index), _no_vote(int(index), invalid))
                 continue

@@ -40,6 +40,7 @@ def dipole_region(c_s: ArrayLike, c_n: ArrayLike) -> Region:
     s = quantile_from_tail(0.5 * (1 - c_s))
     # The larger mass first: minus one half it is exact, and the sum is rounded once.
     excess = (np.maximum(c_s, c_n) - 0.5) + np.minimum(c_s, c_n)
+    excess = np.minimum(excess, 0.5 * c_s)  # c_n is at most (1 − c_s)/2, which may have been rounded up
     excess -= np.finfo(np.float64).eps * np.abs(excess)
     return Region((interval(np.full(c_n.shape, -np.inf), special.ndtri(c_n)), interval(-s, s)), excess)
 
