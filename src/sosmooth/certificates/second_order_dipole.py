@@ -63,7 +63,10 @@ def second_order_dipole_region(c_s: ArrayLike, c_n: ArrayLike, gradient_norm: Ar
     left_start[odd], left_end[odd], right_end[odd] = -t[odd], -m, m
     # Never into the slab, or mass is counted twice.
     left_end = np.minimum(left_end, -s)
-    left, slab = interval(left_start.reshape(shape), left_end.reshape(shape)), interval(-s.reshape(shape), right_end.reshape(shape))
+    left, slab = (
+        interval(left_start.reshape(shape), left_end.reshape(shape)),
+        interval(-s.reshape(shape), right_end.reshape(shape)),
+    )
     return Region((left, slab))
 
 
@@ -114,8 +117,9 @@ def _left_band(mass: Floats, gamma: Floats, largest: Floats) -> tuple[Floats, Fl
 def one_sided_cost(c_s: ArrayLike, c_n: ArrayLike, gradient_share: float) -> Floats:
     """What a pair costs the radius by becoming right on one side only, relative to becoming wrong on both.
 
-    It is `1 − b/(2a)` with the multipliers `a` of C_S and `b` of C_N of the linear programme (docs/theory/second_order_dipole.md):
-    the slope of a level curve of the radius in the plane of the probabilities "right on one side", "right on none".
+    It is `1 − b/(2a)` with the multipliers `a` of C_S and `b` of C_N of the linear programme
+    (docs/theory/second_order_dipole.md): the slope of a level curve of the radius in the plane of the probabilities
+    "right on one side", "right on none".
 
     Args:
         c_s, c_n: as for `second_order_dipole_region`; any shape, broadcast.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import accumulate
 
 import numpy as np
@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 Floats = NDArray[np.float64]
-#: `(c_s, c_n) → ` what a pair right on one side costs, in [0, 1], relative to one right on none. Fixed before the samples are seen.
+#: `(c_s, c_n) → ` what a pair right on one side costs, in [0, 1], relative to one right on none.
+#: Fixed before the samples are seen.
 OneSidedCost = Callable[[Floats, Floats], Floats]
 
 _CELLS = 256
@@ -83,7 +84,9 @@ def pair_cells(
     bad = ~((np.minimum(np.minimum(both, one), none) >= 0) & (both + one + none >= 1))
     if np.any(bad):
         i = int(np.argmax(bad))
-        raise ValueError(f"pair counts must be whole numbers of at least 0, one pair at least; got {both[i]}, {one[i]}, {none[i]}")
+        raise ValueError(
+            f"pair counts must be whole numbers of at least 0, one pair at least; got {both[i]}, {one[i]}, {none[i]}"
+        )
     n, wrong = both + one + none, one + none
     combined, far = _levels(alpha)
     directions = _directions(tuple(one_sided_costs), combined)
@@ -181,9 +184,9 @@ class _Directions:
         return tuple(table[k, l, j, i].astype(np.float64) for table in (self.first, self.last, self.z))
 
 
-@cache
+@lru_cache(maxsize=8)
 def _directions(one_sided_costs: tuple[OneSidedCost, ...], level: float) -> _Directions:
-    """The directions of the test on boxes of (W, ρ), both axes cut evenly in the angle `asin √·`, where binomial spreads are even.
+    """The directions of the test on boxes of (W, ρ), both axes cut evenly in `asin √·`, where binomial spreads are even.
 
     With the radius' slope `w` the best statistic is `w K_W + (1 − w) K_Z`, whose two independent parts have the spreads
     `(w + (1 − w) ρ) √(W (1 − W))` and `(1 − w) √(W ρ (1 − ρ))`: tan ψ is their ratio.
