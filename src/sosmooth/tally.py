@@ -35,6 +35,11 @@ class Tally:
         pair_plus_only: right at `x + ε` only. pair_minus_only: right at `x − ε` only. pair_none: wrong at both.
         gradient_sq_estimate: Theorem 2's unbiased estimate of `‖∇p‖₂²`, per squared input unit, may be negative,
             float64 (batch,).
+        direction_pairs: the first pairs, which give the direction of the gradient, int64 (batch,); 0 where none was drawn.
+            direction_one: those of them right on exactly one side.
+        direction_norm: norm of `X̄`, the mean over them of `h z`, `h = (f(x + ε) − f(x − ε))/2`, `z = ε/σ`, float64 (batch,).
+        slope_pairs: the other pairs, int64 (batch,). slope_sum, slope_sq_sum: sums over them of `y = min(h û·z, 2.5)`,
+            `û = X̄/‖X̄‖`, and of `y²`, float64 (batch,).
     """
 
     design: Design
@@ -46,6 +51,12 @@ class Tally:
     pair_minus_only: NDArray[np.int64] | None = None
     pair_none: NDArray[np.int64] | None = None
     gradient_sq_estimate: NDArray[np.float64] | None = None
+    direction_pairs: NDArray[np.int64] | None = None
+    direction_one: NDArray[np.int64] | None = None
+    direction_norm: NDArray[np.float64] | None = None
+    slope_pairs: NDArray[np.int64] | None = None
+    slope_sum: NDArray[np.float64] | None = None
+    slope_sq_sum: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.n)
@@ -71,11 +82,13 @@ class Tally:
         """The tally of both sets of samples, of the same inputs under the same design.
 
         Raises:
-            ValueError: the two differ in design, dimension, number of inputs or in what they counted.
+            ValueError: the two differ in design, dimension, number of inputs or in what they counted, or hold slopes.
         """
         mine, theirs = self.arrays(), other.arrays()
         if (self.design, self.dimension, len(self), mine.keys()) != (other.design, other.dimension, len(other), theirs.keys()):
             raise ValueError("only tallies of the same design, dimension and inputs can be merged")
+        if self.slope_sum is not None:
+            raise ValueError("tallies with a gradient of pairs cannot be merged: each has measured along its own direction")
         total = {name: mine[name] + theirs[name] for name in mine}
         if self.gradient_sq_estimate is not None:  # a mean over pairs, not a count
             total["gradient_sq_estimate"] = (

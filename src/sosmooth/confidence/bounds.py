@@ -14,7 +14,9 @@ Floats = NDArray[np.float64]
 class Bounds:
     """Bounds that hold simultaneously with probability at least `1 − alpha`, for each input on its own.
 
-    What a method does not bound is None. All arrays are float64 (batch,).
+    From the joint region of the pair counts, `error_upper`, `p_lower`, `c_s_lower`, `c_n_lower` are those of its worst corner:
+    the radius there is certified, each for itself is no bound. What a method does not bound is None.
+    All arrays are float64 (batch,).
 
     Attributes:
         n_used: evaluations that entered, int64 (batch,): fewer than were drawn where only one side of the pairs serves.

@@ -19,18 +19,18 @@ def top_probability(tally: Tally, alpha: float, sigma: float) -> Bounds:
     The two evaluations of an antithetic pair are not independent: of pairs only the side `x + ε` is used.
     """
     if tally.design is Design.ANTITHETIC:
-        count, n = _required(tally, "pair_both") + _required(tally, "pair_plus_only"), tally.n // 2
+        count, n = required(tally, "pair_both") + required(tally, "pair_plus_only"), tally.n // 2
     else:
-        count, n = _required(tally, "count_top"), tally.n
+        count, n = required(tally, "count_top"), tally.n
     return _proportion(count, n, alpha)
 
 
 def top_probability_and_gradient(tally: Tally, alpha: float, sigma: float) -> Bounds:
     """Half of alpha for the probability (Clopper–Pearson), half for the gradient norm (Theorem 2)."""
-    estimate = _required(tally, "gradient_sq_estimate")
+    estimate = required(tally, "gradient_sq_estimate")
     if tally.dimension is None:
         raise LookupError("the dimension of the inputs, which is unknown here; give it with --dimension when importing")
-    bounds = _proportion(_required(tally, "count_top"), tally.n, alpha / 2)
+    bounds = _proportion(required(tally, "count_top"), tally.n, alpha / 2)
     gradient = gradient_norm_upper_bound(estimate, tally.n // 2, dimension=tally.dimension, sigma=sigma, alpha=alpha / 2)
     return Bounds(bounds.n_used, bounds.p_lower, bounds.error_upper, gradient_norm_upper=gradient)
 
@@ -42,8 +42,8 @@ def pair_probabilities(tally: Tally, alpha: float, sigma: float) -> Bounds:
     mass is counted twice.
     """
     pairs = tally.n // 2
-    c_s = proportion_lower_bound(_required(tally, "pair_both"), pairs, alpha / 2)
-    c_n = proportion_lower_bound(_required(tally, "pair_plus_only"), pairs, alpha / 2)
+    c_s = proportion_lower_bound(required(tally, "pair_both"), pairs, alpha / 2)
+    c_n = proportion_lower_bound(required(tally, "pair_plus_only"), pairs, alpha / 2)
     return Bounds(tally.n, c_s_lower=c_s, c_n_lower=np.minimum(c_n, 0.5 * (1 - c_s)))
 
 
@@ -51,7 +51,7 @@ def _proportion(count, n, alpha: float) -> Bounds:
     return Bounds(np.asarray(n), proportion_lower_bound(count, n, alpha), error_upper=proportion_upper_bound(n - count, n, alpha))
 
 
-def _required(tally: Tally, name: str):
+def required(tally: Tally, name: str):
     """The array of that name; a `LookupError` naming what is missing where the design did not count it."""
     value = getattr(tally, name)
     if value is None:
