@@ -12,8 +12,8 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from build_mnist7 import write_npz
 
+from build_mnist7 import write_npz
 from sosmooth.datasets import load_dataset
 
 COMPONENTS = 10

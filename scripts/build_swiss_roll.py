@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+
 from build_mnist7 import write_npz
 
 NOISE = 1.0
@@ -19,7 +20,7 @@ SPLITS = {"train": (1000, 0), "test": (100, 1)}
 
 def swiss_roll(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Points (count, 3) and their place t along the roll, 1.5π … 4.5π."""
-    random = np.random.RandomState(seed)  # noqa: NPY002  # the stream that scikit-learn draws from
+    random = np.random.RandomState(seed)  # the stream that scikit-learn draws from
     t = 1.5 * np.pi * (1 + 2 * random.uniform(size=count))
     height = 21 * random.uniform(size=count)
     points = np.stack([t * np.cos(t), height, t * np.sin(t)])

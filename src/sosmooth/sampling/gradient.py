@@ -1,7 +1,8 @@
-"""The gradient of the smoothed classifier as antithetic pairs see it: a direction from the first pairs, slopes along it from the rest.
+"""The gradient of the smoothed classifier as antithetic pairs see it.
 
-One pass, memory O(dimension). With `h = (f(x + ε) − f(x − ε))/2` and `z = ε/σ`, `E[h z] = σ∇p`: only pairs whose two sides
-disagree say anything. All sums are in float64, block by block, so that they are the same to the bit for every batch size.
+The first pairs give a direction, the rest the slope along it: one pass, memory O(dimension). With
+`h = (f(x + ε) − f(x − ε))/2` and `z = ε/σ`, `E[h z] = σ∇p`: only pairs whose two sides disagree say anything. All sums are
+in float64, block by block, so that they are the same to the bit for every batch size.
 """
 
 from __future__ import annotations
@@ -65,11 +66,12 @@ class PairGradient:
 
     def _unit(self) -> torch.Tensor:
         """The direction, fixed once the first pairs are over; zero where none of them disagreed."""
-        if self._direction is None:
-            mean = self._sum / max(self._direction_pairs, 1)
-            self._norm = torch.linalg.vector_norm(mean)
-            self._direction = mean / self._norm.clamp(min=torch.finfo(torch.float64).tiny)
-        return self._direction
+        if self._direction is not None:
+            return self._direction
+        mean = self._sum / max(self._direction_pairs, 1)
+        self._norm = torch.linalg.vector_norm(mean)
+        direction = self._direction = mean / self._norm.clamp(min=torch.finfo(torch.float64).tiny)
+        return direction
 
 
 def no_gradient() -> dict[str, np.ndarray]:
@@ -81,6 +83,6 @@ def no_gradient() -> dict[str, np.ndarray]:
 def _disagreeing(noise: torch.Tensor, h: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows with `h ≠ 0`, in float64. On a GPU all rows: choosing would make it wait for the host, and zeros add nothing."""
     if noise.device.type == "cpu":
-        keep = h != 0
-        noise, h = noise[keep], h[keep]
+        keep = h.nonzero()[:, 0]
+        noise, h = noise.index_select(0, keep), h.index_select(0, keep)
     return noise.double(), h
