@@ -109,7 +109,7 @@ METHODS: dict[str, Method] = {
         "docs/theory/second_order_dipole.md",
     ),
 }
-DEFAULT_METHOD = "second_order_dipole"
+DEFAULT_METHOD = "dipole"
 
 
 def method_named(name: str) -> Method:

@@ -22,7 +22,7 @@ Intervals = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Known:
-    """Right where the coordinate is in `parts[0]`, or, with probability `mix`, where it is in `parts[1]`; both of a pair alike."""
+    """Right where the coordinate is in `parts[0]`; with probability `mix` where it is in `parts[1]`, both of a pair alike."""
 
     name: str
     parts: tuple[Intervals, ...]
@@ -80,7 +80,9 @@ def draw(known: Known, dimension: int, n: int, repetitions: int, rng: np.random.
     along = np.mean((h * z)[:, :first], axis=1)
     one_first = np.sum(one[:, :first], axis=1)
     # The other coordinates of z do not depend on h: given the counts, their part of the mean is Gaussian.
-    across = np.sqrt(0.25 * one_first * rng.chisquare(dimension - 1, repetitions)) / first if dimension > 1 else np.zeros(repetitions)
+    across = (
+        np.sqrt(0.25 * one_first * rng.chisquare(dimension - 1, repetitions)) / first if dimension > 1 else np.zeros(repetitions)
+    )
     norm = np.hypot(along, across)
     safe = np.where(norm > 0, norm, 1.0)[:, None]
     slope = z[:, first:] * along[:, None] / safe + rng.standard_normal((repetitions, pairs - first)) * across[:, None] / safe

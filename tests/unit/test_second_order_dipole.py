@@ -41,7 +41,7 @@ def test_golden():
     np.testing.assert_allclose(second_order_dipole_radius(c_s, c_n, gamma), truth, rtol=1e-10)
 
 
-def linear_programme(c_s, c_n, gamma, r, cells=1500, end=8.0, *, lower):
+def linear_programme(c_s, c_n, gamma, r, cells=700, end=8.0, *, lower):
     """Bounds of the smallest value at distance r from a discretised programme that knows nothing of the closed form.
 
     On each cell of `z > 0` the masses of the states S, P and M are variables. With each cell's smallest weights and largest
@@ -96,7 +96,7 @@ def test_against_the_linear_programme(c_s, c_n, share):
         value = float(region.measure(r))
         low, high = (linear_programme(c_s, c_n, gamma, r, lower=side) for side in (True, False))
         assert low - 1e-9 <= value <= high + 1e-9
-        assert high - low < 0.02
+        assert high - low < 0.04
 
 
 @given(shares, shares, st.floats(0, 1.5))
@@ -159,7 +159,9 @@ def test_no_radius_is_above_the_true_one(seed):
     c_s = np.where(rng.random(size) < 0.5, rng.random(size), 1 - 10 ** rng.uniform(-8, 0, size))
     most = 0.5 * (1 - c_s)
     c_n = most * np.choose(rng.integers(3, size=size), [rng.random(size), 1 - 10 ** rng.uniform(-12, 0, size), np.ones(size)])
-    gamma = pdf(special.ndtri(c_n)) * np.choose(rng.integers(3, size=size), [rng.random(size), 10 ** rng.uniform(-9, 0, size), 0 * c_n])
+    gamma = pdf(special.ndtri(c_n)) * np.choose(
+        rng.integers(3, size=size), [rng.random(size), 10 ** rng.uniform(-9, 0, size), 0 * c_n]
+    )
     for s, n, g, radius in zip(c_s, c_n, gamma, second_order_dipole_radius(c_s, c_n, gamma), strict=True):
         exact.assert_radius(radius, exact_region(s, n, g), relative=1e-6)
 

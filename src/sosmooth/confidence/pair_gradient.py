@@ -14,7 +14,8 @@ from sosmooth.confidence.scalar_mean import mean_upper_bound
 
 Floats = NDArray[np.float64]
 
-#: Share of the pairs, the first ones, from which the direction is estimated; the rest estimates the slope along it.
+#: Share of the pairs, the first ones, from which the direction is estimated; the rest estimates the slope along it. Fixed in
+#: advance; a sampler may round the count to its blocks, as long as no sample has a say in it.
 DIRECTION_PAIRS = 0.5
 #: Above this the slopes `h û·z`, |h| ≤ 1/2, are cut off: |û·z| > 5 has probability 6e-7.
 SLOPE_CAP = 2.5
