@@ -1,13 +1,13 @@
-"""`python -m benchmarks`: every benchmark, one after the other; `python -m benchmarks radii engine memory` chooses.
+"""`python -m benchmarks`: every benchmark, one after the other; `python -m benchmarks radii engine memory gradients` chooses.
 
 Each prints ratios measured side by side in one process; absolute times depend on the machine.
 """
 
 import sys
 
-from benchmarks import engine, memory, radii
+from benchmarks import engine, gradients, memory, radii
 
-BENCHMARKS = {"radii": radii.main, "engine": engine.main, "memory": memory.main}
+BENCHMARKS = {"radii": radii.main, "engine": engine.main, "memory": memory.main, "gradients": gradients.main}
 
 chosen = sys.argv[1:] or list(BENCHMARKS)
 unknown = [name for name in chosen if name not in BENCHMARKS]

@@ -15,16 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from sosmooth.datasets.mnist import FILES, read_idx
+
 BLOCK = 4
 SIDE = 28
-
-#: sha256 of the raw files of MNIST (Y. LeCun, C. Cortes, C. Burges).
-RAW_DIGESTS = {
-    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-}
 
 #: sha256 of the sums as little-endian int64 in C order.
 SUM_DIGESTS = {
@@ -40,9 +34,8 @@ def checked_digest(what: str, content: bytes, expected: str) -> bytes:
     return content
 
 
-def raw_file(folder: Path, name: str, header: int) -> np.ndarray:
-    content = checked_digest(name, (folder / name).read_bytes(), RAW_DIGESTS[name])
-    return np.frombuffer(content, np.uint8, offset=header)
+def raw_file(folder: Path, name: str, axes: int) -> np.ndarray:
+    return read_idx(checked_digest(name, (folder / name).read_bytes(), FILES[name]), axes=axes)
 
 
 def block_sums(images: np.ndarray) -> np.ndarray:
@@ -61,15 +54,15 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Build the bundled 7×7 MNIST from the raw idx files.")
-    parser.add_argument("idx_folder", type=Path, help="holds " + ", ".join(RAW_DIGESTS))
+    parser.add_argument("idx_folder", type=Path, help="holds " + ", ".join(FILES))
     parser.add_argument("out_folder", type=Path, help="gets mnist7_train.npz and mnist7_test.npz")
     arguments = parser.parse_args()
     try:
         arguments.out_folder.mkdir(parents=True, exist_ok=True)
         for split, prefix in (("train", "train"), ("test", "t10k")):
-            sums = block_sums(raw_file(arguments.idx_folder, f"{prefix}-images-idx3-ubyte", header=16))
+            sums = block_sums(raw_file(arguments.idx_folder, f"{prefix}-images-idx3-ubyte", axes=3))
             checked_digest(f"the {split} sums", sums.astype("<i8").tobytes(), SUM_DIGESTS[split])
-            labels = raw_file(arguments.idx_folder, f"{prefix}-labels-idx1-ubyte", header=8)
+            labels = raw_file(arguments.idx_folder, f"{prefix}-labels-idx1-ubyte", axes=1)
             path = arguments.out_folder / f"mnist7_{split}.npz"
             write_npz(path, {"sums": sums, "labels": labels})
             print(f"{path}: {len(sums)} images, {path.stat().st_size} bytes")

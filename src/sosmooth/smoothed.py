@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from sosmooth.confidence.joint_pairs import draws_gradient
+from sosmooth.confidence.joint_pairs import planned_direction_share
 from sosmooth.methods import DEFAULT_METHOD, Method, certify_tally, method_named
 from sosmooth.results import ABSTAINED, Certificates
 from sosmooth.sampling.base_classifier import BaseClassifier, ClassifierError, Evaluator, evaluation_mode, find_batch_size
@@ -227,8 +227,10 @@ class SmoothedClassifier:
             if invalid:  # in the selection already: estimating would be in vain
                 yield Failed(offset + position, int(index), _no_vote(int(index), invalid))
                 continue
-            gradient = draws_gradient(n0 - int(first), n0, n, alpha) if method.pair_gradient else None
-            tally, invalid = engine.tally(position, int(index), method.design, n, selected, pair_gradient=gradient)
+            direction_share = None
+            if method.pair_gradient:
+                direction_share = planned_direction_share(n0 - int(first), n0, n, engine.dimension, alpha)
+            tally, invalid = engine.tally(position, int(index), method.design, n, selected, direction_share=direction_share)
             if invalid:
                 yield Failed(offset + position, int(index), _no_vote(int(index), invalid))
                 continue

@@ -14,15 +14,14 @@ from scipy import special
 
 from sosmooth.certificates.region import pdf
 from sosmooth.certificates.second_order_dipole import second_order_dipole_region
-from sosmooth.confidence.pair_gradient import DIRECTION_PAIRS, SLOPE_CAP
-from sosmooth.tally import Design, Tally
+from sosmooth.tally import SLOPE_CAP, Design, Tally
 
 Intervals = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Known:
-    """Right where the coordinate is in `parts[0]`, or, with probability `mix`, where it is in `parts[1]`; both of a pair alike."""
+    """Right where the coordinate is in `parts[0]`; with probability `mix` where it is in `parts[1]`, both of a pair alike."""
 
     name: str
     parts: tuple[Intervals, ...]
@@ -68,10 +67,10 @@ KNOWN = (
 )
 
 
-def draw(known: Known, dimension: int, n: int, repetitions: int, rng: np.random.Generator) -> Tally:
+def draw(known: Known, dimension: int, n: int, repetitions: int, rng: np.random.Generator, share: float = 0.5) -> Tally:
     """Tallies of `n // 2` antithetic pairs each, from their exact law."""
     pairs = n // 2
-    first = round(DIRECTION_PAIRS * pairs)
+    first = int(share * pairs)
     z = rng.standard_normal((repetitions, pairs))
     second = rng.random((repetitions, pairs)) < known.mix
     plus, minus = known.right(z, second), known.right(-z, second)

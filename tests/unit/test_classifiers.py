@@ -6,10 +6,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from sosmooth.classifiers.architectures import ARCHITECTURES, build
+from sosmooth.classifiers.architectures import ARCHITECTURES, architectures_that_fit, build
 from sosmooth.classifiers.from_numpy import from_numpy
 from sosmooth.classifiers.load import bundled_sigmas, load_classifier, open_classifier
-from sosmooth.classifiers.training import accuracy, train_dataset, train_with_noise
+from sosmooth.classifiers.resnet import CifarResNet
+from sosmooth.classifiers.training import accuracy
 from sosmooth.classifiers.weights import load_weights, save_weights, weights_sha256
 from sosmooth.datasets import load_dataset
 
@@ -29,6 +30,136 @@ def test_the_small_network_is_the_one_described():
     shapes = {name: tuple(value.shape) for name, value in build("mnist7_cnn").named_parameters()}
     assert sorted(shapes.values()) == [(4,), (4, 1, 2, 2), (10,), (10, 100), (100,), (100, 144)]
     assert build("mnist7_cnn")(torch.zeros(5, 7, 7)).shape == (5, 10)
+
+
+def test_the_small_perceptrons_are_those_described():
+    def sizes(name):
+        return [tuple(layer.weight.shape) for layer in build(name) if isinstance(layer, nn.Linear)]
+
+    assert sizes("pca10_mlp") == [(100, 10), (100, 100), (10, 100)]
+    assert sizes("swiss_roll_mlp") == [(10, 2), (10, 10), (2, 10)]
+    assert isinstance(build("swiss_roll_mlp")[-1], nn.Linear)
+
+
+# He et al. 2016, Table 6: parameters in millions; their count leaves out what a few per mille make.
+@pytest.mark.parametrize(("depth", "millions"), [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7)])
+def test_cifar_resnets_have_the_published_size(depth, millions):
+    with torch.device("meta"):
+        network = ARCHITECTURES[f"resnet{depth}"]()
+    assert sum(value.numel() for value in network.parameters()) / 1e6 == pytest.approx(
+        millions, abs=0.03 if depth == 110 else 0.006
+    )
+    layers = [name for name, _ in network.named_parameters() if name.endswith("weight") and ("conv" in name or "linear" in name)]
+    assert len(layers) == depth
+
+
+def test_cifar_resnets_have_the_common_names_and_take_images_in_the_unit_cube():
+    network = build("resnet20")
+    names = {name for name in network.state_dict() if not name.endswith("num_batches_tracked")}
+    norms = ("weight", "bias", "running_mean", "running_var")
+    expected = {"conv1.weight", "linear.weight", "linear.bias", *(f"bn1.{norm}" for norm in norms)}
+    for block in (f"layer{stage}.{number}." for stage in (1, 2, 3) for number in range(3)):
+        expected |= {f"{block}conv{k}.weight" for k in (1, 2)} | {f"{block}bn{k}.{norm}" for k in (1, 2) for norm in norms}
+    assert names == expected
+    seen = []
+    network.conv1.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    assert network(torch.full((2, 3, 32, 32), 0.5)).shape == (2, 10)
+    normalized = [(0.5 - 0.485) / 0.229, (0.5 - 0.456) / 0.224, (0.5 - 0.406) / 0.225]
+    torch.testing.assert_close(seen[0][0, :, 3, 4], torch.tensor(normalized))
+    with pytest.raises(ValueError, match="depth must be one of 20, 32, 44, 56, 110; got 21"):
+        CifarResNet(21)
+
+
+def test_shortcuts_of_cifar_resnets_subsample_and_pad_with_zeros():
+    block = build("resnet20").layer2[0]
+    with torch.no_grad():
+        block.bn2.weight.zero_()  # leaves the shortcut alone
+    x = torch.rand(1, 16, 4, 4, generator=torch.Generator().manual_seed(0))
+    y = block(x)
+    assert torch.equal(y[:, 8:24], x[:, :, ::2, ::2])
+    assert not y[:, :8].any()
+    assert not y[:, 24:].any()
+
+
+def test_the_imagenet_resnet_has_the_common_names_and_shapes():
+    with torch.device("meta"):
+        network = ARCHITECTURES["resnet50"]()
+    state = network.state_dict()
+    assert sum(value.numel() for value in network.parameters()) == 25_557_032  # as torchvision's resnet50
+    assert len(state) == 320
+    for name, shape in {
+        "conv1.weight": (64, 3, 7, 7),
+        "layer1.0.downsample.0.weight": (256, 64, 1, 1),
+        "layer1.0.downsample.1.running_var": (256,),
+        "layer2.0.conv2.weight": (128, 128, 3, 3),
+        "layer3.5.bn3.num_batches_tracked": (),
+        "layer4.2.conv3.weight": (2048, 512, 1, 1),
+        "fc.weight": (1000, 2048),
+    }.items():
+        assert tuple(state[name].shape) == shape
+    assert network(torch.zeros(2, 3, 64, 96, device="meta")).shape == (2, 1000)
+
+
+def without_counters(model):
+    return {name: value for name, value in model.state_dict().items() if not name.endswith("num_batches_tracked")}
+
+
+def test_an_architecture_is_filled_from_bare_weights(tmp_path):
+    model = build("resnet20", seed=1)
+    save_file(without_counters(model), tmp_path / "a.safetensors")
+    torch.save({"state_dict": {f"module.{name}": value for name, value in model.state_dict().items()}}, tmp_path / "a.pth")
+    torch.save(model.state_dict(), tmp_path / "a.pt")
+    for name in ("a.safetensors", "a.pth", "a.pt"):
+        opened = open_classifier(f"resnet20+{tmp_path / name}")
+        assert opened.num_classes == 10
+        assert opened.settings["architecture"] == "resnet20"
+        assert opened.settings["training_sigma"] is None
+        assert opened.settings["weights_sha256"] == weights_sha256(model)
+        assert not opened.classifier.training
+
+
+def test_an_architecture_takes_only_its_own_weights(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_file(without_counters(build("resnet32")), path)
+    with pytest.raises(ValueError, match=r"not in the network \['layer1\.3.*; it fits resnet32"):
+        load_classifier(f"resnet20+{path}")
+    with pytest.raises(ValueError, match=r"does not say its architecture; load it as resnet32\+FILE or package"):
+        load_classifier(str(path))
+    save_weights(path, build("mnist7_cnn"), METADATA)
+    with pytest.raises(ValueError, match="holds weights of mnist7_cnn, not of resnet20"):
+        load_classifier(f"resnet20+{path}")
+    assert open_classifier(f"mnist7_cnn+{path}").settings["training_sigma"] == 0.25
+    with pytest.raises(ValueError, match=r"needs weights; write resnet20\+FILE"):
+        load_classifier("resnet20")
+    (tmp_path / "a.bin").touch()
+    with pytest.raises(ValueError, match=r"weights are read from \.safetensors, \.pt, \.pth files"):
+        load_classifier(f"resnet20+{tmp_path}/a.bin")
+    assert architectures_that_fit({"weight": torch.zeros(1)}) == []
+
+
+class Hostile:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def test_torch_files_that_hold_more_than_weights_are_refused(tmp_path):
+    path = tmp_path / "a.pt"
+    for content, message in (
+        ({"state_dict": Hostile(tmp_path / "made")}, "more than torch weights"),
+        ([torch.zeros(1)], "no state dictionary"),
+        ({"epoch": 3}, "no state dictionary"),
+    ):
+        torch.save(content, path)
+        with pytest.raises(ValueError, match=message) as raised:
+            load_classifier(f"resnet20+{path}")
+        assert "\n" not in str(raised.value)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match="or is cut"):
+        load_classifier(f"resnet20+{path}")
+    assert not (tmp_path / "made").exists()
 
 
 def test_weights_come_back_and_the_bytes_follow_from_the_content(tmp_path):
@@ -81,109 +212,27 @@ def test_weights_that_cannot_be_read(tmp_path, monkeypatch):
         load_weights(path)
 
 
-def blobs(length):
-    """Two classes, well apart, in two features."""
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.randint(0, 2, (length,), generator=generator)
-    return torch.randn(length, 2, generator=generator) * 0.1 + labels[:, None], labels
-
-
-@pytest.mark.parametrize("schedule", ["cosine", "step"])
-def test_training_learns_and_repeats_itself(schedule):
-    inputs, labels = blobs(300)
-    epochs = []
-
-    def trained(seed):
-        model = nn.Linear(2, 2)
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.zero_()
-        train_with_noise(
-            model,
-            inputs,
-            labels,
-            sigma=0.1,
-            epochs=5,
-            batch_size=64,
-            learning_rate=0.5,
-            schedule=schedule,
-            seed=seed,
-            on_epoch=epochs.append,
-        )
-        return model
-
-    model = trained(0)
-    assert [(epoch.number, epoch.epochs) for epoch in epochs] == [(number, 5) for number in range(1, 6)]
-    assert epochs[-1].loss < epochs[0].loss
-    assert not model.training
-    assert accuracy(model, inputs, labels) > 0.99
-    assert accuracy(model, inputs, labels, sigma=2.0, repeats=3) < 0.9
-    assert weights_sha256(model) == weights_sha256(trained(0)) != weights_sha256(trained(1))
-
-
 @pytest.mark.parametrize(
-    "change",
+    ("name", "least"),
     [
-        {"sigma": -0.1},
-        {"sigma": float("nan")},
-        {"epochs": 0},
-        {"batch_size": 0},
-        {"learning_rate": 0.0},
-        {"schedule": "constant"},
-        {"labels": torch.full((300,), -1)},
-        {"labels": torch.zeros(299, dtype=torch.int64)},
+        ("mnist7", {0.12: (0.95, 0.90), 0.25: (0.90, 0.71), 0.5: (0.82, 0.43)}),
+        ("mnist7_pca10", {0.12: (0.91, 0.84), 0.25: (0.86, 0.65), 0.5: (0.77, 0.40)}),
+        ("swiss_roll", {0.5: (0.90, 0.72)}),
     ],
 )
-def test_training_refuses_what_makes_no_sense(change):
-    inputs, labels = blobs(300)
-    arguments = {"labels": labels, "sigma": 0.1, "epochs": 1, "batch_size": 64, "learning_rate": 0.1, **change}
-    with pytest.raises(ValueError, match=next(iter(change)) + "|label"):
-        train_with_noise(nn.Linear(2, 2), inputs, **arguments)
-
-
-def test_training_that_diverges_says_so():
-    inputs, labels = blobs(300)
-    with pytest.raises(ArithmeticError, match="lower the learning rate"):
-        train_with_noise(nn.Linear(2, 2), inputs * 1e30, labels, sigma=0, epochs=3, batch_size=64, learning_rate=1e10)
-
-
-def test_training_a_data_set_writes_weights_that_load(tmp_path):
-    out = tmp_path / "a.safetensors"
-    threads = torch.get_num_threads()
-    metadata = train_dataset("mnist7", sigma=0.25, out=out, epochs=1)
-    assert torch.get_num_threads() == threads
-    opened = open_classifier(str(out))
-    assert opened.num_classes == 10
-    assert opened.settings["training_sigma"] == 0.25
-    assert load_weights(out)[1] == metadata
-    assert metadata["noisy_accuracy"] > 0.65
-    with pytest.raises(ValueError, match="no training recipe for 'cifar10'; there are: mnist7"):
-        train_dataset("cifar10", sigma=0.25, out=out)
-    with pytest.raises(ValueError, match=r"\.safetensors"):
-        train_dataset("mnist7", sigma=0.25, out=tmp_path / "a.pt")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("sigma", [0.12, 0.25, 0.5])
-def test_the_bundled_weights_come_from_the_command(tmp_path, sigma):
-    metadata = train_dataset("mnist7", sigma=sigma, out=tmp_path / "a.safetensors")
-    bundled = load_weights(bundled_sigmas("mnist7")[sigma])[1]
-    for key, value in bundled.items():
-        # another processor adds in another order
-        assert metadata[key] == (pytest.approx(value, abs=0.01) if key.endswith("accuracy") else value) or key == "torch"
-
-
-def test_the_bundled_weights_have_the_accuracy_that_they_state():
-    data = load_dataset("mnist7")
+def test_the_bundled_weights_have_the_accuracy_that_they_state(name, least):
+    data = load_dataset(name)
     inputs, labels = torch.from_numpy(data.get(range(len(data)))), torch.from_numpy(data.labels)
-    files = bundled_sigmas("mnist7")
-    assert list(files) == [0.12, 0.25, 0.5]
-    for sigma, (clean, noisy) in zip(files, [(0.95, 0.90), (0.90, 0.71), (0.82, 0.43)], strict=True):
+    files = bundled_sigmas(name)
+    assert list(files) == list(least)
+    for sigma, (clean, noisy) in least.items():
         model, metadata = load_weights(files[sigma])
         assert metadata["sigma"] == sigma
+        assert metadata["data"] == f"{name}:train"
         assert accuracy(model, inputs, labels) == pytest.approx(metadata["clean_accuracy"], abs=0.0005)
         assert metadata["clean_accuracy"] > clean
-        assert accuracy(model, inputs, labels, sigma=sigma, seed=1) == pytest.approx(metadata["noisy_accuracy"], abs=0.015)
+        found = accuracy(model, inputs, labels, sigma=sigma, seed=1, repeats=max(1, 10_000 // len(inputs)))
+        assert found == pytest.approx(metadata["noisy_accuracy"], abs=0.015)
         assert metadata["noisy_accuracy"] > noisy
 
 
@@ -284,7 +333,10 @@ def test_a_module_that_lacks_a_package_says_which(tmp_path, monkeypatch):
 
 
 def test_unknown_specs():
-    with pytest.raises(ValueError, match=r"no classifier 'resnet'; write mnist7, a file of kind \.safetensors"):
+    with pytest.raises(
+        ValueError,
+        match=r"no classifier 'resnet'; write mnist7, .* kind \.safetensors, ARCHITECTURE\+FILE",
+    ):
         load_classifier("resnet")
     with pytest.raises(FileNotFoundError, match=r"absent\.safetensors"):
         load_classifier("absent.safetensors")

@@ -1,12 +1,22 @@
 import csv
+import functools
+import gzip
 import hashlib
+import http.server
+import io
+import pickle
+import struct
+import tarfile
+import threading
 import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from sosmooth.datasets import load_dataset, npz
+from sosmooth.datasets import cifar10, load_dataset, mnist, npz
+from sosmooth.datasets._pickled import PickleRefused, read_pickled_arrays
+from sosmooth.datasets.download import SOURCES, RemoteFile, download
 from sosmooth.datasets.inputs import in_memory, read_lazily
 
 RNG = np.random.default_rng(0)
@@ -223,6 +233,324 @@ def test_image_folder_that_cannot_be_used(tmp_path):
         load_dataset(str(tmp_path)).get([1])
 
 
+def test_images_are_brought_to_one_size(tmp_path):
+    ramp = np.broadcast_to(np.arange(40, dtype=np.uint8), (20, 40))
+    Image.fromarray(ramp.copy()).save(tmp_path / "wide.png")
+    save_image(tmp_path / "tall.png", (51, 0, 255), size=(20, 60))
+    with pytest.raises(ValueError, match=r"one size, or add \?resize=256&crop=224"):
+        load_dataset(str(tmp_path))
+
+    cropped = load_dataset(f"{tmp_path}?crop=10")
+    assert cropped.settings["spec"].endswith("?crop=10")
+    tall, wide = cropped.get([0, 1])
+    assert tall.shape == wide.shape == (3, 10, 10)  # colour, though one is grey
+    np.testing.assert_array_equal(np.rint(wide[0, 0] * 255), np.arange(15, 25))
+    np.testing.assert_allclose(tall[:, 4, 4], [0.2, 0, 1], atol=1e-6)
+
+    resized = load_dataset(f"{tmp_path}?resize=10&crop=10").get([1])[0]
+    # half the size: a pixel is about the mean of two, and the middle ten of twenty begin at the fifth
+    np.testing.assert_allclose(resized[0, 0] * 255, 2 * np.arange(5, 15) + 0.5, atol=1)
+    assert load_dataset(f"{tmp_path}?resize=10&crop=10").digest([1]) != cropped.digest([1])
+    with pytest.raises(ValueError, match="smaller than crop=21; add resize="):
+        load_dataset(f"{tmp_path}?crop=21").get([0])
+
+
+@pytest.mark.parametrize("options", ["size=3", "crop=a", "crop", "resize=10", "resize=5&crop=10", "crop=0"])
+def test_image_options_that_make_no_sense(tmp_path, options):
+    save_image(tmp_path / "a.png", 0, mode="L")
+    with pytest.raises(ValueError, match=r"write .*resize=256&crop=224"):
+        load_dataset(f"{tmp_path}?{options}")
+
+
+def test_mnist7_pca10_keeps_the_distances_of_the_leading_components():
+    images = load_dataset("mnist7:train")
+    pixels = images.get(range(len(images))).reshape(-1, 49).astype(np.float64)
+    data = load_dataset("mnist7_pca10:train")
+    projected = data.get(range(len(data))).astype(np.float64)
+    assert projected.shape == (60_000, 10)
+    np.testing.assert_array_equal(data.labels, images.labels)
+    # principal components: centred, uncorrelated, their variances the largest eigenvalues of the covariance
+    variances = np.linalg.eigvalsh(np.cov(pixels.T, bias=True))[::-1][:10]
+    np.testing.assert_allclose(projected.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(np.cov(projected.T, bias=True), np.diag(variances), atol=1e-6)
+    test = load_dataset("mnist7_pca10")
+    assert test.labels[:4].tolist() == [7, 2, 1, 0]
+    first, second = load_dataset("mnist7").get([0, 1]).reshape(2, 49).astype(np.float64)
+    assert np.linalg.norm(np.subtract(*test.get([0, 1]))) <= np.linalg.norm(first - second)
+    with pytest.raises(ValueError, match="no split 'valid'"):
+        load_dataset("mnist7_pca10:valid")
+
+
+def test_swiss_roll_is_split_at_three_pi():
+    for split, count in (("train", 1000), ("test", 100)):
+        data = load_dataset(f"swiss_roll:{split}")
+        points = data.get(range(count)).astype(np.float64) * 10
+        assert points.shape == (count, 2)
+        assert data.num_classes == 2
+        assert 0.4 < data.labels.mean() < 0.6
+        # without noise the distance from the middle is t; the noise of each coordinate is 1
+        place = np.linalg.norm(points, axis=1)
+        assert place.max() < 4.5 * np.pi + 4
+        assert place[data.labels == 1].min() > 3 * np.pi - 4
+        assert place[data.labels == 0].max() < 3 * np.pi + 4
+    with pytest.raises(ValueError, match="no split 'valid'"):
+        load_dataset("swiss_roll:valid")
+
+
+def write_idx(folder, name, array, monkeypatch, packed=False):
+    content = bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+    monkeypatch.setitem(mnist.FILES, name, hashlib.sha256(content).hexdigest())
+    path = folder / (f"{name}.gz" if packed else name)
+    path.write_bytes(gzip.compress(content) if packed else content)
+    return path
+
+
+def test_mnist_files(tmp_path, monkeypatch):
+    images = RNG.integers(0, 256, (3, 28, 28), dtype=np.uint8)
+    path = write_idx(tmp_path, "t10k-images-idx3-ubyte", images, monkeypatch)
+    write_idx(tmp_path, "t10k-labels-idx1-ubyte", np.array([7, 2, 1], dtype=np.uint8), monkeypatch, packed=True)
+    data = load_dataset(f"mnist:{tmp_path}")
+    assert data.labels.tolist() == [7, 2, 1]
+    np.testing.assert_array_equal(data.get([2]), images[2][None, None].astype(np.float32) / np.float32(255))
+    assert data.settings["sha256"] == mnist.FILES["t10k-images-idx3-ubyte"]
+    assert load_dataset(f"mnist:test:{tmp_path}").digest([0]) == data.digest([0])
+    with pytest.raises(FileNotFoundError, match=r"no train-images-idx3-ubyte .*sosmooth download mnist"):
+        load_dataset(f"mnist:train:{tmp_path}")
+    with pytest.raises(FileNotFoundError, match="write mnist:FOLDER"):
+        load_dataset("mnist")
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="not MNIST's original: sha256"):
+        load_dataset(f"mnist:{tmp_path}")
+    path.unlink()
+    (tmp_path / f"{path.name}.gz").write_bytes(gzip.compress(b"0" * 1000)[:-9])
+    with pytest.raises(ValueError, match="no whole gzip file"):
+        load_dataset(f"mnist:{tmp_path}")
+
+
+def test_gzip_that_unpacks_to_too_much(tmp_path, monkeypatch):
+    monkeypatch.setattr(mnist, "_MAX_BYTES", 1000)
+    (tmp_path / "a.gz").write_bytes(gzip.compress(bytes(1001)))
+    with pytest.raises(ValueError, match="more than 1000 bytes"):
+        mnist.unpacked(tmp_path / "a.gz")
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\0\x08\x01", b"\0\0\x09\x01\0\0\0\x02ab", b"\0\0\x08\x01\0\0\0\x02a"])
+def test_idx_files_that_cannot_be_read(content):
+    with pytest.raises(ValueError, match="idx file"):
+        mnist.read_idx(content, axes=1)
+
+
+def python2_pickle(data, labels, *, dtype=b"u1"):
+    """The bytes that Python 2 and its NumPy wrote for a batch: protocol 2, text and arrays as byte strings."""
+
+    def text(value):
+        return b"U" + bytes((len(value),)) + value
+
+    def number(value):
+        return b"K" + bytes((value,)) if value < 256 else b"M" + struct.pack("<H", value)
+
+    array = (
+        b"cnumpy.core.multiarray\n_reconstruct\nq\x03cnumpy\nndarray\nq\x04K\x00\x85q\x05U\x01bq\x06\x87q\x07Rq\x08"
+        + b"(K\x01"
+        + number(data.shape[0])
+        + number(data.shape[1])
+        + b"\x86q\x09cnumpy\ndtype\nq\x0a"
+        + text(dtype)
+        + b"K\x00K\x01\x87Rq\x0b(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89"
+        + b"T"
+        + struct.pack("<i", data.nbytes)
+        + data.tobytes()
+        + b"tb"
+    )
+    listed = b"]q\x02(" + b"".join(number(int(label)) for label in labels) + b"e"
+    return b"\x80\x02}q\x01(" + text(b"labels") + listed + text(b"data") + array + b"u."
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    """Batches of four images, as (pixels, labels), five to train with and one to test with."""
+    monkeypatch.setattr(cifar10, "_ROWS", 4)
+    names = ["test_batch", *(f"data_batch_{number}" for number in range(1, 6))]
+    return {name: (RNG.integers(0, 256, (4, 3072), dtype=np.uint8), RNG.integers(0, 10, 4, dtype=np.uint8)) for name in names}
+
+
+def write_binary(folder, batches):
+    folder.mkdir(parents=True)
+    for name, (pixels, labels) in batches.items():
+        (folder / f"{name}.bin").write_bytes(np.concatenate([labels[:, None], pixels], axis=1).tobytes())
+
+
+def test_cifar10_in_both_versions(tmp_path, small_batches):
+    write_binary(tmp_path / "binary" / cifar10.BINARY, small_batches)
+    (tmp_path / "python").mkdir()
+    for name, (pixels, labels) in small_batches.items():
+        (tmp_path / "python" / name).write_bytes(python2_pickle(pixels, labels))
+    for split, count in (("test", 4), ("train", 20)):
+        binary, python = (load_dataset(f"cifar10:{split}:{tmp_path}/{version}") for version in ("binary", "python"))
+        assert len(binary) == count
+        assert binary.num_classes == 10
+        assert binary.digest(range(count)) == python.digest(range(count))
+    pixels, labels = small_batches["data_batch_2"]
+    np.testing.assert_array_equal(binary.get([5]), pixels[1].reshape(1, 3, 32, 32).astype(np.float32) / np.float32(255))
+    assert binary.labels[4:8].tolist() == labels.tolist()
+    assert load_dataset(f"cifar10:{tmp_path}/binary/{cifar10.BINARY}").digest([0]) == load_dataset(
+        f"cifar10:{tmp_path}/binary"
+    ).digest([0])
+
+
+def test_cifar10_that_cannot_be_read(tmp_path, small_batches):
+    with pytest.raises(FileNotFoundError, match=r"no CIFAR-10 in .*sosmooth download cifar10"):
+        load_dataset(f"cifar10:{tmp_path}")
+    write_binary(tmp_path / "b", small_batches)
+    (tmp_path / "b" / "data_batch_3.bin").unlink()
+    with pytest.raises(FileNotFoundError, match=r"lacks data_batch_3\.bin"):
+        load_dataset(f"cifar10:train:{tmp_path}/b")
+    path = tmp_path / "b" / "test_batch.bin"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=f"has {4 * 3073 - 1} bytes; a batch has {4 * 3073}"):
+        load_dataset(f"cifar10:{tmp_path}/b")
+    path.write_bytes(bytes([10]) * 4 * 3073)
+    with pytest.raises(ValueError, match="label 10 of input 0; allowed are 0 to 9"):
+        load_dataset(f"cifar10:{tmp_path}/b")
+
+    (tmp_path / "p").mkdir()
+    path = tmp_path / "p" / "test_batch"
+    pixels, labels = small_batches["test_batch"]
+    for content, message in (
+        (python2_pickle(pixels, labels)[:-20], "no batch of CIFAR-10"),
+        (python2_pickle(pixels[:3], labels), "must hold data, 4 × 3072 bytes"),
+        (python2_pickle(pixels, labels[:3]), "must hold labels, 4 integers"),
+        (pickle.dumps([1, 2], 2), "must hold data"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=message):
+            load_dataset(f"cifar10:{tmp_path}/p")
+
+
+def test_pickles_of_plain_values_and_arrays_are_read_without_unpickling():
+    value = {"a": [1, -5, 70_000, None, True, False, "é"], "b": (1, 2, 3, 4), "c": {"d": b"bytes"}, "e": [], "f": ()}
+    assert read_pickled_arrays(pickle.dumps(value, 3)) == value
+    array = RNG.integers(0, 256, (5, 3), dtype=np.uint8)
+    for order in "CF":
+        found = read_pickled_arrays(pickle.dumps({"data": np.asarray(array, order=order)}, 3))
+        np.testing.assert_array_equal(found["data"], array)
+
+
+class Hostile:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def test_hostile_pickles_are_refused_and_nothing_of_them_runs(tmp_path):
+    for protocol in (2, 3):
+        with pytest.raises(PickleRefused, match=r"wants to call .* open"):
+            read_pickled_arrays(pickle.dumps({"data": Hostile(tmp_path / "made")}, protocol))
+    assert not (tmp_path / "made").exists()
+    nested = b"\x80\x02}(" + b")" + b"\x85" * 100_000 + b"K\x01u."
+    array = RNG.integers(0, 256, (2, 3), dtype=np.uint8)
+    for content in (
+        b"",
+        b"no pickle",
+        nested,
+        pickle.dumps({"a": [1]}, 2)[:-3],
+        pickle.dumps(1.5, 2),
+        b"\x80\x02K\x01K\x02R.",
+        b"\x80\x02.",
+        b"\x80\x02(K\x01K\x02e.",
+        b"\x80\x02h\x07.",
+        pickle.dumps({"data": np.zeros(2)}, 3),
+        pickle.dumps({"data": np.dtype("u1")}, 2),
+        python2_pickle(array, [1], dtype=b"f8"),
+        python2_pickle(array, [1]).replace(b"K\x02K\x03\x86", b"K\x02K\x04\x86"),
+    ):
+        with pytest.raises(PickleRefused):
+            read_pickled_arrays(content)
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A folder, and the address at which a server on this machine hands out what is in it."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield folder, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def write_archive(path, files):
+    with tarfile.open(path, "w:gz") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_an_archive_is_fetched_checked_and_unpacked(tmp_path, served, monkeypatch, small_batches):
+    folder, address = served
+    write_binary(tmp_path / "b", small_batches)
+    files = {f"{cifar10.BINARY}/{path.name}": path.read_bytes() for path in (tmp_path / "b").iterdir()}
+    sha256 = write_archive(folder / "c.tar.gz", files)
+    monkeypatch.setitem(SOURCES, "cifar10", (RemoteFile(f"{address}/c.tar.gz", sha256, "tar", 10**6),))
+    begun = []
+    assert download("cifar10", tmp_path / "made" / "here", on_file=begun.append) == tmp_path / "made" / "here"
+    assert [remote.name for remote in begun] == ["c.tar.gz"]
+    assert load_dataset(f"cifar10:{tmp_path}/made/here").digest([3]) == load_dataset(f"cifar10:{tmp_path}/b").digest([3])
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["here"]
+    with pytest.raises(FileExistsError, match="not an empty folder"):
+        download("cifar10", tmp_path / "made" / "here")
+    with pytest.raises(ValueError, match="no data set 'svhn' to download; there are: mnist, cifar10"):
+        download("svhn", tmp_path / "svhn")
+
+
+def test_packed_files_are_fetched_and_unpacked(tmp_path, served, monkeypatch):
+    folder, address = served
+    (folder / "a.gz").write_bytes(gzip.compress(b"content"))
+    good = RemoteFile(f"{address}/a.gz", hashlib.sha256(b"content").hexdigest(), "gzip", 1000)
+    monkeypatch.setitem(SOURCES, "mnist", (good,))
+    (tmp_path / "empty").mkdir()
+    download("mnist", tmp_path / "empty")
+    assert (tmp_path / "empty" / "a").read_bytes() == b"content"
+
+
+def test_what_cannot_be_fetched_leaves_nothing(tmp_path, served, monkeypatch):
+    folder, address = served
+    (folder / "a.gz").write_bytes(gzip.compress(b"content"))
+    (folder / "b.gz").write_bytes(b"no gzip")
+    escaping = write_archive(folder / "c.tar.gz", {"../../escaped": b"content"})
+    (folder / "d.tar.gz").write_bytes(b"no archive")
+    digest = hashlib.sha256(b"content").hexdigest()
+    broken = hashlib.sha256(b"no archive").hexdigest()
+    good = RemoteFile(f"{address}/a.gz", digest, "gzip", 1000)
+    for remote, error, message in (
+        (RemoteFile(f"{address}/a.gz", "0" * 64, "gzip", 1000), ValueError, f"a.gz: sha256 {digest}, expected 0000"),
+        (RemoteFile(f"{address}/b.gz", digest, "gzip", 1000), ValueError, "no whole gzip file"),
+        (RemoteFile(f"{address}/a.gz", digest, "gzip", 5), ValueError, "more than 5 bytes"),
+        (RemoteFile(f"{address}/c.tar.gz", "0" * 64, "tar", 1000), ValueError, "expected 0000"),
+        (RemoteFile(f"{address}/c.tar.gz", escaping, "tar", 1000), ValueError, "unpacked safely"),
+        (RemoteFile(f"{address}/d.tar.gz", broken, "tar", 1000), ValueError, "no archive"),
+        (RemoteFile(f"{address}/absent.gz", digest, "gzip", 1000), OSError, "answered 404"),
+        (RemoteFile("http://127.0.0.1:1/a.gz", digest, "gzip", 1000), OSError, "cannot reach http://127.0.0.1:1/a.gz"),
+    ):
+        monkeypatch.setitem(SOURCES, "mnist", (good, remote))
+        with pytest.raises(error, match=message):
+            download("mnist", tmp_path / "out" / "mnist")
+        assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "escaped").exists()
+
+
 FACTORIES = """
 import numpy as np, torch
 from torch.utils.data import Dataset, TensorDataset
@@ -273,7 +601,7 @@ def test_factories(tmp_path):
 
 
 def test_unknown_specs(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no data set 'mnist8'; write mnist7"):
+    with pytest.raises(FileNotFoundError, match=r"no data set 'mnist8'; write mnist7, .* cifar10:FOLDER"):
         load_dataset("mnist8")
     (tmp_path / "data.txt").touch()
     with pytest.raises(ValueError, match=r"must be \.npz"):

@@ -30,6 +30,12 @@ def tally_of(design, right):
             pair_plus_only=one_sided,
             pair_minus_only=one_sided,
             pair_none=500 - both - 2 * one_sided,
+            direction_pairs=np.full(right.shape, 250),
+            direction_one=one_sided,
+            direction_norm=np.full(right.shape, 0.2),
+            slope_pairs=np.full(right.shape, 250),
+            slope_sum=np.full(right.shape, 50.0),
+            slope_sq_sum=np.full(right.shape, 20.0),
         )
     gradient = np.zeros(right.shape) if design is Design.DISJOINT_PAIRS else None
     return Tally(design, n=n, dimension=3, count_top=10 * right, gradient_sq_estimate=gradient)

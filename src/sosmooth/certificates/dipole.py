@@ -23,6 +23,13 @@ def checked_pair_masses(c_s: ArrayLike, c_n: ArrayLike) -> tuple[NDArray[np.floa
     return c_s, np.minimum(c_n, 0.5 * (1 - c_s))
 
 
+def excess_over_half(c_s: NDArray[np.float64], c_n: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`c_s + c_n − 1/2`, rounded down."""
+    # The larger mass first: minus one half it is exact, and the sum is rounded once.
+    excess = (np.maximum(c_s, c_n) - 0.5) + np.minimum(c_s, c_n)
+    return excess - np.finfo(np.float64).eps * np.abs(excess)
+
+
 def dipole_region(c_s: ArrayLike, c_n: ArrayLike) -> Region:
     """The half-line and the slab `(−∞, Φ⁻¹(C_N)] ∪ [−s, s]`, `s = Φ⁻¹((1 + C_S)/2)`.
 
@@ -38,11 +45,8 @@ def dipole_region(c_s: ArrayLike, c_n: ArrayLike) -> Region:
     """
     c_s, c_n = np.broadcast_arrays(*checked_pair_masses(c_s, c_n))
     s = quantile_from_tail(0.5 * (1 - c_s))
-    # The larger mass first: minus one half it is exact, and the sum is rounded once.
-    excess = (np.maximum(c_s, c_n) - 0.5) + np.minimum(c_s, c_n)
-    excess = np.minimum(excess, 0.5 * c_s)  # c_n is at most (1 − c_s)/2, which may have been rounded up
-    excess -= np.finfo(np.float64).eps * np.abs(excess)
-    return Region((interval(np.full(c_n.shape, -np.inf), special.ndtri(c_n)), interval(-s, s)), excess)
+    left = interval(np.full(c_n.shape, -np.inf), special.ndtri(c_n))
+    return Region((left, interval(-s, s)), excess_over_half(c_s, c_n))
 
 
 def dipole_radius(c_s: ArrayLike, c_n: ArrayLike, *, sigma: ArrayLike = 1.0) -> NDArray[np.float64]:

@@ -60,8 +60,9 @@ class Region:
     """A union of disjoint intervals of one axis, in units of sigma, the input at 0 and the adversary to the right.
 
     Attributes:
-        intervals: pairs `(lower, upper)` of broadcastable float arrays. Each interval's midpoint is at or left of 0, so that
-            its measure falls as it is left behind; an interval with `upper <= lower` is empty. They come from left to right.
+        intervals: pairs `(lower, upper)` of broadcastable float arrays. Their measure falls as they are left behind, for which
+            it is enough that each midpoint is at or left of 0; an interval with `upper <= lower` is empty. They come from left
+            to right, and at the last end at most half of the measure is left.
         excess: the measure minus one half where it is known better than the ends tell it (they are rounded), never more than
             it is; None where it is not.
     """

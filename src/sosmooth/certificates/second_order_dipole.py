@@ -11,7 +11,7 @@ from scipy import special
 
 from sosmooth.certificates._checks import checked, checked_sigma, in_input_units
 from sosmooth.certificates._root import Floats, decreasing_root
-from sosmooth.certificates.dipole import checked_pair_masses
+from sosmooth.certificates.dipole import checked_pair_masses, excess_over_half
 from sosmooth.certificates.region import Region, interval, pdf, quantile_from_tail
 
 _EPS = np.finfo(np.float64).eps
@@ -54,7 +54,7 @@ def second_order_dipole_region(c_s: ArrayLike, c_n: ArrayLike, gradient_norm: Ar
     left_end, left_start = special.ndtri(c_n), np.full(c_n.shape, -np.inf)
     band = np.flatnonzero(~odd & (gamma < pdf(left_end)))
     if band.size:
-        lower, upper = _left_band(c_n[band], gamma[band], 0.5 * none[band])
+        lower, upper = _left_band(c_n[band], gamma[band], -t[band])
         left_start[band], left_end[band] = lower, upper
     right_end = s.copy()
     with np.errstate(divide="ignore"):
@@ -63,11 +63,10 @@ def second_order_dipole_region(c_s: ArrayLike, c_n: ArrayLike, gradient_norm: Ar
     left_start[odd], left_end[odd], right_end[odd] = -t[odd], -m, m
     # Never into the slab, or mass is counted twice.
     left_end = np.minimum(left_end, -s)
-    left, slab = (
-        interval(left_start.reshape(shape), left_end.reshape(shape)),
-        interval(-s.reshape(shape), right_end.reshape(shape)),
-    )
-    return Region((left, slab))
+    ends = (left_start, left_end, -s, right_end)
+    left_start, left_end, slab_start, slab_end = (end.reshape(shape) for end in ends)
+    excess = excess_over_half(c_s, c_n).reshape(shape)
+    return Region((interval(left_start, left_end), interval(slab_start, slab_end)), excess)
 
 
 def second_order_dipole_radius(
@@ -82,7 +81,7 @@ def second_order_dipole_radius(
         sigma: noise level, input units, positive; broadcasts.
     Returns:
         Float64 of the broadcast shape, input units, rounded down; 0 where `c_s + c_n ≤ 1/2`, `inf` where `c_s = 1`.
-        Never below the dipole radius.
+        Up to rounding, never below the dipole and the second-order radius.
     Raises:
         ValueError: a value outside its range or NaN, or `c_s + 2 c_n > 1` beyond rounding.
     Guarantee:
@@ -99,19 +98,26 @@ def second_order_dipole_radius(
 
 
 def _left_band(mass: Floats, gamma: Floats, largest: Floats) -> tuple[Floats, Floats]:
-    """`[u, v]` left of 0 with `Φ(v) − Φ(u) = mass`, `φ(v) − φ(u) = γ`, and `Φ(u)` in [0, largest].
+    """`[u, v]` left of 0 with `Φ(v) − Φ(u) = mass`, `φ(v) − φ(u) = γ`, and `u ≤ largest`.
 
-    `Φ(u)` is rounded down, which is moving to a slightly larger gradient.
+    `u` is rounded down, which is moving to a slightly larger gradient.
     """
 
-    def excess(a: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
-        u, v = special.ndtri(a), special.ndtri(a + mass[index])
-        return pdf(v) - pdf(u) - gamma[index], u - v
+    def right(u: Floats, mass: Floats) -> Floats:
+        return special.ndtri((special.ndtr(u) + mass) * (1 - 4 * _EPS))
 
-    root = decreasing_root(excess, np.zeros(mass.shape), largest.copy(), 0.5 * largest)
-    density, width = pdf(special.ndtri(root + mass)), np.abs(excess(root, np.arange(mass.size))[1])
-    a = np.maximum(root * (1 - 8 * _EPS) - 8 * _EPS * (density + gamma) / width, 0.0)
-    return special.ndtri(a), special.ndtri(a + mass)
+    def excess(u: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        v = right(u, mass[index])
+        return pdf(v) - pdf(u) - gamma[index], pdf(u) * (u - v)
+
+    low = np.minimum(-38.5, largest)
+    root = decreasing_root(excess, low, largest, np.maximum(special.ndtri(0.5 * special.ndtr(largest)), low))
+    slope = excess(root, np.arange(mass.size))[1]
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        u = root - 8 * _EPS * (np.abs(root) + (pdf(right(root, mass)) + gamma) / -slope)
+    # A band too narrow for floats becomes the half-line, which has the largest gradient.
+    u = np.where((u > -38.4) & (slope < 0), u, -np.inf)
+    return u, right(u, mass)
 
 
 def one_sided_cost(c_s: ArrayLike, c_n: ArrayLike, gradient_share: float) -> Floats:

@@ -5,10 +5,14 @@ Each takes inputs in [0, 1] as its data set gives them; what they need of normal
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import pairwise
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from sosmooth.classifiers.resnet import CIFAR_DEPTHS, CifarResNet, ImageNetResNet50
 
 
 def mnist7_cnn() -> nn.Module:
@@ -27,9 +31,28 @@ def mnist7_cnn() -> nn.Module:
     )
 
 
+def pca10_mlp() -> nn.Module:
+    """The network for ten principal components of 7×7 MNIST: (batch, 10) → scores (batch, 10); two hidden layers of 100, ReLU."""
+    return _mlp(10, 100, 100, 10)
+
+
+def swiss_roll_mlp() -> nn.Module:
+    """The network for the swiss roll: (batch, 2) → scores (batch, 2); two hidden layers of 10, ReLU."""
+    return _mlp(2, 10, 10, 2)
+
+
+def _mlp(*widths: int) -> nn.Module:
+    layers = [layer for pair in pairwise(widths) for layer in (nn.Linear(*pair), nn.ReLU())]
+    return nn.Sequential(*layers[:-1])
+
+
 #: Name → a function that builds it with untrained weights.
 ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
     "mnist7_cnn": mnist7_cnn,
+    "pca10_mlp": pca10_mlp,
+    "swiss_roll_mlp": swiss_roll_mlp,
+    **{f"resnet{depth}": partial(CifarResNet, depth) for depth in CIFAR_DEPTHS},
+    "resnet50": ImageNetResNet50,
 }
 
 
@@ -44,3 +67,20 @@ def build(architecture: str, *, seed: int = 0) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return ARCHITECTURES[architecture]()
+
+
+def architectures_that_fit(state: Mapping[str, Tensor]) -> list[str]:
+    """The architectures whose weights have these names and shapes; nothing is allocated to find out."""
+    found = []
+    for name, make in ARCHITECTURES.items():
+        with torch.device("meta"):
+            own = make().state_dict()
+        shapes = {key: value.shape for key, value in own.items() if not is_counter(key)}
+        if shapes == {key: value.shape for key, value in state.items() if not is_counter(key)}:
+            found.append(name)
+    return found
+
+
+def is_counter(name: str) -> bool:
+    """Whether it counts batches for a normalisation layer: no evaluation uses it, and files of before 2018 lack it."""
+    return name.endswith(".num_batches_tracked")

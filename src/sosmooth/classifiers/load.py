@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from sosmooth._objects import is_object_spec, load_object
+from sosmooth.classifiers.architectures import ARCHITECTURES, build
 from sosmooth.classifiers.weights import fill, load_weights, read_tensors, weights_sha256
 
-_BUNDLED = ("mnist7",)
+_BUNDLED = ("mnist7", "mnist7_pca10", "swiss_roll")
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,12 @@ def load_classifier(spec: str, *, sigma: float | None = None) -> Callable[[Tenso
     """The base classifier that `spec` names, on the CPU.
 
     Args:
-        spec: `mnist7` (bundled, trained with noise of `sigma`); `FILE.safetensors` as `sosmooth train` writes it;
-            `package.module:name` or `path/file.py:name`, with `+WEIGHTS.safetensors` to fill it. The name is a torch module, a
+        spec: `mnist7`, `mnist7_pca10` or `swiss_roll` (bundled, trained with noise of `sigma`); `FILE.safetensors` as
+            `sosmooth train` writes it; `ARCHITECTURE+WEIGHTS`, one of `ARCHITECTURES` filled from a `.safetensors`, `.pt` or
+            `.pth` file; `package.module:name` or `path/file.py:name`, with `+WEIGHTS` to fill it. The name is a torch module, a
             function without arguments that returns a torch module or another classifier, or a classifier itself: a function
             of a tensor.
-        sigma: the noise of training; needed for `mnist7`, else not used.
+        sigma: the noise of training; needed for bundled classifiers, else not used.
     Returns:
         A torch module in eval mode, or a function of a tensor.
     Raises:
@@ -62,14 +64,16 @@ def open_classifier(spec: str, *, sigma: float | None = None, device: str | torc
     name, plus, weights = spec.partition("+")
     if spec in _BUNDLED:
         opened = _open_bundled(spec, sigma)
+    elif name in ARCHITECTURES:
+        opened = _open_architecture(name, Path(weights) if weights else None)
     elif is_object_spec(name):
         opened = _open_object(name, Path(weights) if plus else None)
     elif (suffix := Path(spec).suffix) in _FILES:
         opened = _FILES[suffix](Path(spec))
     else:
         raise ValueError(
-            f"no classifier {spec!r}; write {', '.join(_BUNDLED)}, a file of kind {', '.join(_FILES)}, package.module:name or"
-            " path/file.py:name"
+            f"no classifier {spec!r}; write {', '.join(_BUNDLED)}, a file of kind {', '.join(_FILES)}, ARCHITECTURE+FILE with one"
+            f" of {', '.join(ARCHITECTURES)}, package.module:name or path/file.py:name"
         )
     if isinstance(opened.classifier, nn.Module):
         opened.classifier.to(device).eval()
@@ -105,6 +109,24 @@ def _open_weights(path: Path) -> LoadedClassifier:
         "training_sigma": metadata.get("sigma"),
     }
     return LoadedClassifier(model, int(metadata["num_classes"]), settings)
+
+
+def _open_architecture(name: str, weights: Path | None) -> LoadedClassifier:
+    if weights is None:
+        raise ValueError(f"the architecture {name} needs weights; write {name}+FILE, or make them with sosmooth train")
+    state, metadata = read_tensors(weights)
+    if metadata.get("architecture", name) != name:
+        raise ValueError(f"{weights} holds weights of {metadata['architecture']}, not of {name}; write the file alone")
+    model = build(name)
+    fill(model, state, str(weights))
+    # What a network scores is what its last linear layer gives.
+    num_classes = [module.out_features for module in model.modules() if isinstance(module, nn.Linear)][-1]
+    settings = {
+        "architecture": name,
+        "weights_sha256": weights_sha256(model),
+        "training_sigma": metadata.get("sigma"),
+    }
+    return LoadedClassifier(model, num_classes, settings)
 
 
 def _open_object(spec: str, weights: Path | None) -> LoadedClassifier:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from sosmooth.classifiers.architectures import ARCHITECTURES, build
+from sosmooth.classifiers.architectures import ARCHITECTURES, architectures_that_fit, build, is_counter
 
 _KEY = "sosmooth"
 _REQUIRED = ("architecture", "num_classes")
@@ -41,7 +42,20 @@ def save_weights(path: Path, model: nn.Module, metadata: Mapping[str, Any]) -> N
     _check_metadata(str(path), metadata)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     _check_finite(str(path), state)
-    content = save(state, {_KEY: json.dumps(dict(metadata), sort_keys=True, allow_nan=False)})
+    write_tensors(path, state, metadata)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write tensors and JSON-able metadata to a safetensors file, whole or not at all; its folder is made if need be."""
+    write_atomically(Path(path), save(dict(tensors), {_KEY: json.dumps(dict(metadata), sort_keys=True, allow_nan=False)}))
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file beside, sync and rename it: whoever looks sees the whole old file or the whole new one.
+
+    Raises:
+        OSError: the file system refused; what was there before stays.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -68,55 +82,86 @@ def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         FileNotFoundError: no such file.
         ValueError: no safetensors file, not written by `save_weights`, an architecture that is not known or does not fit.
     """
-    state, found = read_tensors(path)
-    if _KEY not in found:
-        raise ValueError(
-            f"{path} does not say its architecture; load it as package.module:factory+FILE.safetensors or path/file.py:factory+…"
-        )
-    try:
-        metadata = json.loads(found[_KEY])
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: its metadata is no JSON ({error}); train it again with sosmooth train") from error
+    state, metadata = read_tensors(path)
+    if not metadata:
+        fits = "+FILE or ".join([*architectures_that_fit(state), "package.module:factory"])
+        raise ValueError(f"{path} does not say its architecture; load it as {fits}+FILE")
     _check_metadata(str(path), metadata)
     model = build(metadata["architecture"])
     fill(model, state, str(path))
     return model.eval(), metadata
 
 
-def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """The tensors of a safetensors file, on the CPU, and its metadata.
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The tensors of a weights file, on the CPU, and the metadata that sosmooth put there, else empty.
 
+    Args:
+        path: `.safetensors`; or `.pt`, `.pth` as `torch.save` writes a state dictionary, bare or under the key `state_dict`, read
+            without running code of the file (`weights_only`). The prefix `module.` that data-parallel training leaves is dropped.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no safetensors file, or values that are not finite.
+        ValueError: another kind of file, one that is cut or not all tensors, or values that are not finite.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"no file {str(path)!r}; give the path of a .safetensors file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-    except SafetensorError as error:
-        raise ValueError(f"{path} is no whole safetensors file ({error}); copy or train it again") from error
+        raise FileNotFoundError(f"no file {str(path)!r}; give the path of a {', '.join(_READERS)} file")
+    if Path(path).suffix not in _READERS:
+        raise ValueError(f"weights are read from {', '.join(_READERS)} files; got {str(path)!r}")
+    state, metadata = _READERS[Path(path).suffix](Path(path))
     _check_finite(str(path), state)
     return state, metadata
 
 
+def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = (file.metadata() or {}).get(_KEY, "{}")
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no whole safetensors file ({error}); copy or train it again") from error
+    try:
+        metadata = json.loads(found)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: its metadata is no JSON ({error}); train it again with sosmooth train") from error
+    if not isinstance(metadata, dict):
+        raise ValueError(f"{path}: its metadata is no JSON object; train it again with sosmooth train")
+    return state, metadata
+
+
+def _read_torch(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise ValueError(f"{path} holds more than torch weights or is cut ({reason[0]}); save the state_dict alone") from error
+    found = found.get("state_dict", found) if isinstance(found, Mapping) else found
+    if not isinstance(found, Mapping) or not all(isinstance(value, torch.Tensor) for value in found.values()):
+        raise ValueError(f"{path} holds no state dictionary, names with tensors; save the state_dict, as .safetensors")
+    return {str(name).removeprefix("module."): value for name, value in found.items()}, {}
+
+
+_READERS: dict[str, Callable[[Path], tuple[dict[str, torch.Tensor], dict[str, Any]]]] = {
+    ".safetensors": _read_safetensors,
+    ".pt": _read_torch,
+    ".pth": _read_torch,
+}
+
+
 def fill(model: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
-    """Put the weights into the model, every one of both.
+    """Put the weights into the model, every one of both; counters of batches may be missing.
 
     Raises:
-        ValueError: names or shapes differ; the message lists the first of them.
+        ValueError: names or shapes differ; the message lists the first of them, and the architectures that do fit.
     """
     own = model.state_dict()
-    missing, strange = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    missing = sorted(name for name in own.keys() - state.keys() if not is_counter(name))
+    strange = sorted(state.keys() - own.keys())
     shapes = sorted(name for name in own.keys() & state.keys() if own[name].shape != state[name].shape)
     if missing or strange or shapes:
         raise ValueError(
             f"{source} does not fit the network: missing {missing[:3]}, not in the network {strange[:3]}, of another shape"
-            f" {shapes[:3]}; take weights of this architecture"
+            f" {shapes[:3]}; it fits {', '.join(architectures_that_fit(state)) or 'no architecture that is known here'}"
         )
-    model.load_state_dict(dict(state))
+    model.load_state_dict({**own, **state})
 
 
 def weights_sha256(model: nn.Module) -> str:

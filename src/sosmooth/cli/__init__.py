@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -45,4 +46,9 @@ def _say(line: str, code: int) -> int:
 
 def run() -> None:
     """The entry point of the installed program."""
+    signal.signal(signal.SIGTERM, _interrupt)  # a polite stop leaves a readable run behind, as Ctrl-C does
     sys.exit(main())
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt

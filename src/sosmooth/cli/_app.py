@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-
 import cyclopts
 
 from sosmooth import __version__
-from sosmooth.cli.certify import certify, demo, predict, train
+from sosmooth.cli.certify import certify, predict
+from sosmooth.cli.demo import demo
+from sosmooth.cli.reproduce import reproduce
 from sosmooth.cli.runs import compare, export, import_log, methods, recertify, report, validate
+from sosmooth.cli.train import download, train
 
 app = cyclopts.App(
     name="sosmooth",
@@ -17,13 +18,19 @@ app = cyclopts.App(
     version=__version__,
     help_format="plaintext",
 )
-for command in (demo, certify, recertify, report, compare, export, import_log, validate, predict, train, methods):
+for command in (
+    demo,
+    certify,
+    recertify,
+    report,
+    compare,
+    export,
+    import_log,
+    validate,
+    predict,
+    train,
+    download,
+    reproduce,
+    methods,
+):
     app.command(command)
-
-
-def _terminate(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
-
-
-# A polite stop leaves a readable run behind, as Ctrl-C does.
-signal.signal(signal.SIGTERM, _terminate)

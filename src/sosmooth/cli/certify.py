@@ -1,10 +1,9 @@
-"""Commands that run a classifier: demo, certify, predict, train."""
+"""Commands that run a classifier: certify, predict."""
 
 from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -41,9 +40,11 @@ def certify(
 ) -> int:
     """Certify inputs into a run; the same line again goes on where it was."""
     from sosmooth.classifiers.load import open_classifier
+    from sosmooth.cli._summary import print_runs
     from sosmooth.datasets import load_dataset
     from sosmooth.methods import DEFAULT_METHOD
-    from sosmooth.runs.certifying import CertifySettings, certify_run, rehearse
+    from sosmooth.runs import load_run
+    from sosmooth.runs.certifying import CertifySettings, rehearse
 
     inputs = load_dataset(data)
     settings = CertifySettings(
@@ -60,37 +61,9 @@ def certify(
     classifier = open_classifier(model, sigma=sigma)
     if dry_run:
         return _show_rehearsal(rehearse(classifier, inputs, settings, batch_size=batch_size), as_json=json)
-    return _certify_and_show([(settings, out)], classifier, inputs, certify_run, batch_size=batch_size, as_json=json)
-
-
-def demo(
-    *,
-    out: Annotated[Path, Parameter(help="Folder of the runs and the report.")] = Path("demo"),
-    images: Annotated[int, Parameter(help="Number of test images, spread over the 10 000.")] = 200,
-    n: Annotated[int, Parameter(name="--n", help="Samples an image.")] = 100_000,
-    sigma: Sigma = 0.25,
-) -> int:
-    """Certify handwritten digits by every method, in about two minutes, and draw the comparison."""
-    from sosmooth.classifiers.load import open_classifier
-    from sosmooth.datasets import load_dataset
-    from sosmooth.methods import METHODS
-    from sosmooth.report.html import write_report
-    from sosmooth.runs import load_run
-    from sosmooth.runs.certifying import CertifySettings, certify_run
-
-    inputs = load_dataset("mnist7")
-    if not 1 <= images <= len(inputs):
-        raise ValueError(f"--images must be between 1 and {len(inputs)}; got {images}")
-    classifier = open_classifier("mnist7", sigma=sigma)
-    chosen = list(range(0, len(inputs), len(inputs) // images))[:images]
-    jobs = [
-        (CertifySettings(sigma=sigma, method=method, n=n, n0=100, alpha=0.001, seed=0, indices=chosen), out / method)
-        for method in METHODS
-    ]
-    failed = _certify_and_show(jobs, classifier, inputs, certify_run, batch_size=None, as_json=False)
-    written = write_report([load_run(path) for _, path in jobs], out / "report.html", inputs=lambda index: inputs.get([index])[0])
-    print(f"\nLook at {written[0].resolve()}")
-    return failed
+    failed = certify_with_progress(out, classifier, inputs, settings, batch_size=batch_size)
+    print_runs([load_run(out)], as_json=json)
+    return report_failures(failed)
 
 
 def predict(
@@ -132,46 +105,21 @@ def predict(
     return 0
 
 
-def train(
-    data: Annotated[str, Parameter(help="Data set: mnist7.")],
-    *,
-    sigma: Sigma,
-    out: Annotated[Path | None, Parameter(help="Weights file; default: DATA_sigma_S.safetensors here.")] = None,
-    epochs: Annotated[int | None, Parameter(help="Passes over the training images.")] = None,
-    seed: Seed = 0,
-    device: Device = "cpu",
-    json: Json = False,
-) -> int:
-    """Train a classifier with Gaussian noise of this sigma."""
-    from sosmooth.classifiers.training import train_dataset
-
-    out = out or Path(f"{data}_sigma_{sigma:.2f}.safetensors")
-    metadata = train_dataset(
-        data, sigma=sigma, out=out, epochs=epochs, seed=seed, device=device, on_epoch=lambda line: print(line, file=sys.stderr)
-    )
-    if json:
-        _print_json(metadata | {"weights": str(out)})
-    else:
-        print(f"{out}: " + ", ".join(f"{name} {value}" for name, value in metadata.items()))
-    return 0
-
-
-def _certify_and_show(jobs, classifier, inputs, certify_run, *, batch_size: int | None, as_json: bool) -> int:
-    """Certify each (settings, folder) in turn with progress, then print the summary. The exit code."""
+def certify_with_progress(out, classifier, inputs, settings, *, batch_size: int | None):
+    """Certify into `out` with progress on standard error; the inputs that failed."""
     from sosmooth.cli._progress import progress
-    from sosmooth.cli._summary import print_runs
+    from sosmooth.runs.certifying import certify_run
 
-    runs, failures = [], []
-    for settings, out in jobs:
-        evaluations = len(settings.indices) * (settings.n0 + settings.n)
-        with progress(evaluations, f"certifying {len(settings.indices)} inputs, {settings.method}") as advance:
-            run, failed = certify_run(out, classifier, inputs, settings, batch_size=batch_size, progress=advance)
-        runs.append(run)
-        failures += failed
-    print_runs(runs, as_json=as_json)
-    for failure in failures:
+    evaluations = len(settings.indices) * (settings.n0 + settings.n)
+    with progress(evaluations, f"certifying {len(settings.indices)} inputs, {settings.method}") as advance:
+        return certify_run(out, classifier, inputs, settings, batch_size=batch_size, progress=advance)[1]
+
+
+def report_failures(failed) -> int:
+    """One line for each input that failed; the exit code."""
+    for failure in failed:
         print(f"sosmooth: {failure.message}", file=sys.stderr)
-    return 1 if failures else 0
+    return 1 if failed else 0
 
 
 def _show_rehearsal(found: dict, *, as_json: bool) -> int:

@@ -1,7 +1,7 @@
 """From the tally of antithetic pairs to the worst truth that it allows, with one place where alpha is split.
 
 Of alpha, the gradient norm gets `GRADIENT_SHARE` where the tally holds a gradient, the pair counts all the rest. Whether there
-is a gradient is decided before the pairs are drawn (`gradient_can_help`), so the split depends on no estimation sample.
+is a gradient is decided before the pairs are drawn (`planned_direction_share`), so the split depends on no estimation sample.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import numpy as np
 
 from sosmooth.confidence.bounds import Bounds, Floats
 from sosmooth.confidence.pair_counts import OneSidedCost, PairCells, pair_cells
-from sosmooth.confidence.pair_gradient import gradient_can_help, pair_gradient_norm_upper_bound
+from sosmooth.confidence.pair_gradient import direction_share, pair_gradient_norm_upper_bound
 from sosmooth.confidence.published import required
 from sosmooth.tally import Tally
 
-#: What the gradient norm gets of alpha: two per cent cost the surest images less than 0.1 % of their radius.
-GRADIENT_SHARE = 0.02
+#: What the gradient norm gets of alpha: five per cent cost the surest images 0.05 % of their radius.
+GRADIENT_SHARE = 0.05
 #: `(cells, gradient norm (batch, 1), sigma) → radii (batch, cells)`; it must fall when a pair moves from "both" to "one" or
 #: from "one" to "none".
 CellRadius = Callable[[PairCells, Floats, float], Floats]
@@ -25,14 +25,14 @@ CellRadius = Callable[[PairCells, Floats, float], Floats]
 _CHUNK = 256
 
 
-def draws_gradient(selection_wrong: int, n0: int, n: int, alpha: float) -> bool:
-    """Whether to draw the gradient of an input, from its selection samples alone (see `gradient_can_help`).
+def planned_direction_share(selection_wrong: int, n0: int, n: int, dimension: int, alpha: float) -> float:
+    """The share of the pairs that gives the direction of the gradient; 0: draw none (see `direction_share`).
 
     Args:
         selection_wrong: of the `n0` selection evaluations, those that did not return the selected class.
-        n: estimation evaluations. alpha: failure probability of the certificate.
+        n: estimation evaluations. dimension: features of one input. alpha: failure probability of the certificate.
     """
-    return n >= 4 and bool(gradient_can_help(selection_wrong, n0, n, GRADIENT_SHARE * alpha))
+    return direction_share(selection_wrong, n0, n, dimension, GRADIENT_SHARE * alpha)
 
 
 def joint_bounds(
@@ -64,7 +64,7 @@ def joint_bounds(
     gradient = np.full(len(tally), np.inf)
     drawn = np.zeros(len(tally), dtype=bool)
     if costs_with_gradient is not None:
-        drawn = required(tally, "slope_pairs") > 0
+        drawn = required(tally, "direction_pairs") > 0
         part = tally[drawn]
         gradient[drawn] = pair_gradient_norm_upper_bound(
             direction_norm=required(part, "direction_norm"),

@@ -24,7 +24,7 @@ def mean_upper_bound(
 
     With `B` the upper limit, `ξ = −y/B ≥ −1` and `v(λ) = −ln(1 − λ) − λ`, the capital at μ is at least
     `Σ_k w_k exp( λ_k Σξ − v(λ_k) Σξ² − n ln(1 − λ_k μ/B) )`, which rises with μ. Its error is about
-    `√(2 E[y²] ln(1/alpha)/n) + B ln(1/alpha)/(3 n)`.
+    `√(2 E[y²] ln(1/alpha)/n) + 2 B ln(1/alpha)/(3 n)`.
 
     Args:
         count: number n of independent scalars, at least 0; any shape.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,19 +19,32 @@ _GREY_MODES = {"1", "L"}
 _COLOUR_MODES = {"RGB", "P", "CMYK", "YCbCr"}
 
 
-def load(folder: Path) -> InputSet:
+@dataclass(frozen=True)
+class _Size:
+    """What brings images to one size: the shorter side scaled to `resize`, then the middle `crop` × `crop` cut out."""
+
+    resize: int | None = None
+    crop: int | None = None
+
+
+def load(folder: Path, options: str = "") -> InputSet:
     """The images of a folder, in the sorted order of their names: float32 (batch, channels, height, width) in [0, 1].
 
     `folder/<class name>/<image>`: a class is the place of its name among the sorted names. `folder/<image>` with
     `folder/labels.csv` (columns `file,label`, −1 = unknown), or without it: labels unknown. One channel if all images are
-    grey, else three. The images are read when they are asked for; their sizes are checked at once.
+    grey, else three. The images are read when they are asked for; their sizes are checked at once. With a crop they come out
+    alike whatever their sizes: then all become colour, and each is checked when it is read.
 
     Args:
         folder: holds images (png, jpg, bmp, webp, ppm, pgm) of one size.
+        options: empty, `crop=224` or `resize=256&crop=224`: the shorter side is scaled to `resize` pixels (bilinear, antialiased,
+            the longer rounded down), then the middle square of `crop` pixels cut out, the usual preparation of ImageNet.
     Raises:
         FileNotFoundError: no such folder, no images, a file of `labels.csv` that is not there.
-        ValueError: files that are no images, other kinds of pixels, several sizes, a broken `labels.csv`.
+        ValueError: files that are no images, other kinds of pixels, several sizes, a broken `labels.csv`, other options, from
+            `get`: an image smaller than the crop.
     """
+    size = _parsed_options(options)
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {str(folder)!r}; give one that holds images")
     classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and _images(entry))
@@ -45,18 +60,34 @@ def load(folder: Path) -> InputSet:
         raise FileNotFoundError(f"{folder} holds no images; allowed are {', '.join(sorted(_SUFFIXES))}")
 
     paths = [path for path, _ in files]
-    mode = "L" if _modes(paths) <= _GREY_MODES else "RGB"
+    mode = "L" if size.crop is None and _modes(paths) <= _GREY_MODES else "RGB"
     listing = hashlib.sha256()
     for path, label in files:
         listing.update(f"{path.relative_to(folder).as_posix()}\t{path.stat().st_size}\t{label}\n".encode())
     return read_lazily(
         str(folder),
-        lambda index: _read(paths[index], mode),
+        lambda index: _read(paths[index], mode, size),
         [label for _, label in files],
         length=len(files),
         num_classes=len(classes) or None,
-        settings={"spec": str(folder), "listing_sha256": listing.hexdigest(), "mode": mode, "scaled": "uint8 / 255"},
+        settings={
+            "spec": f"{folder}?{options}" if options else str(folder),
+            "listing_sha256": listing.hexdigest(),
+            "mode": mode,
+            "scaled": "uint8 / 255",
+        },
     )
+
+
+def _parsed_options(options: str) -> _Size:
+    try:
+        pairs = {name: int(value) for name, value in parse_qsl(options, strict_parsing=bool(options))}
+        size = _Size(**pairs)
+    except (TypeError, ValueError):
+        raise ValueError(f"cannot read the image options {options!r}; write crop=224 or resize=256&crop=224") from None
+    if min(pairs.values(), default=1) < 1 or (size.resize and not size.resize >= (size.crop or np.inf)):
+        raise ValueError(f"image options {options!r}: crop must be at least 1, and resize no smaller; write resize=256&crop=224")
+    return size
 
 
 def _images(folder: Path) -> list[Path]:
@@ -94,27 +125,44 @@ def _modes(paths: list[Path]) -> set[str]:
     size = None
     for path in paths:
         with _opened(path) as image:
-            if image.mode not in _GREY_MODES | _COLOUR_MODES:
-                raise ValueError(f"{path}: pixels of kind {image.mode}; save it as 8-bit grey or RGB, without transparency")
             if size is not None and image.size != size:
-                raise ValueError(f"{path} is {image.size} pixels, {paths[0]} {size}; bring all to one size")
+                raise ValueError(
+                    f"{path} is {image.size} pixels, {paths[0]} {size}; bring all to one size, or add ?resize=256&crop=224"
+                )
             size = image.size
             modes.add(image.mode)
     return modes
 
 
-def _read(path: Path, mode: str) -> NDArray[np.float32]:
+def _read(path: Path, mode: str, size: _Size) -> NDArray[np.float32]:
     with _opened(path) as image:
         try:
-            pixels = np.asarray(image.convert(mode))
+            pixels = np.asarray(_fitted(path, image.convert(mode), size))
         except OSError as error:
             raise ValueError(f"{path} cannot be decoded ({error}); replace it") from error
     channels_last = pixels.reshape(*pixels.shape[:2], -1)
     return channels_last.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
 
 
+def _fitted(path: Path, image: Image.Image, size: _Size) -> Image.Image:
+    if size.resize is not None:
+        shorter = min(image.size)
+        width, height = (size.resize * side // shorter for side in image.size)
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    if size.crop is not None:
+        if min(image.size) < size.crop:
+            raise ValueError(f"{path} is {image.size} pixels, smaller than crop={size.crop}; add resize=")
+        left, top = (round((side - size.crop) / 2) for side in image.size)
+        image = image.crop((left, top, left + size.crop, top + size.crop))
+    return image
+
+
 def _opened(path: Path) -> Image.Image:
     try:
-        return Image.open(path)
+        image = Image.open(path)
     except OSError as error:
         raise ValueError(f"{path} is no readable image ({error}); remove or replace it") from error
+    if image.mode not in _GREY_MODES | _COLOUR_MODES:
+        image.close()
+        raise ValueError(f"{path}: pixels of kind {image.mode}; save it as 8-bit grey or RGB, without transparency")
+    return image

@@ -1,6 +1,6 @@
 """The one way from what a user writes to an input set.
 
-Adding a data set: one file with `load(split) → InputSet`, and a row in `DATASETS`.
+Adding a data set: one file with `load(split)` and a row in `DATASETS`, or `load(folder, split)` and a row in `FOLDER_DATASETS`.
 """
 
 from __future__ import annotations
@@ -9,41 +9,65 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sosmooth._objects import is_object_spec
-from sosmooth.datasets import factory, mnist7, npz
+from sosmooth.datasets import cifar10, factory, mnist, mnist7, mnist7_pca10, npz, swiss_roll
 from sosmooth.datasets.inputs import InputSet
 
-#: The data sets that have a name: split → inputs. Written `name` (the test split) or `name:split`.
+#: The bundled data sets: split → inputs. Written `name` (the test split) or `name:split`.
 DATASETS: dict[str, Callable[[str], InputSet]] = {
     "mnist7": mnist7.load,
+    "mnist7_pca10": mnist7_pca10.load,
+    "swiss_roll": swiss_roll.load,
 }
+#: Those read from their standard files: folder, split → inputs. Written `name:FOLDER` (the test split) or `name:split:FOLDER`.
+FOLDER_DATASETS: dict[str, Callable[[Path, str], InputSet]] = {
+    "mnist": mnist.load,
+    "cifar10": cifar10.load,
+}
+_SPLITS = ("test", "train")
 
 
 def load_dataset(spec: str) -> InputSet:
     """The inputs that `spec` names.
 
     Args:
-        spec: `mnist7`, `mnist7:train`; a `.npz` file; a folder of images; `package.module:factory` or `path/file.py:factory`.
+        spec: `mnist7`, `mnist7_pca10` or `swiss_roll`, with `:train` for the other split; `mnist:FOLDER`, `cifar10:FOLDER`, or
+            `cifar10:train:FOLDER`; a `.npz` file; a folder of images, with `?resize=256&crop=224` to bring them to one size;
+            `package.module:factory` or `path/file.py:factory`.
     Returns:
         An input set, its values float32 in the units of sigma.
     Raises:
         FileNotFoundError: what it names is not there.
         ValueError: it names nothing that can be read, or what it names is broken.
     """
-    name, _, split = spec.partition(":")
+    name, _, rest = spec.partition(":")
     if name in DATASETS:
-        return DATASETS[name](split or "test")
+        return DATASETS[name](rest or "test")
+    if name in FOLDER_DATASETS:
+        return _load_from_folder(name, rest)
     path = Path(spec)
     if path.suffix == ".npz":
         return npz.load(path)
-    if path.is_dir():
+    folder, question, options = spec.rpartition("?") if "?" in spec else (spec, "", "")
+    if question or path.is_dir():
         from sosmooth.datasets import image_folder  # Pillow
 
-        return image_folder.load(path)
+        return image_folder.load(Path(folder), options)
     if is_object_spec(spec):
         return factory.load(spec)
     if path.is_file():
         raise ValueError(f"cannot read the file {spec!r} as data; files must be .npz, with the arrays inputs and labels")
     raise FileNotFoundError(
-        f"no data set {spec!r}; write {', '.join(DATASETS)}, the path of an .npz file or of a folder of images,"
-        " package.module:factory or path/file.py:factory"
+        f"no data set {spec!r}; write {', '.join(DATASETS)}, {', '.join(f'{each}:FOLDER' for each in FOLDER_DATASETS)}, the path"
+        " of an .npz file or of a folder of images, package.module:factory or path/file.py:factory"
     )
+
+
+def _load_from_folder(name: str, rest: str) -> InputSet:
+    split, colon, folder = rest.partition(":")
+    if not (colon and split in _SPLITS):
+        split, folder = "test", rest
+    if not folder:
+        raise FileNotFoundError(
+            f"{name} is read from its standard files; write {name}:FOLDER, or get them by sosmooth download {name} --out FOLDER"
+        )
+    return FOLDER_DATASETS[name](Path(folder), split)

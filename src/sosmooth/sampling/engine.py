@@ -70,12 +70,13 @@ class Engine:
         return votes.cpu().numpy()
 
     def tally(
-        self, position: int, index: int, design: Design, n: int, selected: int, *, pair_gradient: bool | None = None
+        self, position: int, index: int, design: Design, n: int, selected: int, *, direction_share: float | None = None
     ) -> tuple[Tally, int]:
         """Count `n` estimation samples of one input for the class `selected`.
 
         Args:
-            pair_gradient: for antithetic pairs, whether to draw the gradient; None: it is no part of the tally.
+            direction_share: for antithetic pairs, the share of them that gives the direction of the gradient; 0: none is
+                drawn; None: the gradient is no part of the tally.
         Returns:
             The tally, of length 1, and the number of evaluations that were no vote.
         """
@@ -84,7 +85,7 @@ class Engine:
         exact = _float64_device(self._inputs.device)
         counts = torch.zeros(4, dtype=torch.int64, device=self._inputs.device)
         products = torch.zeros((), dtype=torch.float64, device=exact)
-        gradient = PairGradient(vectors, self.dimension, exact) if pair_gradient else None
+        gradient = PairGradient(vectors, direction_share, self.dimension, exact) if direction_share else None
         for done in self._evaluate(blocks_of(position, index, Stage.ESTIMATION, vectors, self.dimension), sides):
             right = done.labels == selected
             invalid = torch.count_nonzero(done.labels == INVALID)
@@ -108,7 +109,7 @@ class Engine:
         sums = {name: np.array([value]) for name, value in found.items()}
         if design is Design.DISJOINT_PAIRS:
             sums["gradient_sq_estimate"] = np.array([products.item() / (n // 2) / self._sigma**2])
-        if pair_gradient is not None:
+        if direction_share is not None:
             sums |= gradient.sums() if gradient is not None else no_gradient()
         return Tally(design, np.array([n]), dimension=self.dimension, **sums), invalid
 

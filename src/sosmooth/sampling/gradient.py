@@ -10,20 +10,20 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from sosmooth.tally import DIRECTION_SHARE, SLOPE_CAP
+from sosmooth.tally import SLOPE_CAP
 
 
 class PairGradient:
     """Sums over the antithetic pairs of one input, taken in the order of their numbers.
 
     Args:
-        pairs: number of all pairs; the first `DIRECTION_SHARE` of them give the direction.
+        pairs: number of all pairs. direction_share: of them, the first ones, that give the direction.
         dimension: features of one input.
         device: where the sums are kept; must have float64.
     """
 
-    def __init__(self, pairs: int, dimension: int, device: torch.device):
-        self._direction_pairs = int(pairs * DIRECTION_SHARE)
+    def __init__(self, pairs: int, direction_share: float, dimension: int, device: torch.device):
+        self._direction_pairs = int(pairs * direction_share)
         self._pairs = pairs
         self._device = device
         self._sum = torch.zeros(dimension, dtype=torch.float64, device=device)

@@ -1,0 +1,98 @@
+"""The command that repeats the paper's experiments."""
+
+from __future__ import annotations
+
+import json as json_format
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from sosmooth.cli._options import Json
+
+
+def reproduce(
+    name: Annotated[str | None, Parameter(help="Figure: fig1a, fig2, fig5, …; without one, all are listed.")] = None,
+    *,
+    scale: Annotated[
+        Literal["smoke", "day", "paper"], Parameter(help="smoke: two minutes; day: a night on two cores; paper: as published.")
+    ] = "smoke",
+    out: Annotated[Path | None, Parameter(help="Folder of picture, table and runs; default: reproduced/SCALE.")] = None,
+    data: Annotated[
+        str | None, Parameter(help="Inputs, where they are not bundled: cifar10:FOLDER, or a folder of images.")
+    ] = None,
+    weights: Annotated[
+        str | None,
+        Parameter(help="Classifier, where it is not bundled: FILE.safetensors; {sigma} stands for the sigma, as in 0.25."),
+    ] = None,
+    architecture: Annotated[
+        str | None, Parameter(help="Of the weights, where it is not the figure's: to be set beside it all the same.")
+    ] = None,
+    runs: Annotated[
+        str | None,
+        Parameter(help="Samples and images, not the scale's: N:IMAGES,…; each N stands for the published n nearest to it."),
+    ] = None,
+    device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    json: Json = False,
+) -> int:
+    """Repeat a figure of the paper and set it beside what was published; the same line again goes on where it was."""
+    if name is None:
+        return _show_figures(as_json=json)
+    from sosmooth.cli._progress import progress
+    from sosmooth.experiments.reproduction import reproduce_figure
+    from sosmooth.experiments.sampled import Given
+
+    found = reproduce_figure(
+        name,
+        scale=scale,
+        out=out or Path("reproduced") / scale,
+        given=Given(data, weights, architecture, device),
+        progress=progress,
+        efforts=None if runs is None else _efforts(runs),
+    )
+    if json:
+        files = [str(path) for path in found.files]
+        print(json_format.dumps({"figure": name, "scale": scale, "files": files, "rows": found.rows}, indent=2))
+    else:
+        print("\n".join(str(path) for path in found.files))
+    for failure in found.failures:
+        print(f"sosmooth: {failure}", file=sys.stderr)
+    return 1 if found.failures else 0
+
+
+def _efforts(runs: str):
+    from sosmooth.experiments.paper import Effort
+
+    found = []
+    for part in runs.split(","):
+        try:
+            n, images = (int(float(number)) for number in part.split(":"))
+        except (ValueError, OverflowError):
+            n = images = 0
+        if n < 2 or n % 2 or images < 1:
+            raise ValueError(
+                f"--runs must be N:IMAGES, several with commas, N even, as in 1e5:1000,1e6:200; got {part.strip()!r} in {runs!r}"
+            )
+        found.append(Effort(n, images))
+    return found
+
+
+def _show_figures(*, as_json: bool) -> int:
+    from sosmooth.experiments.paper import FIGURES, SOURCES
+
+    rows = [
+        {
+            "figure": name,
+            "shows": figure.shows,
+            "needs": [SOURCES[key].name for key in figure.data if not SOURCES[key].bundled],
+        }
+        for name, figure in FIGURES.items()
+    ]
+    if as_json:
+        print(json_format.dumps(rows, indent=2))
+        return 0
+    for row in rows:
+        needs = f" (needs --data and --weights of {' or '.join(row['needs'])})" if row["needs"] else ""
+        print(f"{row['figure']:6} {row['shows']}{needs}")
+    return 0

@@ -1,0 +1,89 @@
+"""Commands that make what certification needs: train, download."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from sosmooth.cli._options import Json, Sigma
+
+if TYPE_CHECKING:
+    from sosmooth.classifiers.training import Epoch
+
+
+def train(
+    dataset: Annotated[str, Parameter(help="Data set: mnist7, mnist7_pca10, swiss_roll, cifar10.")],
+    /,
+    *,
+    sigma: Sigma,
+    data: Annotated[Path | None, Parameter(help="Folder of the data set's standard files: for cifar10.")] = None,
+    out: Annotated[Path | None, Parameter(help="Weights file; default: DATASET_sigma_S.safetensors here.")] = None,
+    architecture: Annotated[str | None, Parameter(help="Network; for cifar10 resnet20, 32, 44, 56 or 110.")] = None,
+    epochs: Annotated[int | None, Parameter(help="Passes over the training data.")] = None,
+    batch_size: Annotated[int | None, Parameter(help="Inputs a step.")] = None,
+    learning_rate: Annotated[float | None, Parameter(help="At the start.")] = None,
+    schedule: Annotated[
+        Literal["cosine", "step"] | None, Parameter(help="Learning rate: cosine to zero, or a tenth after each third.")
+    ] = None,
+    seed: Annotated[int, Parameter(help="Seed of weights, order, crops and noise.")] = 0,
+    device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    amp: Annotated[bool, Parameter(negative="", help="Mixed precision (bfloat16), for speed on a GPU.")] = False,
+    resume: Annotated[bool, Parameter(negative="", help="Go on from the checkpoint beside the weights, if any.")] = False,
+    json: Json = False,
+) -> int:
+    """Train a classifier with Gaussian noise of this sigma. What is not given is as the data set's recipe has it.
+
+    After each epoch a checkpoint and a table of losses and accuracies under noise (*.log.csv) are written beside the weights.
+    """
+    from sosmooth.classifiers.training import train_dataset
+
+    label = dataset if architecture is None else f"{dataset}_{architecture}"
+    out = out or Path(f"{label}_sigma_{sigma:g}.safetensors")
+    metadata = train_dataset(
+        dataset,
+        sigma=sigma,
+        out=out,
+        folder=data,
+        architecture=architecture,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        schedule=schedule,
+        seed=seed,
+        device=device,
+        amp=amp,
+        resume=resume,
+        on_epoch=_show,
+    )
+    if json:
+        print(json_module.dumps(metadata | {"weights": str(out)}, indent=2))
+    else:
+        print(f"{out}: " + ", ".join(f"{name} {value}" for name, value in metadata.items()))
+    return 0
+
+
+def download(
+    dataset: Annotated[Literal["mnist", "cifar10"], Parameter(help="mnist or cifar10.")],
+    /,
+    *,
+    out: Annotated[Path, Parameter(help="Folder to make; then write it as DATASET:FOLDER.")],
+) -> int:
+    """Fetch a data set's standard files, check their digests, and put them into a folder."""
+    from sosmooth.datasets.download import download as fetch
+
+    folder = fetch(dataset, out, on_file=lambda remote: print(f"fetching {remote.url}", file=sys.stderr))
+    print(f"{dataset}:{folder}")
+    return 0
+
+
+def _show(epoch: Epoch) -> None:
+    left = epoch.seconds / epoch.number * (epoch.epochs - epoch.number)
+    print(
+        f"epoch {epoch.number} of {epoch.epochs}: loss {epoch.loss:.4f}, accuracy under noise {epoch.noisy_accuracy:.1%},"
+        f" {epoch.seconds:.0f} s, {left:.0f} s left",
+        file=sys.stderr,
+    )

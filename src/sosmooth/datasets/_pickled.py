@@ -1,0 +1,137 @@
+"""Plain values and NumPy arrays out of a pickle, without unpickling it: no name in the file is ever looked up or called.
+
+A pickle is a program. This interprets the few instructions that build numbers, text, lists, dictionaries and byte arrays; calls
+are recorded, not made, and only the two that NumPy writes for an array are understood. Everything else is refused.
+"""
+
+from __future__ import annotations
+
+import math
+import pickletools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MARK = object()
+_CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_LITERALS = {"BININT", "BININT1", "BININT2", "BINUNICODE", "SHORT_BINBYTES", "BINBYTES", "BINSTRING", "SHORT_BINSTRING"}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_ARRAY = ("numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct")
+_DTYPE = "numpy dtype"
+
+
+class PickleRefused(ValueError):
+    """A pickle that is broken or holds more than plain values and byte arrays."""
+
+
+@dataclass(frozen=True)
+class _Name:
+    text: str
+
+
+@dataclass
+class _Call:
+    """A call that the pickle asks for, and the state it would set afterwards."""
+
+    name: str
+    arguments: tuple
+    state: Any = None
+
+
+def read_pickled_arrays(content: bytes) -> Any:
+    """The value of a pickle made of None, booleans, integers, text, bytes, lists, tuples, dictionaries and uint8 arrays.
+
+    Text of Python 2 becomes `str`, byte for byte as in Latin-1. Reads protocols 2 and later as far as such values need them.
+
+    Args:
+        content: the file.
+    Raises:
+        PickleRefused: anything else; the first instruction that is not allowed is named.
+    Guarantee:
+        Runs no code of the file and imports nothing.
+    """
+    stack: list[Any] = []
+    memo: dict[int, Any] = {}
+    try:
+        for opcode, argument, _ in pickletools.genops(content):
+            if opcode.name == "STOP":
+                return _plain(stack.pop())
+            _step(opcode.name, argument, stack, memo)
+    except PickleRefused:
+        raise
+    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError) as error:
+        raise PickleRefused(f"broken pickle: {error}") from error
+    raise PickleRefused("broken pickle: it does not end")
+
+
+def _step(name: str, argument: Any, stack: list[Any], memo: dict[int, Any]) -> None:
+    if name in _CONSTANTS:
+        stack.append(_CONSTANTS[name])
+    elif name in _LITERALS:
+        stack.append(argument)
+    elif name in ("EMPTY_LIST", "EMPTY_DICT", "EMPTY_TUPLE"):
+        stack.append({"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_TUPLE": tuple}[name]())
+    elif name == "MARK":
+        stack.append(_MARK)
+    elif name in ("BINPUT", "LONG_BINPUT"):
+        memo[argument] = stack[-1]
+    elif name == "MEMOIZE":
+        memo[len(memo)] = stack[-1]
+    elif name in ("BINGET", "LONG_BINGET"):
+        stack.append(memo[argument])
+    elif name in _TUPLES:
+        stack.append(tuple(reversed([stack.pop() for _ in range(_TUPLES[name])])))
+    elif name == "TUPLE":
+        stack.append(tuple(_since_mark(stack)))
+    elif name in ("APPEND", "APPENDS"):
+        items = [stack.pop()] if name == "APPEND" else _since_mark(stack)
+        stack[-1].extend(items)
+    elif name in ("SETITEM", "SETITEMS"):
+        items = [stack.pop(-2), stack.pop()] if name == "SETITEM" else _since_mark(stack)
+        if not all(type(key) is str for key in items[::2]):  # nested tuples can take for ever to hash
+            raise PickleRefused("it holds a dictionary with keys that are no text")
+        stack[-1].update(zip(items[::2], items[1::2], strict=True))
+    elif name == "GLOBAL":
+        stack.append(_Name(argument))
+    elif name == "REDUCE":
+        arguments, function = stack.pop(), stack.pop()
+        if not (isinstance(function, _Name) and function.text in (*_ARRAY, _DTYPE)):
+            raise PickleRefused(f"it wants to call {function.text if isinstance(function, _Name) else type(function)}")
+        stack.append(_Call(function.text, arguments))
+    elif name == "BUILD":
+        state = stack.pop()
+        stack[-1].state = state
+    elif name not in ("PROTO", "FRAME"):
+        raise PickleRefused(f"it holds the instruction {name}")
+
+
+def _since_mark(stack: list[Any]) -> list[Any]:
+    start = len(stack) - 1
+    while stack[start] is not _MARK:
+        start -= 1
+    items = stack[start + 1 :]
+    del stack[start:]
+    return items
+
+
+def _plain(value: Any) -> Any:
+    """The value with its recorded calls replaced by arrays; lists and dictionaries of plain values one level down."""
+    if isinstance(value, dict):
+        return {key: _plain(item) if isinstance(item, _Call) else item for key, item in value.items()}
+    return _array(value) if isinstance(value, _Call) else value
+
+
+def _array(call: _Call) -> NDArray[np.uint8]:
+    if call.name not in _ARRAY or not isinstance(call.state, tuple) or len(call.state) != 5:
+        raise PickleRefused(f"it holds {call.name}, no array")
+    _, shape, dtype, fortran, content = call.state
+    if not (isinstance(dtype, _Call) and dtype.name == _DTYPE and dtype.arguments[0] in ("u1", "uint8")):
+        raise PickleRefused("it holds an array of another type than uint8")
+    content = content.encode("latin-1") if isinstance(content, str) else content
+    if not isinstance(content, bytes) or not all(type(side) is int and side >= 0 for side in shape):
+        raise PickleRefused("it holds an array without bytes or shape")
+    if len(content) != math.prod(shape):
+        raise PickleRefused(f"it holds an array of {len(content)} bytes where its shape asks for others")
+    return np.frombuffer(content, np.uint8).reshape(shape, order="F" if fortran else "C")

@@ -1,0 +1,203 @@
+"""The runs behind a sampled figure: opened, checked, certified, and paired with first order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sosmooth.classifiers.load import LoadedClassifier, open_classifier
+from sosmooth.datasets import InputSet, load_dataset
+from sosmooth.experiments.paper import ALPHA, N0, SEEDS, SOURCES, Effort, Panel, chosen_images
+from sosmooth.report.series import Pair, Series, on_shared_images, series_of
+from sosmooth.runs import Run
+from sosmooth.runs.certifying import CertifySettings, certify_run
+from sosmooth.runs.validate import recomputed
+
+#: `(evaluations, what) → context manager of a function that is told the evaluations just done`.
+Progress = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]
+
+_CIFAR_SHAPE = (3, 32, 32)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user brings.
+
+    Attributes:
+        data: an input spec; None: the bundled data.
+        weights: a classifier spec, `{sigma}` standing for the sigma with two decimals; None: the bundled classifiers.
+        architecture: of the weights, where it is not the figure's and the user says so.
+    """
+
+    data: str | None = None
+    weights: str | None = None
+    architecture: str | None = None
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Inputs and the classifiers of each sigma, checked; `data` is a key of `SOURCES`."""
+
+    data: str
+    inputs: InputSet
+    classifiers: dict[float, LoadedClassifier]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A panel and what was found for it.
+
+    Attributes:
+        pair: first order and the method, each on samples of its own.
+        same_samples: the same with first order from the method's samples; None where these are pairs, of which first order could
+            only use one side.
+    """
+
+    panel: Panel
+    pair: Pair
+    same_samples: Pair | None
+    inputs: InputSet
+
+
+def open_all(panels: list[Panel], given: Given) -> Opened:
+    """Open everything that the panels need before anything is computed or written.
+
+    Raises:
+        ValueError: data or weights that do not travel with the package were not given (the line says where they are to be had),
+            weights of another architecture than the figure's or trained with another sigma.
+        FileNotFoundError: a file that was named is not there.
+    """
+    keys = list(dict.fromkeys(panel.published.data for panel in panels))
+    missing = [key for key in keys if not SOURCES[key].bundled and None in (given.data, given.weights)]
+    if missing:
+        raise ValueError(_needed(missing, panels, given))
+    try:
+        inputs = load_dataset(given.data or keys[0])
+    except FileNotFoundError as error:
+        if SOURCES[keys[0]].bundled:
+            raise
+        raise FileNotFoundError(f"{error}; {_homes(keys, panels)}") from error
+    key = keys[0] if len(keys) == 1 else _told_by_shape(inputs)
+    sigmas = list(dict.fromkeys(panel.published.sigma for panel in panels if panel.published.data == key))
+    return Opened(key, inputs, {sigma: _open_classifier(key, sigma, given, panels) for sigma in sigmas})
+
+
+def certify_panels(
+    panels: list[Panel], opened: Opened, out: Path, *, device: str, progress: Progress
+) -> tuple[list[Result], list[str]]:
+    """Certify what the panels of these data show, going on with the runs that lie in `out/runs`.
+
+    First order and each method draw noise of their own, as published. Second order is compared with first order from its own
+    samples as well.
+
+    Returns:
+        A result a panel, and a line for each input that failed.
+    Raises:
+        RunError: a run there has other settings, or cannot be written.
+    """
+    results, failures = [], []
+    runs: dict[tuple[float, Effort, str], Run] = {}
+
+    def run(sigma: float, effort: Effort, method: str) -> Run:
+        if (sigma, effort, method) not in runs:
+            indices = chosen_images(len(opened.inputs), effort.images)
+            settings = CertifySettings(
+                sigma=sigma,
+                method=method,
+                n=effort.n,
+                n0=N0,
+                alpha=ALPHA,
+                seed=SEEDS[method],
+                indices=indices,
+                device=device,
+            )
+            what = f"{opened.inputs.name}, sigma {sigma:g}, {len(indices)} inputs, n = {effort.n:.0e}, {method}"
+            with progress(len(indices) * (N0 + effort.n), what) as advance:
+                found, failed = certify_run(
+                    run_folder(out, opened.data, sigma, effort, method),
+                    opened.classifiers[sigma],
+                    opened.inputs,
+                    settings,
+                    progress=advance,
+                )
+            failures.extend(one.message for one in failed)
+            runs[sigma, effort, method] = found
+        return runs[sigma, effort, method]
+
+    for panel in panels:
+        row, effort = panel.published, panel.effort
+        if row.data != opened.data:
+            continue
+        baseline, method = run(row.sigma, effort, "first_order"), run(row.sigma, effort, row.method)
+        same = None
+        if row.method == "second_order":
+            same = _pair(_first_order_from(method), series_of(method))
+        results.append(Result(panel, _pair(series_of(baseline), series_of(method)), same, opened.inputs))
+    return results, failures
+
+
+def run_folder(out: Path, data: str, sigma: float, effort: Effort, method: str) -> Path:
+    """Where a run lies; its name says all that may differ between the runs of one folder."""
+    return out / "runs" / f"{data}_sigma_{sigma:g}_n_{effort.n}_images_{effort.images}_{method}"
+
+
+def _first_order_from(run: Run) -> Series:
+    """First order from the tallies of a run of independent samples."""
+    found = recomputed(run.certificates(), "first_order", ALPHA)
+    certified = {name: getattr(found, name) for name in ("prediction", "radius", "abstain_reason")}
+    return replace(series_of(run), method="first_order", **certified)
+
+
+def _pair(baseline: Series, method: Series) -> Pair:
+    pair = on_shared_images(baseline, method)
+    if pair is None:
+        raise ValueError(f"{baseline.folder} and {method.folder} share no certified images; remove both and begin again")
+    return pair
+
+
+def _told_by_shape(inputs: InputSet) -> str:
+    """A figure of CIFAR-10 and ImageNet takes the data of one at a time: their images tell which."""
+    return "cifar10" if inputs.get([0]).shape[1:] == _CIFAR_SHAPE else "imagenet"
+
+
+def _open_classifier(key: str, sigma: float, given: Given, panels: list[Panel]) -> LoadedClassifier:
+    spec = (given.weights or key).replace("{sigma}", f"{sigma:.2f}")
+    try:
+        opened = open_classifier(spec, sigma=sigma)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; {_homes([key], panels)}" if SOURCES[key].home else str(error)) from error
+    if given.weights is None:
+        return opened
+    expected = SOURCES[key].architecture or open_classifier(key, sigma=sigma).settings["architecture"]
+    architecture = opened.settings.get("architecture")
+    if architecture not in (expected, given.architecture):
+        raise ValueError(
+            f"{spec} is of the architecture {architecture}, this figure's is {expected}; give --architecture {architecture} to"
+            " set the two side by side all the same, the table will say so"
+        )
+    trained = opened.settings.get("training_sigma")
+    if trained is not None and abs(float(trained) - sigma) > 1e-9:
+        raise ValueError(
+            f"{spec} was trained with sigma {float(trained):g}, this panel's is {sigma:g}; write {{sigma}} in --weights where the"
+            " sigma stands, as in weights_{sigma}.safetensors"
+        )
+    return opened
+
+
+def _needed(keys: list[str], panels: list[Panel], given: Given) -> str:
+    lacking = " and ".join(name for name in ("data", "weights") if getattr(given, name) is None)
+    names = " or ".join(SOURCES[key].name for key in keys)
+    options = " and ".join(f"--{name}" for name in lacking.split(" and "))
+    return f"no {lacking} of {names}: give {options}; {_homes(keys, panels)}"
+
+
+def _homes(keys: list[str], panels: list[Panel]) -> str:
+    """Where the data and weights are to be had."""
+    homes = []
+    for key in keys:
+        sigmas = dict.fromkeys(f"{panel.published.sigma:g}" for panel in panels if panel.published.data == key)
+        homes.append(f"{SOURCES[key].name}: {SOURCES[key].home.replace('{sigma}', '|'.join(sigmas))}")
+    return "; ".join(homes)
