@@ -4,7 +4,8 @@ import numpy as np
 from scipy import special
 
 from sosmooth.confidence.gradient_norm import gradient_norm_upper_bound
-from sosmooth.confidence.pair_gradient import DIRECTION_PAIRS, pair_gradient_norm_upper_bound
+from sosmooth.confidence.pair_gradient import pair_gradient_norm_upper_bound
+from sosmooth.tally import DIRECTION_SHARE
 
 ALPHA = 5e-4
 CASES = ((49, 10**5, 0.1), (3072, 10**5, 0.1), (3072, 10**5, 0.02), (150_528, 10**5, 0.1), (150_528, 10**6, 0.1))
@@ -34,7 +35,7 @@ def from_pairs(dimension: int, n: int, one: float, gamma: float) -> float:
     """At the expected statistics, with the largest second moment along the gradient that `P(one side right) = one` allows."""
     cut = -special.ndtri(one / 2)
     along = 0.25 * (one + 2 * cut * np.exp(-0.5 * cut**2) / np.sqrt(2 * np.pi))
-    first = DIRECTION_PAIRS * n / 2
+    first = DIRECTION_SHARE * n / 2
     second = n / 2 - first
     norm = np.sqrt(gamma**2 + ((dimension - 1) * one / 4 + along) / first)
     cos = gamma / norm

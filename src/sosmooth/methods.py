@@ -33,12 +33,14 @@ class Method:
         bounds: `(tally, alpha, sigma) → Bounds`; raises LookupError naming what the tally lacks.
         radius: `(bounds, sigma) → radii` in input units.
         source: where it is from.
+        pair_gradient: whether the gradient that the pairs see is drawn, where the selection samples show that it can help.
     """
 
     design: Design
     bounds: Callable[[Tally, float, float], Bounds]
     radius: Callable[[Bounds, float], NDArray[np.float64]]
     source: str
+    pair_gradient: bool = False
 
 
 # The orders of the outcomes of pairs: by the radius of the dipole, by the probability, and by the radius at half of the largest
@@ -55,21 +57,21 @@ METHODS: dict[str, Method] = {
     "first_order": Method(
         Design.INDEPENDENT,
         published.top_probability,
-        lambda bounds, sigma: first_order_radius(error=bounds.error_upper, sigma=sigma),
+        lambda bounds, sigma: first_order_radius(error=bounds["error_upper"], sigma=sigma),
         "Cohen, Rosenfeld, Kolter 2019",
     ),
     "second_order": Method(
         Design.DISJOINT_PAIRS,
         published.top_probability_and_gradient,
         lambda bounds, sigma: second_order_radius(
-            error=bounds.error_upper, gradient_norm=bounds.gradient_norm_upper, sigma=sigma
+            error=bounds["error_upper"], gradient_norm=bounds["gradient_norm_upper"], sigma=sigma
         ),
         "Levine, Kumar, Goldstein, Feizi 2020, Theorems 1 and 2",
     ),
     "dipole": Method(
         Design.ANTITHETIC,
         published.pair_probabilities,
-        lambda bounds, sigma: dipole_radius(bounds.c_s_lower, bounds.c_n_lower, sigma=sigma),
+        lambda bounds, sigma: dipole_radius(bounds["c_s_lower"], bounds["c_n_lower"], sigma=sigma),
         "Levine, Kumar, Goldstein, Feizi 2020, Theorem 3",
     ),
     "dipole_joint": Method(
@@ -79,7 +81,7 @@ METHODS: dict[str, Method] = {
             radius=lambda cells, gradient, sigma: dipole_radius(cells.c_s, cells.c_n, sigma=sigma),
             costs=[_BY_DIPOLE],
         ),
-        lambda bounds, sigma: dipole_radius(bounds.c_s_lower, bounds.c_n_lower, sigma=sigma),
+        lambda bounds, sigma: dipole_radius(bounds["c_s_lower"], bounds["c_n_lower"], sigma=sigma),
         "docs/theory/pair_counts.md, with Theorem 3 of Levine et al. 2020",
     ),
     "second_order_pairs": Method(
@@ -91,9 +93,10 @@ METHODS: dict[str, Method] = {
             costs_with_gradient=[_by_probability],
         ),
         lambda bounds, sigma: second_order_radius(
-            error=bounds.error_upper, gradient_norm=bounds.gradient_norm_upper, sigma=sigma
+            error=bounds["error_upper"], gradient_norm=bounds["gradient_norm_upper"], sigma=sigma
         ),
         "docs/theory/gradient_from_pairs.md, with Theorem 1 of Levine et al. 2020",
+        pair_gradient=True,
     ),
     "second_order_dipole": Method(
         Design.ANTITHETIC,
@@ -104,9 +107,10 @@ METHODS: dict[str, Method] = {
             costs_with_gradient=[_BY_HALF_GRADIENT, _BY_DIPOLE],
         ),
         lambda bounds, sigma: second_order_dipole_radius(
-            bounds.c_s_lower, bounds.c_n_lower, bounds.gradient_norm_upper, sigma=sigma
+            bounds["c_s_lower"], bounds["c_n_lower"], bounds["gradient_norm_upper"], sigma=sigma
         ),
         "docs/theory/second_order_dipole.md",
+        pair_gradient=True,
     ),
 }
 DEFAULT_METHOD = "dipole"

@@ -86,7 +86,7 @@ class Certificates(Sequence[Certificate]):
     def __getitem__(self, which: int) -> Certificate: ...
     @overload
     def __getitem__(self, which: slice) -> Certificates: ...
-    def __getitem__(self, which):
+    def __getitem__(self, which: int | slice) -> Certificate | Certificates:
         if isinstance(which, slice):
             part = {name: getattr(self, name)[which] for name in _ARRAYS}
             return replace(self, **part, tally=self.tally[which], bounds=_bounds_of(self.bounds, which))
@@ -120,7 +120,7 @@ _ARRAYS = ("input_index", "prediction", "radius", "abstain_reason", "selected", 
 
 
 def _bounds_of(bounds: Bounds, which: slice) -> Bounds:
-    return Bounds(**{name: None if value is None else value[which] for name, value in vars(bounds).items()})
+    return replace(bounds, **{name: value[which] for name, value in vars(bounds).items() if value is not None})
 
 
 def certified_accuracy(prediction, label, radius, at) -> NDArray[np.float64]:

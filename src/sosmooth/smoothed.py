@@ -11,7 +11,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from sosmooth.methods import DEFAULT_METHOD, certify_tally, method_named
+from sosmooth.confidence.joint_pairs import draws_gradient
+from sosmooth.methods import DEFAULT_METHOD, Method, certify_tally, method_named
 from sosmooth.results import ABSTAINED, Certificates
 from sosmooth.sampling.base_classifier import BaseClassifier, ClassifierError, Evaluator, evaluation_mode, find_batch_size
 from sosmooth.sampling.engine import Engine, Progress
@@ -157,15 +158,16 @@ class SmoothedClassifier:
         """
         check_settings(method=method, n0=n0, n=n, alpha=alpha, seed=seed)
         batch, indices_ = self._checked_inputs(inputs, indices)
-        return self._sampled(batch, indices_, method_named(method).design, n0, n, seed, progress)
+        return self._sampled(batch, indices_, method_named(method), n0, n, alpha, seed, progress)
 
     def _sampled(
         self,
         batch: torch.Tensor,
         indices: NDArray[np.int64],
-        design: Design,
+        method: Method,
         n0: int,
         n: int,
+        alpha: float,
         seed: int,
         progress: Progress | None,
     ) -> Iterator[Sampled | Failed]:
@@ -175,7 +177,7 @@ class SmoothedClassifier:
                 group = slice(start, start + _GROUP)
                 moved = _on_device(batch[group], self.device)
                 engine = Engine(evaluator, moved, sigma=self.sigma, seed=seed, progress=progress)
-                yield from self._sample_group(engine, start, indices[group], design, n0, n)
+                yield from self._sample_group(engine, start, indices[group], method, n0, n, alpha)
                 self.batch_size = evaluator.batch_size
 
     def predict(self, inputs: ArrayLike | torch.Tensor, *, n: int, alpha: float = 0.001, seed: int = 0) -> NDArray[np.int64]:
@@ -211,7 +213,7 @@ class SmoothedClassifier:
         return np.where(settled, votes[:, :-1].argmax(1), ABSTAINED)
 
     def _sample_group(
-        self, engine: Engine, offset: int, indices: NDArray[np.int64], design: Design, n0: int, n: int
+        self, engine: Engine, offset: int, indices: NDArray[np.int64], method: Method, n0: int, n: int, alpha: float
     ) -> Iterator[Sampled | Failed]:
         """Selection of the whole group in shared batches, then each input's estimation."""
         begun = time.perf_counter()
@@ -222,8 +224,11 @@ class SmoothedClassifier:
             selected = int(counts.argmax())
             second, first = np.sort(counts)[-2:]
             begun = time.perf_counter()
-            if not invalid:
-                tally, invalid = engine.tally(position, int(index), design, n, selected)
+            if invalid:  # in the selection already: estimating would be in vain
+                yield Failed(offset + position, int(index), _no_vote(int(index), invalid))
+                continue
+            gradient = draws_gradient(n0 - int(first), n0, n, alpha) if method.pair_gradient else None
+            tally, invalid = engine.tally(position, int(index), method.design, n, selected, pair_gradient=gradient)
             if invalid:
                 yield Failed(offset + position, int(index), _no_vote(int(index), invalid))
                 continue

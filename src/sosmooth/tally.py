@@ -22,6 +22,13 @@ class Design(StrEnum):
     ANTITHETIC = "antithetic"  # n/2 independent vectors, each evaluated at x + ε and x − ε
 
 
+#: Share of the antithetic pairs, the first ones, from which the direction of the gradient is estimated; the rest estimates the
+#: slope along it.
+DIRECTION_SHARE = 0.5
+#: Slopes `h û·z`, |h| ≤ 1/2, are cut off above this: |û·z| > 5 has probability 6e-7.
+SLOPE_CAP = 2.5
+
+
 @dataclass(frozen=True)
 class Tally:
     """Counts of `batch` inputs. What the design did not count is None.

@@ -50,7 +50,7 @@ def test_certify_again_goes_on_and_changes_nothing(tmp_path, capsys):
     code, out, _ = call(capsys, "certify", *SMALL, "--out", tmp_path / "run", "--json")
     assert code == 0
     first = json.loads(out)
-    assert (first["inputs"], first["complete"], first["method"]) == (4, True, "dipole")
+    assert (first["inputs"], first["complete"], first["method"]) == (4, True, "second_order_dipole")
     before = (tmp_path / "run" / "results.parquet").read_bytes()
     code, out, _ = call(capsys, "certify", *SMALL, "--out", tmp_path / "run", "--json")
     assert (code, json.loads(out)) == (0, first)
@@ -69,7 +69,7 @@ def test_other_settings_are_refused_by_name(tmp_path, capsys):
 
 def test_recertify_report_compare_export_import(tmp_path, capsys):
     run = tmp_path / "run"
-    call(capsys, "certify", *SMALL, "--out", run)
+    call(capsys, "certify", *small(method="dipole"), "--out", run)
     before = (run / "results.parquet").read_bytes()
     assert call(capsys, "recertify", run, "--method", "first_order", "--alpha", "0.001", "--out", tmp_path / "first")[0] == 0
     assert (run / "results.parquet").read_bytes() == before
@@ -91,12 +91,39 @@ def test_recertify_report_compare_export_import(tmp_path, capsys):
     np.testing.assert_allclose(imported["radius"], load_run(run)["radius"], atol=1e-6)
 
 
+def test_one_run_serves_every_method_of_pairs(tmp_path, capsys):
+    run = tmp_path / "run"
+    call(capsys, "certify", *SMALL, "--out", run)
+    radii = {"second_order_dipole": load_run(run)["radius"]}
+    for method in ("dipole", "dipole_joint", "second_order_pairs", "first_order"):
+        assert call(capsys, "recertify", run, "--method", method, "--alpha", "0.001", "--out", tmp_path / method)[0] == 0
+        direct = tmp_path / f"direct-{method}"
+        if method != "first_order":  # which draws independent samples when it is asked for directly
+            call(capsys, "certify", *small(method=method), "--out", direct)
+            assert load_run(direct)["radius"].tolist() == load_run(tmp_path / method)["radius"].tolist()
+        radii[method] = load_run(tmp_path / method)["radius"]
+    assert np.all(radii["second_order_dipole"] >= 0.99 * radii["dipole"])
+    code, _, err = call(
+        capsys,
+        "recertify",
+        tmp_path / "direct-dipole",
+        "--method",
+        "second_order_dipole",
+        "--alpha",
+        "0.01",
+        "--out",
+        tmp_path / "no",
+    )
+    assert code == 2
+    assert "it lacks slope_pairs" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["certify", *small(method="third_order")], "unknown method 'third_order'"),
         (["certify", *small(alpha=2)], "alpha must be a failure probability in (0, 1); got 2.0"),
-        (["certify", *small(n=2001)], "n must be even for dipole"),
+        (["certify", *small(n=2001)], "n must be even for second_order_dipole"),
         (["certify", *small(n=0)], "n must be"),
         (["certify", *small(n0=0)], "n0 must be"),
         (["certify", *small(sigma=-1)], "sigma"),

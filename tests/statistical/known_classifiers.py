@@ -14,8 +14,7 @@ from scipy import special
 
 from sosmooth.certificates.region import pdf
 from sosmooth.certificates.second_order_dipole import second_order_dipole_region
-from sosmooth.confidence.pair_gradient import DIRECTION_PAIRS, SLOPE_CAP
-from sosmooth.tally import Design, Tally
+from sosmooth.tally import DIRECTION_SHARE, SLOPE_CAP, Design, Tally
 
 Intervals = Sequence[tuple[float, float]]
 
@@ -71,7 +70,7 @@ KNOWN = (
 def draw(known: Known, dimension: int, n: int, repetitions: int, rng: np.random.Generator) -> Tally:
     """Tallies of `n // 2` antithetic pairs each, from their exact law."""
     pairs = n // 2
-    first = round(DIRECTION_PAIRS * pairs)
+    first = round(DIRECTION_SHARE * pairs)
     z = rng.standard_normal((repetitions, pairs))
     second = rng.random((repetitions, pairs)) < known.mix
     plus, minus = known.right(z, second), known.right(-z, second)

@@ -8,10 +8,10 @@ from scipy import special, stats
 from sosmooth.certificates.first_order import first_order_radius
 from sosmooth.certificates.region import pdf
 from sosmooth.certificates.second_order_dipole import second_order_dipole_radius
-from sosmooth.confidence.pair_gradient import DIRECTION_PAIRS, SLOPE_CAP, gradient_can_help, pair_gradient_norm_upper_bound
+from sosmooth.confidence.pair_gradient import gradient_can_help, pair_gradient_norm_upper_bound
 from sosmooth.confidence.proportion import proportion_lower_bound
 from sosmooth.methods import METHODS
-from sosmooth.tally import Tally
+from sosmooth.tally import DIRECTION_SHARE, SLOPE_CAP, Tally
 
 ALPHA = 0.05
 FALSE_ALARM = 1e-6
@@ -59,7 +59,7 @@ def test_gradient_bound_covers_20000_times(known, dimension, n):
 
 def measured(known: Known, dimension: int, pairs: int, repetitions: int, rng: np.random.Generator) -> np.ndarray:
     """`‖X̄‖`, the mean slope and the count of one-sided pairs from vectors of the whole dimension, nothing taken from a law."""
-    first = round(DIRECTION_PAIRS * pairs)
+    first = round(DIRECTION_SHARE * pairs)
     axis = rng.standard_normal(dimension)
     axis /= np.linalg.norm(axis)
     out = []
@@ -93,7 +93,7 @@ def test_the_size_of_the_bound(dimension, n, limit):
     gamma = 0.85 * float(pdf(special.ndtri(error)))
     cut = -special.ndtri(one / 2)
     along = 0.25 * (one + 2 * cut * float(pdf(cut)))  # the largest second moment that is possible
-    first = DIRECTION_PAIRS * n / 2
+    first = DIRECTION_SHARE * n / 2
     norm = np.sqrt(gamma**2 + ((dimension - 1) * one / 4 + along) / first)
     cos = gamma / norm
     second = n / 2 - first

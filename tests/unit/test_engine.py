@@ -8,7 +8,7 @@ from sosmooth import SmoothedClassifier
 from sosmooth.sampling.base_classifier import ClassifierError, Evaluator, find_batch_size
 from sosmooth.sampling.engine import Engine
 from sosmooth.sampling.noise import NoiseSource, Stage, blocks_of
-from sosmooth.tally import Design
+from sosmooth.tally import SLOPE_CAP, Design
 
 SIGMA = 0.5
 
@@ -56,10 +56,34 @@ def test_the_tally_is_what_counting_by_hand_gives(design, n):
         assert tally.gradient_sq_estimate.item() == pytest.approx(products.mean().item() / SIGMA**2, rel=1e-9)
 
 
+@pytest.mark.parametrize("pairs", [1, 2, 3, 6001])
+def test_the_gradient_is_what_computing_by_hand_gives(pairs):
+    tally, _ = engine(batch_size=700).tally(0, 11, Design.ANTITHETIC, 2 * pairs, selected=0, pair_gradient=True)
+    z, x = all_noise(11, pairs, 3).double(), torch.tensor([0.0, 0.2, 0.1], dtype=torch.float64)
+    h = 0.5 * ((by_first_feature(x + SIGMA * z) == 0).double() - (by_first_feature(x - SIGMA * z) == 0).double())
+    first = pairs // 2
+    mean = (h[:first, None] * z[:first]).sum(0) / max(first, 1)
+    slopes = (h[first:] * (z[first:] @ (mean / max(mean.norm(), 1e-300)))).clamp(max=SLOPE_CAP)
+    assert (tally.direction_pairs.item(), tally.slope_pairs.item()) == (first, pairs - first)
+    assert tally.direction_one.item() == torch.count_nonzero(h[:first])
+    assert tally.direction_norm.item() == pytest.approx(mean.norm().item(), rel=1e-9, abs=1e-12)
+    assert tally.slope_sum.item() == pytest.approx(slopes.sum().item(), rel=1e-9, abs=1e-9)
+    assert tally.slope_sq_sum.item() == pytest.approx(slopes.square().sum().item(), rel=1e-9, abs=1e-9)
+
+
+def test_a_gradient_that_is_not_drawn_leaves_zeros():
+    tally, _ = engine().tally(0, 3, Design.ANTITHETIC, 100, selected=0, pair_gradient=False)
+    assert tally.direction_pairs.item() == tally.slope_pairs.item() == 0
+    assert tally.slope_sum.item() == 0.0
+    assert engine().tally(0, 3, Design.ANTITHETIC, 100, selected=0)[0].slope_sum is None
+
+
 @pytest.mark.parametrize("design", list(Design))
 def test_tallies_are_equal_for_every_batch_size(design):
+    gradient = True if design is Design.ANTITHETIC else None
+
     def arrays(batch_size):
-        return engine(batch_size=batch_size).tally(0, 3, design, 20_000, selected=1)[0].arrays()
+        return engine(batch_size=batch_size).tally(0, 3, design, 20_000, selected=1, pair_gradient=gradient)[0].arrays()
 
     expected = arrays(1000)
     for batch_size in (64, 4096, 50_000):

@@ -104,6 +104,11 @@ def test_dipole(seed):
         exact.assert_radius(radius, exact.half_line_and_slab(s, n))
 
 
+@pytest.mark.parametrize("c_s", [1e-300, 1e-17, 5e-17, 1e-16, 3e-16, 1e-9])
+def test_dipole_where_the_largest_c_n_is_rounded_up(c_s):
+    exact.assert_radius(dipole_radius(c_s, 0.5 * (1 - c_s)), exact.half_line_and_slab(c_s, 0.5 * (1 - c_s)))
+
+
 def test_sigma_is_multiplied_downwards():
     rng = np.random.default_rng(5)
     error, sigma = rng.uniform(0, 0.5, CASES), 10 ** rng.uniform(-3, 3, CASES)

@@ -23,6 +23,9 @@ class ExtremalClassifier(torch.nn.Module):
         ValueError: the shapes differ or the direction is zero.
     """
 
+    _direction: torch.Tensor
+    _offset: torch.Tensor
+
     def __init__(self, region: Region, center: ArrayLike, direction: ArrayLike, *, sigma: float):
         super().__init__()
         center = torch.as_tensor(center, dtype=torch.float64)

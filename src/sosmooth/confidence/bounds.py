@@ -32,3 +32,10 @@ class Bounds:
     c_s_lower: Floats | None = None
     c_n_lower: Floats | None = None
     gradient_norm_upper: Floats | None = None
+
+    def __getitem__(self, name: str) -> Floats:
+        """The bound of that name; `LookupError` where this method has none."""
+        value = getattr(self, name)
+        if value is None:
+            raise LookupError(f"{name} is not bounded here")
+        return value

@@ -12,7 +12,7 @@ import numpy as np
 
 from sosmooth.confidence.bounds import Bounds, Floats
 from sosmooth.confidence.pair_counts import OneSidedCost, PairCells, pair_cells
-from sosmooth.confidence.pair_gradient import pair_gradient_norm_upper_bound
+from sosmooth.confidence.pair_gradient import gradient_can_help, pair_gradient_norm_upper_bound
 from sosmooth.confidence.published import required
 from sosmooth.tally import Tally
 
@@ -23,6 +23,16 @@ GRADIENT_SHARE = 0.02
 CellRadius = Callable[[PairCells, Floats, float], Floats]
 
 _CHUNK = 256
+
+
+def draws_gradient(selection_wrong: int, n0: int, n: int, alpha: float) -> bool:
+    """Whether to draw the gradient of an input, from its selection samples alone (see `gradient_can_help`).
+
+    Args:
+        selection_wrong: of the `n0` selection evaluations, those that did not return the selected class.
+        n: estimation evaluations. alpha: failure probability of the certificate.
+    """
+    return n >= 4 and bool(gradient_can_help(selection_wrong, n0, n, GRADIENT_SHARE * alpha))
 
 
 def joint_bounds(

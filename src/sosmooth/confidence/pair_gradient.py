@@ -11,14 +11,10 @@ from scipy import special
 
 from sosmooth.confidence.proportion import proportion_upper_bound
 from sosmooth.confidence.scalar_mean import mean_upper_bound
+from sosmooth.tally import DIRECTION_SHARE, SLOPE_CAP
 
 Floats = NDArray[np.float64]
 
-#: Share of the pairs, the first ones, from which the direction is estimated; the rest estimates the slope along it. Fixed in
-#: advance; a sampler may round the count to its blocks, as long as no sample has a say in it.
-DIRECTION_PAIRS = 0.5
-#: Above this the slopes `h û·z`, |h| ≤ 1/2, are cut off: |û·z| > 5 has probability 6e-7.
-SLOPE_CAP = 2.5
 # What the three events get of the failure probability: direction, slope along it, disagreement.
 _DIRECTION, _SLOPE, _DISAGREEMENT = 0.45, 0.45, 0.10
 # Absolute error that the sampler's sums may have: of the slopes, and of the norm of the mean relative to it.
@@ -131,6 +127,6 @@ def gradient_can_help(selection_wrong: ArrayLike, n0: ArrayLike, n: ArrayLike, a
     """
     wrong, n0, n = (np.asarray(value, dtype=np.float64) for value in (selection_wrong, n0, n))
     error = np.minimum((wrong + 0.7) / (n0 + 0.4), 0.5)  # about the median of what the truth may be
-    pairs = np.maximum(DIRECTION_PAIRS * n / 2, 1)
+    pairs = np.maximum(DIRECTION_SHARE * n / 2, 1)
     largest = np.exp(-0.5 * special.ndtri(error) ** 2) / np.sqrt(2 * np.pi)
     return direction_shortfall(np.minimum(2 * error, 1.0), pairs, _DIRECTION * alpha) < 0.5 * largest

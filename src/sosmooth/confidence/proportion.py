@@ -28,7 +28,7 @@ def proportion_lower_bound(count: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> 
         Clopper, Pearson 1934, Biometrika 26.
 
     >>> float(round(proportion_lower_bound(99_000, 100_000, 0.001), 6))
-    0.988987
+    0.988989
     """
     count, n, alpha = _checked(count, n, alpha)
     with np.errstate(divide="ignore"):

@@ -55,6 +55,41 @@ def pointwise_interval(count: NDArray, n: int) -> tuple[NDArray[np.float64], NDA
     return np.asarray(proportion_lower_bound(count, n, 0.025)), np.asarray(proportion_upper_bound(count, n, 0.025))
 
 
+def gain_figure(pairs: Sequence[Pair]) -> Figure:
+    """Each method at a glance: its radii relative to first order's, the images in the order of their change.
+
+    Over the images certified with the right class by both; changes beyond what is drawn lie on the edge.
+    """
+    with styled():
+        figure, axes = blank(2 * _WIDTH, 4.2)
+        axes.axhline(0, color=FAINT, linewidth=0.9)
+        drawn = []
+        for position, pair in enumerate(pairs):
+            baseline, method = pair.baseline.right_radius, pair.method.right_radius
+            both = (baseline > 0) & (method > 0) & np.isfinite(baseline) & np.isfinite(method)
+            change = np.sort(method[both] / baseline[both] - 1)[::-1]
+            if not len(change):
+                continue
+            drawn.append(change)
+            share = (np.arange(len(change)) + 0.5) / len(change)
+            gained = f"larger for {100 * np.mean(change > 0):.0f} %, by {100 * np.mean(change):+.1f} % on average"
+            look = {"color": colour_of(pair.method.method), "linestyle": dashes_of(position), "linewidth": 2.4}
+            axes.plot(share, change, label=f"{in_words(pair.method.name)}: {gained}", **look)
+        if drawn:
+            everything = np.concatenate(drawn)
+            low, high = np.quantile(everything, [0.01, 0.99])
+            room = max(0.08 * (high - low), 0.002)
+            axes.set_ylim(min(low - room, -room), max(high + room, room))
+        axes.set_xlim(0, 1)
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.set_xlabel("images, those with the largest gain first")
+        axes.set_ylabel("change of the certified radius")
+        axes.set_title("Certified radius, relative to first order")
+        axes.legend(loc="upper right")
+        return figure
+
+
 def relative_change_figure(pair: Pair) -> Figure:
     """The paper's histogram: images by how much the method changes their certified radius, relative to first order."""
     with styled():

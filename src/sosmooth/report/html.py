@@ -15,7 +15,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from sosmooth.report.figures import accuracy_figure, accuracy_name, radius_figure, relative_change_figure
+from sosmooth.report.figures import accuracy_figure, accuracy_name, gain_figure, radius_figure, relative_change_figure
 from sosmooth.report.series import Pair, RunLike, Series, pairs_with_baseline, series_of_all
 from sosmooth.report.style import as_svg, inline, save
 from sosmooth.report.summary import UNKNOWN, lower_median, round_radii, share, summary_row, whole
@@ -60,11 +60,16 @@ def write_report(runs: Sequence[RunLike], out: Path, *, inputs: Callable[[int], 
     changes = [
         _Picture(f"relative-change-{k}", _change_caption(pair), relative_change_figure(pair)) for k, pair in enumerate(pairs, 1)
     ]
+    gain = _Picture("gain", _gain_caption(pairs), gain_figure(pairs)) if pairs else None
     radii = [_Picture(f"radius-{k}", _radius_caption(pair), radius_figure(pair)) for k, pair in enumerate(pairs, 1)]
 
     folder = out.parent / f"{out.stem}_figures"
     folder.mkdir(parents=True, exist_ok=True)
-    written = [path for picture in [accuracy, *changes, *radii] for path in save(picture.figure, folder, picture.stem)]
+    written = [
+        path
+        for picture in [accuracy, *([gain] if gain else []), *changes, *radii]
+        for path in save(picture.figure, folder, picture.stem)
+    ]
 
     at = round_radii(series)
     page = _template().render(
@@ -74,6 +79,7 @@ def write_report(runs: Sequence[RunLike], out: Path, *, inputs: Callable[[int], 
         unlabelled=[one.name for one in series if not one.labelled],
         summary=_turned([summary_row(one, at) for one in series]),
         accuracy=accuracy,
+        gain=gain,
         comparisons=list(zip(changes, radii, strict=True)),
         missing_baseline=[
             one.name for one in series if one.method != "first_order" and all(one.name != p.method.name for p in pairs)
@@ -113,6 +119,14 @@ def _accuracy_caption(series: Sequence[Series]) -> str:
     return (
         f"{what.capitalize()}: the share of all images certified {meaning} at that radius or a larger one. Bands: 95 % "
         "Clopper–Pearson intervals for the choice of images, at each radius on its own: pointwise, not simultaneous over radii."
+    )
+
+
+def _gain_caption(pairs: Sequence[Pair]) -> str:
+    return (
+        "Each image's certified radius relative to first order's, from the largest gain to the largest loss, over the images "
+        "that both certify with the right class; the two sampled their own noise, so part of each change is luck."
+        + "".join(dict.fromkeys(_different_settings(pair) for pair in pairs))
     )
 
 

@@ -56,6 +56,14 @@ COLUMNS: dict[str, Column] = {
         Column("pair_minus_only", _INT, "pairs right at x − ε only"),
         Column("pair_none", _INT, "pairs wrong at both"),
         Column("gradient_sq_estimate", _FLOAT, "unbiased estimate of ‖∇p‖₂², per squared input unit, may be negative"),
+        Column("direction_pairs", _INT, "first pairs, which gave the direction of the gradient; 0: none drawn", optional=True),
+        Column("direction_one", _INT, "of those, right on exactly one side", optional=True),
+        Column(
+            "direction_norm", _FLOAT, "norm of the mean of h z over them, h = (f(x + ε) − f(x − ε))/2, z = ε/σ", optional=True
+        ),
+        Column("slope_pairs", _INT, "the other pairs, which gave the slope along that direction û", optional=True),
+        Column("slope_sum", _FLOAT, "sum over them of y = min(h û·z, 2.5)", optional=True),
+        Column("slope_sq_sum", _FLOAT, "sum over them of y²", optional=True),
         Column("p_lower", _FLOAT, "lower bound of the probability of the selected class"),
         Column("c_s_lower", _FLOAT, "lower bound of the probability that both of a pair are right"),
         Column("c_n_lower", _FLOAT, "lower bound of the probability that x + ε is right and x − ε wrong"),

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from sosmooth.sampling.base_classifier import INVALID, Evaluator
+from sosmooth.sampling.gradient import PairGradient, no_gradient
 from sosmooth.sampling.noise import Block, NoiseSource, Stage, block_vectors, blocks_of
 from sosmooth.tally import Design, Tally
 
@@ -68,22 +69,31 @@ class Engine:
             votes[done.block.position].scatter_add_(0, column, torch.ones_like(column))
         return votes.cpu().numpy()
 
-    def tally(self, position: int, index: int, design: Design, n: int, selected: int) -> tuple[Tally, int]:
+    def tally(
+        self, position: int, index: int, design: Design, n: int, selected: int, *, pair_gradient: bool | None = None
+    ) -> tuple[Tally, int]:
         """Count `n` estimation samples of one input for the class `selected`.
 
+        Args:
+            pair_gradient: for antithetic pairs, whether to draw the gradient; None: it is no part of the tally.
         Returns:
             The tally, of length 1, and the number of evaluations that were no vote.
         """
         sides = 2 if design is Design.ANTITHETIC else 1
+        vectors = n // sides
+        exact = _float64_device(self._inputs.device)
         counts = torch.zeros(4, dtype=torch.int64, device=self._inputs.device)
-        products = torch.zeros((), dtype=torch.float64, device=_float64_device(self._inputs.device))
-        for done in self._evaluate(blocks_of(position, index, Stage.ESTIMATION, n // sides, self.dimension), sides):
+        products = torch.zeros((), dtype=torch.float64, device=exact)
+        gradient = PairGradient(vectors, self.dimension, exact) if pair_gradient else None
+        for done in self._evaluate(blocks_of(position, index, Stage.ESTIMATION, vectors, self.dimension), sides):
             right = done.labels == selected
             invalid = torch.count_nonzero(done.labels == INVALID)
             both = torch.count_nonzero(right[0] & right[-1])
             counts += torch.stack([both, torch.count_nonzero(right[0]), torch.count_nonzero(right[-1]), invalid])
             if design is Design.DISJOINT_PAIRS:
-                products += _products_of_right_pairs(done.noise, right[0])
+                products += _products_of_right_pairs(done.noise.to(exact), right[0].to(exact))
+            if gradient is not None:
+                gradient.add(done.block.number * block_vectors(self.dimension), done.noise, right)
         both, plus, minus, invalid = counts.tolist()
         if design is Design.ANTITHETIC:
             found = {
@@ -91,20 +101,16 @@ class Engine:
                 "pair_both": both,
                 "pair_plus_only": plus - both,
                 "pair_minus_only": minus - both,
-                "pair_none": n // 2 - plus - minus + both,
+                "pair_none": vectors - plus - minus + both,
             }
         else:
             found = {"count_top": plus}
-        tally = Tally(
-            design,
-            np.array([n]),
-            dimension=self.dimension,
-            gradient_sq_estimate=(
-                np.array([products.item() / (n // 2) / self._sigma**2]) if design is Design.DISJOINT_PAIRS else None
-            ),
-            **{name: np.array([value]) for name, value in found.items()},
-        )
-        return tally, invalid
+        sums = {name: np.array([value]) for name, value in found.items()}
+        if design is Design.DISJOINT_PAIRS:
+            sums["gradient_sq_estimate"] = np.array([products.item() / (n // 2) / self._sigma**2])
+        if pair_gradient is not None:
+            sums |= gradient.sums() if gradient is not None else no_gradient()
+        return Tally(design, np.array([n]), dimension=self.dimension, **sums), invalid
 
     def _evaluate(self, blocks: Iterable[Block], sides: int) -> Iterator[Evaluated]:
         """Evaluate blocks, as many at once as fit in a batch."""
@@ -151,9 +157,7 @@ def _products_of_right_pairs(noise: torch.Tensor, right: torch.Tensor) -> torch.
 
     Computed block by block, never over a whole batch, so that the sum is the same to the bit for every batch size.
     """
-    device = _float64_device(noise.device)
-    noise, right = noise.to(device), right.to(device)
-    products = torch.einsum("pf,pf->p", noise[0::2].double(), noise[1::2].double())
+    products = (noise[0::2].double() * noise[1::2].double()).sum(1)
     return (products * (right[0::2] & right[1::2])).sum()
 
 
