@@ -100,7 +100,7 @@ def test_failure_is_at_most_alpha_with_more_pairs(n, alpha, case):
 def test_the_level_is_used():
     """At 60 pairs nearly all of alpha is spent somewhere, and nowhere more: the bound has no great slack."""
     failure, certified = worst_failure(60, 0.05, *CASES["dipole"])
-    assert 0.04 < failure <= 0.05
+    assert 0.045 < failure <= 0.05
     assert np.sum(certified > 0) > 300
 
 

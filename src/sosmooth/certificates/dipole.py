@@ -27,6 +27,7 @@ def excess_over_half(c_s: NDArray[np.float64], c_n: NDArray[np.float64]) -> NDAr
     """`c_s + c_n − 1/2`, rounded down."""
     # The larger mass first: minus one half it is exact, and the sum is rounded once.
     excess = (np.maximum(c_s, c_n) - 0.5) + np.minimum(c_s, c_n)
+    excess = np.minimum(excess, 0.5 * c_s)  # c_n is at most (1 − c_s)/2, which may have been rounded up
     return excess - np.finfo(np.float64).eps * np.abs(excess)
 
 

@@ -42,7 +42,7 @@ def train(
     from sosmooth.classifiers.training import train_dataset
 
     label = dataset if architecture is None else f"{dataset}_{architecture}"
-    out = out or Path(f"{label}_sigma_{sigma:g}.safetensors")
+    out = out or Path(f"{label}_sigma_{_written(sigma)}.safetensors")
     metadata = train_dataset(
         dataset,
         sigma=sigma,
@@ -78,6 +78,11 @@ def download(
     folder = fetch(dataset, out, on_file=lambda remote: print(f"fetching {remote.url}", file=sys.stderr))
     print(f"{dataset}:{folder}")
     return 0
+
+
+def _written(sigma: float) -> str:
+    """Two decimals, as `reproduce` fills in {sigma}, and more only where they are needed to tell one sigma from another."""
+    return f"{sigma:.2f}" if round(sigma, 2) == sigma else f"{sigma:g}"
 
 
 def _show(epoch: Epoch) -> None:
