@@ -6,22 +6,30 @@ line and the contract tests read this table.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sosmooth.certificates.dipole import dipole_radius
-from sosmooth.certificates.first_order import first_order_radius
-from sosmooth.certificates.second_order import second_order_radius
-from sosmooth.certificates.second_order_dipole import one_sided_cost, second_order_dipole_radius
+from sosmooth.certificates._checks import in_input_units
+from sosmooth.certificates.dipole import dipole_region
+from sosmooth.certificates.first_order import first_order_region
+from sosmooth.certificates.region import Region, worst_multiclass_radius
+from sosmooth.certificates.second_order import second_order_region
+from sosmooth.certificates.second_order_dipole import one_sided_cost, second_order_dipole_region
 from sosmooth.confidence import published
-from sosmooth.confidence.bounds import Bounds
-from sosmooth.confidence.joint_pairs import joint_bounds
+from sosmooth.confidence.bounds import Bounds, concatenate
+from sosmooth.confidence.joint_pairs import joint_corners
+from sosmooth.confidence.other_classes import by_class, other_class_bounds, selected_class_alpha
 from sosmooth.results import ABSTAINED, Certificates
 from sosmooth.tally import Design, Tally
+
+#: What a certificate may compare the selected class with: one half, or each other class.
+CLASSES = ("top", "all")
+# Inputs whose corners are held at once.
+_CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -30,17 +38,44 @@ class Method:
 
     Attributes:
         design: how the samples must be drawn to certify with it directly.
-        bounds: `(tally, alpha, sigma) → Bounds`; raises LookupError naming what the tally lacks.
-        radius: `(bounds, sigma) → radii` in input units.
+        corners: `(tally, alpha, sigma) → Bounds`, (batch,), or (corners, batch) where the truth is at least as good as one of
+            several corners; raises LookupError naming what the tally lacks.
+        region: `(bounds, sigma) → extremal region`; its arrays have the shape of the bounds.
         source: where it is from.
         pair_gradient: whether the gradient that the pairs see is drawn, where the selection samples show that it can help.
     """
 
     design: Design
-    bounds: Callable[[Tally, float, float], Bounds]
-    radius: Callable[[Bounds, float], NDArray[np.float64]]
+    corners: Callable[[Tally, float, float], Bounds]
+    region: Callable[[Bounds, float], Region]
     source: str
     pair_gradient: bool = False
+
+    def bounds(self, tally: Tally, alpha: float, sigma: float) -> Bounds:
+        """The bounds that the radius is computed from: of several corners the one with the smallest radius."""
+        return concatenate([self.worst(tally[part], alpha, sigma)[0] for part in _chunks(len(tally))])
+
+    def radius(self, bounds: Bounds, sigma: float) -> NDArray[np.float64]:
+        """Radii in input units, of the shape of the bounds."""
+        return _radius(self.region(bounds, sigma), sigma)
+
+    def worst(self, tally: Tally, alpha: float, sigma: float) -> tuple[Bounds, NDArray[np.float64], Region]:
+        """Bounds and radius at the worst corner of each input, and the regions of all corners, which all are in memory."""
+        corners = self.corners(tally, alpha, sigma)
+        region = self.region(corners, sigma)
+        radius = _radius(region, sigma)
+        if radius.ndim == 1:
+            return corners, radius, region
+        bounds = corners.at(np.argmin(radius, axis=0))
+        return bounds, self.radius(bounds, sigma), region
+
+
+def _radius(region: Region, sigma: float) -> NDArray[np.float64]:
+    return in_input_units(region.radius(), np.asarray(sigma))
+
+
+def _chunks(size: int) -> Iterator[slice]:
+    return (slice(start, start + _CHUNK) for start in range(0, max(size, 1), _CHUNK))
 
 
 # The orders of the outcomes of pairs: by the radius of the dipole, by the probability, and by the radius at half of the largest
@@ -53,62 +88,58 @@ def _by_probability(c_s: NDArray[np.float64], c_n: NDArray[np.float64]) -> NDArr
     return np.full(np.broadcast_shapes(c_s.shape, c_n.shape), 0.5)
 
 
+def _first_order(bounds: Bounds, sigma: float) -> Region:
+    return first_order_region(error=bounds["error_upper"])
+
+
+def _second_order(bounds: Bounds, sigma: float) -> Region:
+    return second_order_region(error=bounds["error_upper"], gradient_norm=bounds["gradient_norm_upper"] * sigma)
+
+
+def _dipole(bounds: Bounds, sigma: float) -> Region:
+    return dipole_region(bounds["c_s_lower"], bounds["c_n_lower"])
+
+
+def _second_order_dipole(bounds: Bounds, sigma: float) -> Region:
+    return second_order_dipole_region(bounds["c_s_lower"], bounds["c_n_lower"], bounds["gradient_norm_upper"] * sigma)
+
+
 METHODS: dict[str, Method] = {
     "first_order": Method(
         Design.INDEPENDENT,
         published.top_probability,
-        lambda bounds, sigma: first_order_radius(error=bounds["error_upper"], sigma=sigma),
+        _first_order,
         "Cohen, Rosenfeld, Kolter 2019",
     ),
     "second_order": Method(
         Design.DISJOINT_PAIRS,
         published.top_probability_and_gradient,
-        lambda bounds, sigma: second_order_radius(
-            error=bounds["error_upper"], gradient_norm=bounds["gradient_norm_upper"], sigma=sigma
-        ),
+        _second_order,
         "Levine, Kumar, Goldstein, Feizi 2020, Theorems 1 and 2",
     ),
     "dipole": Method(
         Design.ANTITHETIC,
         published.pair_probabilities,
-        lambda bounds, sigma: dipole_radius(bounds["c_s_lower"], bounds["c_n_lower"], sigma=sigma),
+        _dipole,
         "Levine, Kumar, Goldstein, Feizi 2020, Theorem 3",
     ),
     "dipole_joint": Method(
         Design.ANTITHETIC,
-        partial(
-            joint_bounds,
-            radius=lambda cells, gradient, sigma: dipole_radius(cells.c_s, cells.c_n, sigma=sigma),
-            costs=[_BY_DIPOLE],
-        ),
-        lambda bounds, sigma: dipole_radius(bounds["c_s_lower"], bounds["c_n_lower"], sigma=sigma),
+        partial(joint_corners, costs=[_BY_DIPOLE]),
+        _dipole,
         "docs/theory/pair_counts.md, with Theorem 3 of Levine et al. 2020",
     ),
     "second_order_pairs": Method(
         Design.ANTITHETIC,
-        partial(
-            joint_bounds,
-            radius=lambda cells, gradient, sigma: second_order_radius(error=cells.error, gradient_norm=gradient, sigma=sigma),
-            costs=[_by_probability],
-            costs_with_gradient=[_by_probability],
-        ),
-        lambda bounds, sigma: second_order_radius(
-            error=bounds["error_upper"], gradient_norm=bounds["gradient_norm_upper"], sigma=sigma
-        ),
+        partial(joint_corners, costs=[_by_probability], costs_with_gradient=[_by_probability]),
+        _second_order,
         "docs/theory/gradient_from_pairs.md, with Theorem 1 of Levine et al. 2020",
         pair_gradient=True,
     ),
     "second_order_dipole": Method(
         Design.ANTITHETIC,
-        partial(
-            joint_bounds,
-            radius=lambda cells, gradient, sigma: second_order_dipole_radius(cells.c_s, cells.c_n, gradient, sigma=sigma),
-            costs=[_BY_DIPOLE],
-            costs_with_gradient=[_BY_HALF_GRADIENT, _BY_DIPOLE],
-        ),
-        lambda bounds, sigma: second_order_dipole_radius(
-            bounds["c_s_lower"], bounds["c_n_lower"], bounds["gradient_norm_upper"], sigma=sigma
-        ),
+        partial(joint_corners, costs=[_BY_DIPOLE], costs_with_gradient=[_BY_HALF_GRADIENT, _BY_DIPOLE]),
+        _second_order_dipole,
         "docs/theory/second_order_dipole.md",
         pair_gradient=True,
     ),
@@ -127,6 +158,39 @@ def method_named(name: str) -> Method:
     return METHODS[name]
 
 
+def _against_half(method: Method, tally: Tally, alpha: float, sigma: float) -> tuple[Bounds, NDArray[np.float64]]:
+    bounds, radius, _ = method.worst(tally, alpha, sigma)
+    return bounds, radius
+
+
+def _against_each(
+    method: Method, tally: Tally, selected: NDArray[np.int64], alpha: float, sigma: float
+) -> tuple[Bounds, NDArray[np.float64]]:
+    bounds, radius, corners = method.worst(tally, selected_class_alpha(alpha), sigma)
+    others = other_class_bounds(tally, selected, alpha)
+    complement = _first_order(others, sigma) if others.c_s_lower is None else _dipole(others, sigma)
+    ahead = in_input_units(worst_multiclass_radius(corners, complement), np.asarray(sigma))
+    # All the bounds hold at once, and each of the two radii follows from them.
+    return replace(bounds, other_upper=by_class(others["error_upper"], selected)), np.maximum(radius, ahead)
+
+
+def _leads(tally: Tally, selected: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether more evaluations returned the selected class than any other."""
+    votes = tally.class_votes()
+    top = np.take_along_axis(votes, selected[:, None], axis=1)
+    return np.sum(votes >= top, axis=1) == 1
+
+
+def check_classes(classes: str) -> None:
+    """Refuse what `classes` may not be.
+
+    Raises:
+        ValueError: it is none of `CLASSES`.
+    """
+    if classes not in CLASSES:
+        raise ValueError(f"classes must be one of {', '.join(map(repr, CLASSES))}; got {classes!r}")
+
+
 def certify_tally(
     name: str,
     tally: Tally,
@@ -138,6 +202,7 @@ def certify_tally(
     alpha: float,
     n0: int,
     seed: int | None,
+    classes: str = "top",
 ) -> Certificates:
     """Certificates from counts alone: no classifier, no noise.
 
@@ -147,27 +212,38 @@ def certify_tally(
         selected: the class of each input chosen from other samples, (batch,); −1 where none is known.
         selection_margin: votes by which it led there.
         index: the inputs' indices. sigma: input units. alpha: failure probability, in (0, 1). n0, seed: for the record.
+        classes: "top": the selected class beats one half. "all": or else it beats each other class, all of them bounded too; the
+            bounds of the selected class are at its share of alpha.
     Returns:
         One certificate an input.
     Raises:
-        ValueError: unknown method, alpha outside (0, 1).
+        ValueError: unknown method, alpha outside (0, 1), `classes` none of the two.
         LookupError: the tally lacks what the method needs (the message names it).
     Guarantee:
         For each input: if another class than `prediction` is the smoothed classifier's within `radius`, an event of
-        probability at most alpha happened. A tally read at many alphas or methods, the best kept, is no certificate.
+        probability at most alpha happened: with "all", simultaneous over the classes of one input.
+        A tally read at many alphas or methods, the best kept, is no certificate.
     """
     method = method_named(name)
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must be a failure probability in (0, 1); got {alpha!r}")
-    bounds = method.bounds(tally, alpha, sigma)
+    check_classes(classes)
     known = selected != ABSTAINED
-    radius = np.where(known, method.radius(bounds, sigma), 0.0)
+    if classes == "top":
+        parts = [_against_half(method, tally[part], alpha, sigma) for part in _chunks(len(tally))]
+        ahead = tally.p_estimate() > 0.5
+    else:
+        against = np.where(known, selected, 0)
+        parts = [_against_each(method, tally[part], against[part], alpha, sigma) for part in _chunks(len(tally))]
+        ahead = _leads(tally, against)
+    bounds = concatenate([bounds for bounds, _ in parts])
+    radius = np.concatenate([radius for _, radius in parts])
+    radius = np.where(known, radius, 0.0)
     certified = radius > 0
-    above_half = tally.p_estimate() > 0.5
     reason = np.select(
-        [certified, ~known, above_half, selection_margin == 0],
+        [certified, ~known, ahead, selection_margin == 0],
         ["", "imported", "too_few_samples", "no_leading_class"],
-        "below_one_half",
+        "below_one_half" if classes == "top" else "not_ahead",
     )
     return Certificates(
         input_index=np.asarray(index),

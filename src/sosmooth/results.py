@@ -20,8 +20,9 @@ ABSTAINED = -1
 ABSTAIN_REASONS = {
     "": "certified",
     "no_leading_class": "no class led the selection samples",
-    "too_few_samples": "the estimate is above one half, its bound is not: more samples may certify it",
+    "too_few_samples": "the estimate is above one half (or all other classes), its bound is not: more samples may certify it",
     "below_one_half": "the top class has at most half of the samples: no certificate exists at this sigma",
+    "not_ahead": "another class has as many of the samples as the selected one: no certificate exists at this sigma",
     "imported": "the imported log abstained, and does not say which class it looked at",
 }
 

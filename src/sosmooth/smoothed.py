@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from sosmooth.confidence.joint_pairs import planned_direction_share
-from sosmooth.methods import DEFAULT_METHOD, Method, certify_tally, method_named
+from sosmooth.confidence.other_classes import selected_class_alpha
+from sosmooth.methods import DEFAULT_METHOD, Method, certify_tally, check_classes, method_named
 from sosmooth.results import ABSTAINED, Certificates
 from sosmooth.sampling.base_classifier import BaseClassifier, ClassifierError, Evaluator, evaluation_mode, find_batch_size
 from sosmooth.sampling.engine import Engine, Progress
@@ -99,6 +100,7 @@ class SmoothedClassifier:
         alpha: float = 0.001,
         seed: int = 0,
         indices: Sequence[int] | None = None,
+        classes: str = "top",
         progress: Progress | None = None,
     ) -> Certificates:
         """Certify each input: its class, and an l2 radius within which no perturbation changes it.
@@ -110,6 +112,8 @@ class SmoothedClassifier:
             alpha: failure probability of each input's certificate, in (0, 1).
             seed: of the noise, in [0, 2^64).
             indices: whole numbers (batch,), distinct: the noise of an input follows from (seed, index); None: 0, 1, 2, …
+            classes: "top": the class must keep half of the probability. "all": or else more than each other class, all of which
+                are bounded from the same samples; it can certify below one half, and costs a tenth of alpha.
             progress: called with the number of evaluations just done.
         Returns:
             A sequence of one certificate an input, whose attributes are arrays: `prediction` (−1 = abstained), `radius`
@@ -119,11 +123,14 @@ class SmoothedClassifier:
             ClassifierError: the classifier raised, or returned what is no vote.
         Guarantee:
             For each input, with probability at least 1 − alpha over the noise: the smoothed classifier's class is
-            `prediction` everywhere within `radius`. Not simultaneous over inputs.
+            `prediction` everywhere within `radius`. Simultaneous over all classes of an input, not over inputs.
         """
+        check_settings(method=method, n0=n0, n=n, alpha=alpha, seed=seed)
+        check_classes(classes)
         batch, indices_ = self._checked_inputs(inputs, indices)
         samples = []
-        for sampled in self.sample(batch, method=method, n0=n0, n=n, alpha=alpha, seed=seed, indices=indices_, progress=progress):
+        num_classes = None if classes == "top" else self.num_classes
+        for sampled in self._sampled(batch, indices_, method_named(method), n0, n, alpha, seed, progress, num_classes):
             if isinstance(sampled, Failed):
                 raise ClassifierError(sampled.message)
             samples.append(sampled)
@@ -137,6 +144,7 @@ class SmoothedClassifier:
             alpha=alpha,
             n0=n0,
             seed=seed,
+            classes=classes,
         )
 
     def sample(
@@ -170,6 +178,7 @@ class SmoothedClassifier:
         alpha: float,
         seed: int,
         progress: Progress | None,
+        num_classes: int | None = None,
     ) -> Iterator[Sampled | Failed]:
         with evaluation_mode(self.base_classifier), torch.inference_mode():
             evaluator = self._evaluator(batch)
@@ -177,7 +186,7 @@ class SmoothedClassifier:
                 group = slice(start, start + _GROUP)
                 moved = _on_device(batch[group], self.device)
                 engine = Engine(evaluator, moved, sigma=self.sigma, seed=seed, progress=progress)
-                yield from self._sample_group(engine, start, indices[group], method, n0, n, alpha)
+                yield from self._sample_group(engine, start, indices[group], method, n0, n, alpha, num_classes)
                 self.batch_size = evaluator.batch_size
 
     def predict(self, inputs: ArrayLike | torch.Tensor, *, n: int, alpha: float = 0.001, seed: int = 0) -> NDArray[np.int64]:
@@ -213,9 +222,17 @@ class SmoothedClassifier:
         return np.where(settled, votes[:, :-1].argmax(1), ABSTAINED)
 
     def _sample_group(
-        self, engine: Engine, offset: int, indices: NDArray[np.int64], method: Method, n0: int, n: int, alpha: float
+        self,
+        engine: Engine,
+        offset: int,
+        indices: NDArray[np.int64],
+        method: Method,
+        n0: int,
+        n: int,
+        alpha: float,
+        num_classes: int | None,
     ) -> Iterator[Sampled | Failed]:
-        """Selection of the whole group in shared batches, then each input's estimation."""
+        """Selection of the whole group in shared batches, then each input's estimation, of all classes where they are given."""
         begun = time.perf_counter()
         votes = engine.count_classes(indices, Stage.SELECTION, n0, self.num_classes)
         share = (time.perf_counter() - begun) / len(indices)
@@ -229,8 +246,17 @@ class SmoothedClassifier:
                 continue
             direction_share = None
             if method.pair_gradient:
-                direction_share = planned_direction_share(n0 - int(first), n0, n, engine.dimension, alpha)
-            tally, invalid = engine.tally(position, int(index), method.design, n, selected, direction_share=direction_share)
+                top_alpha = alpha if num_classes is None else selected_class_alpha(alpha)
+                direction_share = planned_direction_share(n0 - int(first), n0, n, engine.dimension, top_alpha)
+            tally, invalid = engine.tally(
+                position,
+                int(index),
+                method.design,
+                n,
+                selected,
+                direction_share=direction_share,
+                num_classes=num_classes,
+            )
             if invalid:
                 yield Failed(offset + position, int(index), _no_vote(int(index), invalid))
                 continue

@@ -44,6 +44,8 @@ class Tally:
         direction_norm: norm of `X̄`, the mean over them of `h z`, `h = (f(x + ε) − f(x − ε))/2`, `z = ε/σ`, float64 (batch,).
         slope_pairs: the other pairs, int64 (batch,). slope_sum, slope_sq_sum: sums over them of `y = min(h û·z, 2.5)`,
             `û = X̄/‖X̄‖`, and of `y²`, float64 (batch,).
+        class_counts: independent evaluations that returned each class, int64 (batch, classes); counted on request.
+        class_both: pairs of which both sides returned each class. class_one: exactly one side; int64 (batch, classes), likewise.
     """
 
     design: Design
@@ -61,6 +63,9 @@ class Tally:
     slope_pairs: NDArray[np.int64] | None = None
     slope_sum: NDArray[np.float64] | None = None
     slope_sq_sum: NDArray[np.float64] | None = None
+    class_counts: NDArray[np.int64] | None = None
+    class_both: NDArray[np.int64] | None = None
+    class_one: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.n)
@@ -82,6 +87,18 @@ class Tally:
             return (self.pair_both + self.pair_plus_only) / (self.n / 2)  # one side alone: the other was not logged
         return np.full(len(self), np.nan)
 
+    def class_votes(self) -> NDArray[np.int64]:
+        """Evaluations that returned each class, (batch, classes).
+
+        Raises:
+            LookupError: the classes were not counted.
+        """
+        if self.class_counts is not None:
+            return self.class_counts
+        if self.class_both is not None and self.class_one is not None:
+            return 2 * self.class_both + self.class_one
+        raise LookupError('the counts of all classes, which this tally does not hold; sample with classes="all"')
+
     def merge(self, other: Tally) -> Tally:
         """The tally of both sets of samples, of the same inputs under the same design.
 
@@ -91,6 +108,8 @@ class Tally:
         mine, theirs = self.arrays(), other.arrays()
         if (self.design, self.dimension, len(self), mine.keys()) != (other.design, other.dimension, len(other), theirs.keys()):
             raise ValueError("only tallies of the same design, dimension and inputs can be merged")
+        if any(mine[name].shape != theirs[name].shape for name in mine):
+            raise ValueError("only tallies of the same classes can be merged")
         if self.slope_sum is not None:
             raise ValueError("tallies with a gradient of pairs cannot be merged: each has measured along its own direction")
         total = {name: mine[name] + theirs[name] for name in mine}

@@ -30,6 +30,8 @@ _NEAR_HALF = 1e-3
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 # How far the computed loss of one interval may be off, relative to the way: its ends' errors and those of the density.
 _LOSS_ERROR = 32 * _EPS
+# Measures as near as this count as equal when the worst of several is looked for: far above their errors.
+_TIE = 1e-9
 # The same for a tail mass, relative to itself, down to the smallest floats.
 _TAIL_ERROR = 1e-12
 
@@ -65,10 +67,13 @@ class Region:
             to right, and at the last end at most half of the measure is left.
         excess: the measure minus one half where it is known better than the ends tell it (they are rounded), never more than
             it is; None where it is not.
+        half_line: the end of the half-line of the same measure, rounded down: no region of that measure has a smaller radius.
+            None where it would say nothing.
     """
 
     intervals: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
     excess: NDArray[np.float64] | None = None
+    half_line: NDArray[np.float64] | None = None
 
     def measure(self, shift: ArrayLike = 0.0) -> Floats:
         """The smoothed value at distance `shift` (units of sigma): `Σ Φ(upper − shift) − Φ(lower − shift)`.
@@ -121,7 +126,7 @@ class Region:
         Returns:
             Float array in units of sigma; 0 where the region's measure is at most 1/2, `inf` where it is the whole axis.
         """
-        result = np.array(_crossing([self]))
+        result = np.array(_crossing([_alone(self)]))
         if self.excess is not None:
             excess = np.broadcast_to(self.excess, result.shape)
             near = (excess > 0) & (excess < _NEAR_HALF)
@@ -130,6 +135,8 @@ class Region:
                 # A half-line's crossing is its end, which is at hand: that one has every digit.
                 half_line = np.isneginf(ends[0][0]) & (len(ends) == 1)
                 result[near] = np.where(half_line, result[near], _crossing_near_half(ends, excess[near]))
+        if self.half_line is not None:
+            result = np.maximum(result, self.half_line)
         return result[()]
 
 
@@ -153,8 +160,27 @@ def multiclass_radius(top: Region, others: Sequence[Region]) -> Floats:
     """
     if not others:
         raise ValueError("multiclass_radius got no other class; give one region for each class but the top one")
-    radii = [_crossing([top, other]) for other in others]
-    return np.minimum.reduce(radii)[()]
+    return _crossing([_alone(top)], [_alone(other) for other in others])
+
+
+def worst_multiclass_radius(tops: Region, others: Region) -> Floats:
+    """`multiclass_radius` of a batch, with alternatives along the first axis of which the worst counts.
+
+    The measure of the worst of `tops` at `r` meets that of the worst of `others` at the same `r`: all pairs of alternatives
+    in the time of one, for the two may be looked for apart.
+
+    Args:
+        tops: regions of the top class, (corners, batch), or (batch,): the truth is at least as good as one of them.
+        others: a region of `1 − f_c` for each other class, (classes, batch).
+    Returns:
+        Float array (batch,), units of sigma, rounded down: the minimum of `multiclass_radius` over the corners.
+    Guarantee:
+        As for `multiclass_radius`.
+    Source:
+        Levine et al. 2020, section 3.2; docs/theory/several_classes.md.
+    """
+    tops = Region(tuple((np.atleast_2d(lower), np.atleast_2d(upper)) for lower, upper in tops.intervals))
+    return _crossing([tops], [others])
 
 
 def _mass(lower: Floats, upper: Floats) -> Floats:
@@ -186,38 +212,77 @@ def _crossing_near_half(ends: Sequence[tuple[Floats, ...]], excess: Floats) -> F
         return np.maximum(root - _LOSS_ERROR * len(ends) * root / -slope - 4 * _EPS * root, 0.0)
 
 
-def _crossing(regions: Sequence[Region]) -> Floats:
-    """Where the mean of the regions' measures falls to 1/2, rounded down (for two regions: where top meets other)."""
-    ends = [end for region in regions for interval in region.intervals for end in interval]
-    shape = np.broadcast_shapes(*(end.shape for end in ends))
-    flat = [np.ascontiguousarray(np.broadcast_to(end, shape), dtype=np.float64).ravel() for end in ends]
-    intervals = list(zip(flat[::2], flat[1::2], strict=True))
-    weight = 1.0 / len(regions)
+def _alone(region: Region) -> Region:
+    """The region as the only one of its alternatives."""
+    return Region(tuple((lower[None], upper[None]) for lower, upper in region.intervals))
+
+
+def _crossing(*groups: Sequence[Region]) -> Floats:
+    """Where the mean over the groups of their smallest measure falls to 1/2, rounded down (of two: where top meets other).
+
+    The first axis of the arrays holds a group's alternatives, and so do the regions of a group.
+    """
+    regions = [region for group in groups for region in group]
+    shape = np.broadcast_shapes(*(end.shape[1:] for region in regions for interval in region.intervals for end in interval))
+    flat = [[_flat_intervals(region, shape) for region in group] for group in groups]
+    weight = 1.0 / len(groups)
 
     def value_and_slope(r: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
-        value, slope = np.full(r.shape, -0.5), np.zeros(r.shape)
-        for lower, upper in intervals:
-            u, v = lower[index] - r, upper[index] - r
-            v = np.maximum(u, v)
-            value += weight * (special.ndtr(v) - special.ndtr(u))
-            slope += weight * (pdf(u) - pdf(v))
+        value, slope = np.zeros(r.shape), np.zeros(r.shape)
+        for group in flat:
+            worst = [_excess_and_slope(intervals, r, index) for intervals in group]
+            least = np.minimum.reduce([excess.min(axis=0) for excess, _ in worst])
+            # Of those nearly the worst the flattest: the margin below must hold for each of them.
+            slopes = [np.where(excess <= least + _TIE, fall, -np.inf).max(axis=0) for excess, fall in worst]
+            value += weight * least
+            slope += weight * np.maximum.reduce(slopes)
         return value, slope
 
-    zero = np.zeros(flat[0].shape)
+    zero = np.zeros(int(np.prod(shape)))
     at_zero = value_and_slope(zero, np.arange(zero.size))[0]
-    whole = np.logical_or.reduce([np.isneginf(lower) & np.isposinf(upper) for lower, upper in intervals])
-    result = np.where(whole, np.inf, 0.0)
-    solve = np.flatnonzero((at_zero > 0) & ~whole)
+    result = np.where(np.logical_or.reduce([_whole(group) for group in flat]), np.inf, 0.0)
+    solve = np.flatnonzero((at_zero > 0) & (result == 0))
     if solve.size:
-        # At the right end of the last interval each region has at most half its measure left: the bracket closes there.
-        high = np.maximum.reduce(flat[1::2])[solve]
+        # Right of every end the worst of each group has at most half its measure left: the bracket closes there.
+        ends = [np.where(np.isfinite(v), v, 0.0).max(axis=0) for group in flat for intervals in group for _, v in intervals]
+        high = np.maximum.reduce(ends)[solve]
         root = decreasing_root(lambda r, i: value_and_slope(r, solve[i]), zero[solve], high, high)
         slope = value_and_slope(root, solve)[1]
+        count = sum(max(len(region.intervals) for region in group) for group in groups)
         with np.errstate(divide="ignore"):
-            safe = root - _CDF_ERROR * (1 + len(intervals)) / -slope - 4 * _EPS * root
+            safe = root - _CDF_ERROR * (1 + count) / -slope - 4 * _EPS * root
         result[solve] = np.maximum(safe, 0.0)
-    if len(intervals) == 1:
+    if len(regions) == 1 and len(regions[0].intervals) == 1:
         # A half-line needs no search: its measure is Φ(upper − r), exactly 1/2 at its end.
-        lower, upper = intervals[0]
+        ((lower, upper),) = flat[0][0]
+        lower, upper = lower.max(axis=0), upper.min(axis=0)
         result = np.where(np.isneginf(lower) & (at_zero > 0), upper, result)
     return result.reshape(shape)[()]
+
+
+def _flat_intervals(region: Region, shape: tuple[int, ...]) -> list[tuple[Floats, Floats]]:
+    """The ends as arrays (alternatives, elements of `shape`)."""
+    ends = np.broadcast_arrays(*(end for interval in region.intervals for end in interval))
+    full = [np.broadcast_to(end, (end.shape[0], *shape)).reshape(end.shape[0], -1) for end in ends]
+    full = [np.ascontiguousarray(end, dtype=np.float64) for end in full]
+    return list(zip(full[::2], full[1::2], strict=True))
+
+
+def _excess_and_slope(intervals: list[tuple[Floats, Floats]], r: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """The measure of each alternative at `r`, less one half, and its slope: (alternatives, index)."""
+    excess, slope = np.array(-0.5), np.array(0.0)
+    for lower, upper in intervals:
+        u, v = lower[:, index] - r, upper[:, index] - r
+        v = np.maximum(u, v)
+        excess = excess + (special.ndtr(v) - special.ndtr(u))
+        slope = slope + (pdf(u) - pdf(v))
+    return excess, slope
+
+
+def _whole(group: list[list[tuple[Floats, Floats]]]) -> NDArray[np.bool_]:
+    """Whether every alternative is the whole axis."""
+    whole = [
+        np.logical_or.reduce([np.isneginf(lower) & np.isposinf(upper) for lower, upper in intervals]).all(axis=0)
+        for intervals in group
+    ]
+    return np.logical_and.reduce(whole)

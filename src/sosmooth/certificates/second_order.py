@@ -8,7 +8,6 @@ from scipy import special
 
 from sosmooth.certificates._checks import checked, checked_sigma, in_input_units, probability_and_error
 from sosmooth.certificates._root import Floats, decreasing_root
-from sosmooth.certificates.first_order import first_order_region
 from sosmooth.certificates.region import Region, interval, pdf, quantile_from_tail
 
 
@@ -38,7 +37,9 @@ def second_order_region(
     shape = error.shape
     right = _right_tail(error.ravel(), gamma.ravel()).reshape(shape)
     left = np.maximum(error - right, 0.0)
-    return Region((interval(special.ndtri(left), quantile_from_tail(right)),), excess=0.5 - error)
+    # Close to the largest gradient the rounding of the search would lose against the closed form of the half-line.
+    half_line = interval(-np.inf, quantile_from_tail(error))[1]
+    return Region((interval(special.ndtri(left), quantile_from_tail(right)),), excess=0.5 - error, half_line=half_line)
 
 
 def second_order_radius(
@@ -71,9 +72,7 @@ def second_order_radius(
     if gradient_norm is None:
         raise ValueError("second order needs gradient_norm, an upper bound of the norm of the gradient")
     gamma = checked("gradient_norm", gradient_norm, 0.0, np.inf, "at least 0") * sigma
-    radius = second_order_region(p, gamma, error=error).radius()
-    # Both hold; close to the largest gradient the rounding of the search would lose against the closed form.
-    return in_input_units(np.maximum(radius, first_order_region(p, error=error).radius()), sigma)
+    return in_input_units(second_order_region(p, gamma, error=error).radius(), sigma)
 
 
 def _right_tail(error: Floats, gamma: Floats) -> Floats:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,8 @@ class Bounds:
 
     From the joint region of the pair counts, `error_upper`, `p_lower`, `c_s_lower`, `c_n_lower` are those of its worst corner:
     the radius there is certified, each for itself is no bound. What a method does not bound is None.
-    All arrays are float64 (batch,).
+    All arrays are float64 (batch,), or (corners, batch) before the worst corner was chosen; (classes, batch) where they are of
+    the complement `1 − f_c` of each other class.
 
     Attributes:
         n_used: evaluations that entered, int64 (batch,): fewer than were drawn where only one side of the pairs serves.
@@ -24,6 +26,8 @@ class Bounds:
         c_s_lower: lower bound of the probability that both of a pair are right.
         c_n_lower: lower bound of the probability that `x + ε` is right and `x − ε` wrong.
         gradient_norm_upper: upper bound of `‖∇p‖₂`, per input unit.
+        other_upper: upper bounds of the probabilities of the other classes, (batch, classes); NaN for the selected class itself.
+            None unless all classes were asked for.
     """
 
     n_used: NDArray[np.int64]
@@ -32,6 +36,7 @@ class Bounds:
     c_s_lower: Floats | None = None
     c_n_lower: Floats | None = None
     gradient_norm_upper: Floats | None = None
+    other_upper: Floats | None = None
 
     def __getitem__(self, name: str) -> Floats:
         """The bound of that name; `LookupError` where this method has none."""
@@ -39,3 +44,14 @@ class Bounds:
         if value is None:
             raise LookupError(f"{name} is not bounded here")
         return value
+
+    def at(self, corner: NDArray[np.intp]) -> Bounds:
+        """The bounds at one corner of each input, (batch,)."""
+        chosen = {name: value for name, value in vars(self).items() if value is not None and value.ndim == 2}
+        return replace(self, **{name: np.take_along_axis(value, corner[None], axis=0)[0] for name, value in chosen.items()})
+
+
+def concatenate(bounds: Sequence[Bounds]) -> Bounds:
+    """The bounds of all the inputs of several, which bound the same."""
+    names = [name for name, value in vars(bounds[0]).items() if value is not None]
+    return Bounds(**{name: np.concatenate([getattr(part, name) for part in bounds]) for name in names})

@@ -1,4 +1,4 @@
-"""From the tally of antithetic pairs to the worst truth that it allows, with one place where alpha is split.
+"""From the tally of antithetic pairs to the worst truths that it allows, with one place where alpha is split.
 
 Of alpha, the gradient norm gets `GRADIENT_SHARE` where the tally holds a gradient, the pair counts all the rest. Whether there
 is a gradient is decided before the pairs are drawn (`planned_direction_share`), so the split depends on no estimation sample.
@@ -6,23 +6,18 @@ is a gradient is decided before the pairs are drawn (`planned_direction_share`),
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from sosmooth.confidence.bounds import Bounds, Floats
-from sosmooth.confidence.pair_counts import OneSidedCost, PairCells, pair_cells
+from sosmooth.confidence.bounds import Bounds
+from sosmooth.confidence.pair_counts import CELLS, OneSidedCost, pair_cells
 from sosmooth.confidence.pair_gradient import direction_share, pair_gradient_norm_upper_bound
 from sosmooth.confidence.published import required
 from sosmooth.tally import Tally
 
 #: What the gradient norm gets of alpha: five per cent cost the surest images 0.05 % of their radius.
 GRADIENT_SHARE = 0.05
-#: `(cells, gradient norm (batch, 1), sigma) → radii (batch, cells)`; it must fall when a pair moves from "both" to "one" or
-#: from "one" to "none".
-CellRadius = Callable[[PairCells, Floats, float], Floats]
-
-_CHUNK = 256
 
 
 def planned_direction_share(selection_wrong: int, n0: int, n: int, dimension: int, alpha: float) -> float:
@@ -35,29 +30,28 @@ def planned_direction_share(selection_wrong: int, n0: int, n: int, dimension: in
     return direction_share(selection_wrong, n0, n, dimension, GRADIENT_SHARE * alpha)
 
 
-def joint_bounds(
+def joint_corners(
     tally: Tally,
     alpha: float,
     sigma: float,
     *,
-    radius: CellRadius,
     costs: Sequence[OneSidedCost],
     costs_with_gradient: Sequence[OneSidedCost] | None = None,
 ) -> Bounds:
-    """The corner of the joint region of the pair counts where the radius is smallest, and the gradient bound used there.
+    """The corners of the joint region of the pair counts, and the gradient bound that holds at each of them.
 
     Args:
         tally: of antithetic pairs. alpha: failure probability, in (0, 1). sigma: input units.
-        radius: what is minimised.
         costs: the order of the outcomes (see `pair_cells`) where there is no gradient.
-        costs_with_gradient: the order where there is one; None where the radius uses none.
+        costs_with_gradient: the order where there is one; None where the certificate uses none.
     Returns:
-        Bounds whose `c_s_lower`, `c_n_lower`, `error_upper` belong to one corner: the radius there is certified. They are not
-        bounds each for itself. `gradient_norm_upper` is `inf` where no gradient was drawn.
+        Bounds whose `c_s_lower`, `c_n_lower`, `error_upper`, `p_lower` are (corners, batch). They are not bounds each for itself.
+        `gradient_norm_upper` is (batch,), `inf` where no gradient was drawn.
     Raises:
         LookupError: the tally lacks what is needed (the message names it).
     Guarantee:
-        With probability at least 1 − alpha, for each input on its own, the radius at the corner is at most that at the truth.
+        With probability at least 1 − alpha, for each input on its own: at some corner, with the gradient bound, every measure at
+        a distance that falls when a pair moves from "both" to "one" or from "one" to "none" is at most that at the truth.
     """
     both, none = required(tally, "pair_both"), required(tally, "pair_none")
     one = required(tally, "pair_plus_only") + required(tally, "pair_minus_only")
@@ -78,14 +72,11 @@ def joint_bounds(
             sigma=sigma,
             alpha=GRADIENT_SHARE * alpha,
         )
-    c_s, c_n, error = (np.zeros(len(tally)) for _ in range(3))
-    for where, level, order in ((drawn, (1 - GRADIENT_SHARE) * alpha, costs_with_gradient or costs), (~drawn, alpha, costs)):
-        index = np.flatnonzero(where)
-        for i in np.split(index, range(_CHUNK, len(index), _CHUNK)) if len(index) else ():
+    c_s, c_n, error = np.zeros((3, CELLS, len(tally)))
+    for i, level, order in ((drawn, (1 - GRADIENT_SHARE) * alpha, costs_with_gradient or costs), (~drawn, alpha, costs)):
+        if np.any(i):
             cells = pair_cells(both[i], one[i], none[i], level, *order)
-            worst = np.argmin(radius(cells, gradient[i, None], sigma), axis=1)[:, None]
-            for bound, corners in ((c_s, cells.c_s), (c_n, cells.c_n), (error, cells.error)):
-                bound[i] = np.take_along_axis(corners, worst, axis=1)[:, 0]
+            c_s[:, i], c_n[:, i], error[:, i] = cells.c_s.T, cells.c_n.T, cells.error.T
     return Bounds(
         tally.n,
         p_lower=np.maximum(1 - error - np.finfo(float).eps, 0.0),

@@ -21,7 +21,8 @@ Floats = NDArray[np.float64]
 #: Fixed before the samples are seen.
 OneSidedCost = Callable[[Floats, Floats], Floats]
 
-_CELLS = 256
+#: Corners of the region of one input.
+CELLS = 256
 # Score of the second p-value above which it counts as this; what that adds to the level is in `_levels`.
 _SCORE_CAP = 2.5
 # Share of alpha for the bound of ρ alone, which closes the region on the far side.
@@ -91,7 +92,7 @@ def pair_cells(
     combined, far = _levels(alpha)
     directions = _directions(tuple(one_sided_costs), combined)
 
-    scores = np.linspace(_SCORE_CAP, special.ndtri(far), _CELLS)
+    scores = np.linspace(_SCORE_CAP, special.ndtri(far), CELLS)
     share = _Tail(none, wrong).upper_bound(scores)
     share_from = np.concatenate([np.zeros((len(n), 1)), share[:, :-1]], axis=1)
     # Cell i is ρ in [share_from, share]; there the second score is at most y.

@@ -64,19 +64,26 @@ class Engine:
             block for position, index in enumerate(indices) for block in blocks_of(position, int(index), stage, n, self.dimension)
         )
         for done in self._evaluate(blocks, sides=1):
-            label = done.labels[0]
-            column = torch.where(label == INVALID, num_classes, label)
-            votes[done.block.position].scatter_add_(0, column, torch.ones_like(column))
+            _add_votes(votes[done.block.position], done.labels[0])
         return votes.cpu().numpy()
 
     def tally(
-        self, position: int, index: int, design: Design, n: int, selected: int, *, direction_share: float | None = None
+        self,
+        position: int,
+        index: int,
+        design: Design,
+        n: int,
+        selected: int,
+        *,
+        direction_share: float | None = None,
+        num_classes: int | None = None,
     ) -> tuple[Tally, int]:
         """Count `n` estimation samples of one input for the class `selected`.
 
         Args:
             direction_share: for antithetic pairs, the share of them that gives the direction of the gradient; 0: none is
                 drawn; None: the gradient is no part of the tally.
+            num_classes: count all of them; None: only the selected one.
         Returns:
             The tally, of length 1, and the number of evaluations that were no vote.
         """
@@ -86,6 +93,7 @@ class Engine:
         counts = torch.zeros(4, dtype=torch.int64, device=self._inputs.device)
         products = torch.zeros((), dtype=torch.float64, device=exact)
         gradient = PairGradient(vectors, direction_share, self.dimension, exact) if direction_share else None
+        classes = _ClassCounts(sides, num_classes, counts.device) if num_classes is not None else None
         for done in self._evaluate(blocks_of(position, index, Stage.ESTIMATION, vectors, self.dimension), sides):
             right = done.labels == selected
             invalid = torch.count_nonzero(done.labels == INVALID)
@@ -95,6 +103,8 @@ class Engine:
                 products += _products_of_right_pairs(done.noise.to(exact), right[0].to(exact))
             if gradient is not None:
                 gradient.add(done.block.number * block_vectors(self.dimension), done.noise, right)
+            if classes is not None:
+                classes.add(done.labels)
         both, plus, minus, invalid = counts.tolist()
         if design is Design.ANTITHETIC:
             found = {
@@ -111,6 +121,8 @@ class Engine:
             sums["gradient_sq_estimate"] = np.array([products.item() / (n // 2) / self._sigma**2])
         if direction_share is not None:
             sums |= gradient.sums() if gradient is not None else no_gradient()
+        if classes is not None:
+            sums |= classes.counts()
         return Tally(design, np.array([n]), dimension=self.dimension, **sums), invalid
 
     def _evaluate(self, blocks: Iterable[Block], sides: int) -> Iterator[Evaluated]:
@@ -139,6 +151,35 @@ class Engine:
                 yield Evaluated(block, noise[part].flatten(1), labels[:, part])
                 start += block.vectors
             self._progress(sides * total)
+
+
+class _ClassCounts:
+    """Votes for each class, kept on the device: of independent evaluations, or of pairs on both sides and on exactly one."""
+
+    def __init__(self, sides: int, num_classes: int, device: torch.device):
+        # The last column holds what was no vote.
+        self._same = torch.zeros(num_classes + 1, dtype=torch.int64, device=device)
+        self._one = torch.zeros_like(self._same)
+        self._sides = sides
+
+    def add(self, labels: torch.Tensor) -> None:
+        """Count the labels (sides, vectors) of a block."""
+        same = (labels[0] == labels[-1]).long()
+        _add_votes(self._same, labels[0], same)
+        if self._sides == 2:
+            for side in labels:
+                _add_votes(self._one, side, 1 - same)
+
+    def counts(self) -> dict[str, np.ndarray]:
+        """The fields of the tally, (1, classes)."""
+        same, one = (votes[None, :-1].cpu().numpy() for votes in (self._same, self._one))
+        return {"class_counts": same} if self._sides == 1 else {"class_both": same, "class_one": one}
+
+
+def _add_votes(votes: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor | None = None) -> None:
+    """Add the labels (vectors,) to votes (classes + 1,), those that are no vote in the last column."""
+    column = torch.where(labels == INVALID, len(votes) - 1, labels)
+    votes.scatter_add_(0, column, torch.ones_like(column) if weight is None else weight)
 
 
 def _packed(blocks: Iterable[Block], capacity: int) -> Iterator[list[Block]]:
