@@ -329,7 +329,7 @@ def test_the_report_is_one_whole_page_with_its_figures_beside_it(tmp_path):
     page = Page(written[0])
     assert {path.name for path in written[1:]} == {
         f"{stem}.{ending}"
-        for stem in ("accuracy", "relative-change-1", "relative-change-2", "radius-1", "radius-2")
+        for stem in ("accuracy", "gain", "relative-change-1", "relative-change-2", "radius-1", "radius-2")
         for ending in ("png", "svg")
     }
     assert {path.parent.name for path in written[1:]} == {"report_figures"}
