@@ -115,7 +115,7 @@ def test_one_run_serves_every_method_of_pairs(tmp_path, capsys):
         tmp_path / "no",
     )
     assert code == 2
-    assert "it lacks slope_pairs" in err
+    assert "it lacks direction_pairs" in err
 
 
 @pytest.mark.parametrize(
