@@ -235,7 +235,20 @@ def test_predict_and_methods(capsys):
 def test_help_names_every_command_and_is_quick_to_import():
     done = sosmooth("--help")
     assert done.returncode == 0
-    for command in ("demo", "certify", "recertify", "report", "compare", "export", "import-log", "validate", "predict", "train", "download", "reproduce"):
+    for command in (
+        "demo",
+        "certify",
+        "recertify",
+        "report",
+        "compare",
+        "export",
+        "import-log",
+        "validate",
+        "predict",
+        "train",
+        "download",
+        "reproduce",
+    ):
         assert command in done.stdout
 
 
