@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sosmooth.certificates.first_order import first_order_radius
     from sosmooth.certificates.region import Region, multiclass_radius
     from sosmooth.certificates.second_order import second_order_radius
+    from sosmooth.certificates.second_order_dipole import second_order_dipole_radius
     from sosmooth.classifiers.from_numpy import from_numpy
     from sosmooth.classifiers.load import load_classifier
     from sosmooth.confidence.proportion import proportion_lower_bound
@@ -49,6 +50,7 @@ _HOMES = {
     "load_run": "runs",
     "multiclass_radius": "certificates.region",
     "proportion_lower_bound": "confidence.proportion",
+    "second_order_dipole_radius": "certificates.second_order_dipole",
     "second_order_radius": "certificates.second_order",
 }
 
@@ -67,6 +69,7 @@ __all__ = [
     "load_run",
     "multiclass_radius",
     "proportion_lower_bound",
+    "second_order_dipole_radius",
     "second_order_radius",
 ]
 

@@ -144,7 +144,7 @@ METHODS: dict[str, Method] = {
         pair_gradient=True,
     ),
 }
-DEFAULT_METHOD = "dipole"
+DEFAULT_METHOD = "second_order_dipole"
 
 
 def method_named(name: str) -> Method:

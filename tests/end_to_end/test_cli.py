@@ -115,7 +115,7 @@ def test_one_run_serves_every_method_of_pairs(tmp_path, capsys):
         tmp_path / "no",
     )
     assert code == 2
-    assert "it lacks slope_pairs" in err
+    assert "it lacks direction_pairs" in err
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,20 @@ def test_predict_and_methods(capsys):
 def test_help_names_every_command_and_is_quick_to_import():
     done = sosmooth("--help")
     assert done.returncode == 0
-    for command in ("demo", "certify", "recertify", "report", "compare", "export", "import-log", "validate", "predict", "train"):
+    for command in (
+        "demo",
+        "certify",
+        "recertify",
+        "report",
+        "compare",
+        "export",
+        "import-log",
+        "validate",
+        "predict",
+        "train",
+        "download",
+        "reproduce",
+    ):
         assert command in done.stdout
 
 

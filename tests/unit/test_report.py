@@ -329,12 +329,12 @@ def test_the_report_is_one_whole_page_with_its_figures_beside_it(tmp_path):
     page = Page(written[0])
     assert {path.name for path in written[1:]} == {
         f"{stem}.{ending}"
-        for stem in ("accuracy", "relative-change-1", "relative-change-2", "radius-1", "radius-2")
+        for stem in ("accuracy", "gain", "relative-change-1", "relative-change-2", "radius-1", "radius-2")
         for ending in ("png", "svg")
     }
     assert {path.parent.name for path in written[1:]} == {"report_figures"}
     assert all(path.stat().st_size > 2000 for path in written)
-    assert page.tags.count("svg") == 5
+    assert page.tags.count("svg") == 6
     assert page.tags.count("h1") == 1
     for words in ("first:", "too few samples", "not simultaneous", "0.1.0", "average certified radius"):
         assert words in page.text

@@ -243,7 +243,8 @@ def test_a_kill_loses_nothing_that_was_added_and_a_second_writer_is_refused(tmp_
                 RunWriter.open(path, settings=settings("first_order"), indices=range(100_000))
             assert len(load_run(path)) > reported  # a run under way can be looked at
         process.send_signal(signal.SIGKILL)
-        rest, _ = process.communicate()
+        rest = process.stdout.read()  # not communicate(): it would miss what readline() has read ahead
+        process.communicate()
         reported = int([reported, *rest.split()][-1])
         before = contents(path)
         run = load_run(path)

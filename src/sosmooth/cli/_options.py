@@ -10,15 +10,15 @@ from cyclopts import Parameter
 Model = Annotated[
     str,
     Parameter(
-        help="Classifier: `mnist7` (bundled, of this sigma), FILE.safetensors (from `train`), or package.module:factory"
-        " or FILE.py:factory, with +FILE.safetensors for its weights."
+        help="Classifier: `mnist7`, `mnist7_pca10` or `swiss_roll` (bundled, of this sigma), FILE.safetensors (from `train`),"
+        " ARCHITECTURE+FILE (`resnet20+FILE`), or package.module:factory or FILE.py:factory, with +FILE for its weights."
     ),
 ]
 Data = Annotated[
     str,
     Parameter(
-        help="Inputs: `mnist7`, FILE.npz (inputs, labels), a folder of images, or package.module:factory or FILE.py:factory"
-        " of a torch Dataset."
+        help="Inputs: `mnist7`, `mnist7_pca10`, `swiss_roll`, mnist:FOLDER, cifar10:FOLDER, FILE.npz (inputs, labels), a folder"
+        " of images, or package.module:factory or FILE.py:factory of a torch Dataset."
     ),
 ]
 Sigma = Annotated[float, Parameter(help="Noise level, in units of the inputs.")]

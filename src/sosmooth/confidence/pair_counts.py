@@ -28,7 +28,7 @@ _SCORE_CAP = 2.5
 # Share of alpha for the bound of ρ alone, which closes the region on the far side.
 _FAR_SHARE = 0.005
 # Points where the binomial tails are evaluated, and boxes per axis on which the weights are constant.
-_NODES, _BOXES = 40, 128
+_NODES, _BOXES = 40, 64
 _LARGEST_TANGENT = 1.0
 _FEW_PAIRS = 50
 _TAIL_ERROR = 1e-9
@@ -36,7 +36,7 @@ _HAZARD_ERROR = 1e-5
 _EPS = np.finfo(np.float64).eps
 _NODE_SCORES = np.linspace(-8.0, 2.6, _NODES)
 _EDGES = np.sin(np.arange(_BOXES + 1) * (np.pi / (2 * _BOXES))) ** 2
-_LEVELS = 8  # the last one spans all the boxes: 2^7 = _BOXES
+_LEVELS = 7  # the last one spans all the boxes: 2^6 = _BOXES
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,8 @@ def gain_figure(pairs: Sequence[Pair]) -> Figure:
         axes.set_xlabel("images, those with the largest gain first")
         axes.set_ylabel("change of the certified radius")
         axes.set_title("Certified radius, relative to first order")
-        axes.legend(loc="upper right")
+        if drawn:
+            axes.legend(loc="upper right")
         return figure
 
 

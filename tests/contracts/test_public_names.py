@@ -1,0 +1,73 @@
+"""The names that others rely on are there, and mean what the contract says."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import sosmooth
+
+RADII = {
+    "first_order_radius": {"p": 0.8},
+    "second_order_radius": {"p": 0.8, "gradient_norm": 0.1},
+    "dipole_radius": {"c_s": 0.65, "c_n": 0.15},
+    "second_order_dipole_radius": {"c_s": 0.65, "c_n": 0.15, "gradient_norm": 0.1},
+}
+
+
+@pytest.mark.parametrize("name", sosmooth.__all__)
+def test_every_public_name_is_there_and_documented(name):
+    value = getattr(sosmooth, name)
+    assert name in dir(sosmooth)
+    assert inspect.getdoc(value)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = sosmooth.no_such_name
+
+
+def test_the_methods_in_their_order():
+    assert list(sosmooth.METHODS) == [
+        "first_order", "second_order", "dipole", "dipole_joint", "second_order_pairs", "second_order_dipole",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RADII)
+def test_radii_are_float64_broadcast_and_scale_with_sigma(name):
+    radius, arguments = getattr(sosmooth, name), RADII[name]
+    one = radius(**arguments)
+    assert isinstance(one, np.float64)
+    first, *rest = arguments
+    many = radius(
+        **{first: np.full((3, 1), arguments[first])}, **{key: np.full(2, arguments[key]) for key in rest}, sigma=[1.0, 1.0]
+    )
+    assert many.shape == (3, 2)
+    np.testing.assert_allclose(many, one, rtol=1e-14)
+    scaled = dict(arguments)
+    if "gradient_norm" in scaled:  # per input unit
+        scaled["gradient_norm"] /= 0.25
+    assert radius(**scaled, sigma=0.25) == pytest.approx(0.25 * one, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", RADII)
+@pytest.mark.parametrize("bad", [float("nan"), -0.1, 1.1])
+def test_probabilities_outside_their_range_are_refused(name, bad):
+    first = next(iter(RADII[name]))
+    with pytest.raises(ValueError, match=first):
+        getattr(sosmooth, name)(**(RADII[name] | {first: bad}))
+
+
+@pytest.mark.parametrize("name", ["second_order_radius", "second_order_dipole_radius"])
+def test_a_negative_gradient_norm_is_refused(name):
+    with pytest.raises(ValueError, match="gradient_norm"):
+        getattr(sosmooth, name)(**(RADII[name] | {"gradient_norm": -1e-9}))
+
+
+def test_certify_and_predict_take_what_the_contract_says():
+    certify = inspect.signature(sosmooth.SmoothedClassifier.certify).parameters
+    defaults = {name: certify[name].default for name in ("n0", "n", "alpha", "seed", "indices")}
+    assert defaults == {"n0": 100, "n": 100_000, "alpha": 0.001, "seed": 0, "indices": None}
+    assert certify["method"].default == "second_order_dipole"
+    predict = inspect.signature(sosmooth.SmoothedClassifier.predict).parameters
+    assert (predict["alpha"].default, predict["seed"].default) == (0.001, 0)
