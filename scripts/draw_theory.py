@@ -6,26 +6,34 @@ Every number is the library's own, at exact probabilities or expected counts: no
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from benchmarks.gradients import ALPHA, from_pairs, mohapatra
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from PIL import Image
 from scipy import special
 
-from benchmarks.gradients import ALPHA, from_pairs, mohapatra
 from sosmooth.certificates.dipole import dipole_radius, dipole_region
 from sosmooth.certificates.first_order import first_order_radius, first_order_region
 from sosmooth.certificates.region import Region, pdf
 from sosmooth.certificates.second_order import second_order_radius, second_order_region
-from sosmooth.certificates.second_order_dipole import second_order_dipole_radius, second_order_dipole_region
+from sosmooth.certificates.second_order_dipole import (
+    one_sided_cost,
+    second_order_dipole_radius,
+    second_order_dipole_region,
+)
 from sosmooth.confidence.gradient_norm import gradient_norm_upper_bound
 from sosmooth.confidence.pair_counts import pair_cells
 from sosmooth.experiments.population import fig1b
 from sosmooth.methods import METHODS
-from sosmooth.report.style import FAINT, GRID, HIGHER, INK, LOWER, as_png, blank, colour_of, dashes_of, styled
+from sosmooth.report.style import FAINT, GRID, HIGHER, INK, LOWER, SAME, as_png, blank, colour_of, dashes_of, styled
 from sosmooth.results import floored
-from sosmooth.tally import Tally
+from sosmooth.tally import Design, Tally
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
@@ -38,21 +46,15 @@ def extremal_region() -> Figure:
     region = dipole_region(0.6, 0.15)
     radius = float(region.radius())
     with styled():
-        figure = Figure(figsize=(9.0, 4.2))
-        grid = figure.add_gridspec(3, 2, width_ratios=[1.1, 1])
+        figure, rows, axes = _three_and_one()
         shifts = [(0.0, "at x"), (0.5 * radius, "halfway"), (radius, "at the certified radius")]
-        for row, (shift, name) in enumerate(shifts):
-            axes = figure.add_subplot(grid[row, 0])
-            _draw_axis(axes, region, shift)
-            axes.set_title(f"{name}: {float(region.measure(shift)):.3f} of the mass", fontsize=10, fontweight="normal")
-            axes.tick_params(labelbottom=row == 2)
-        axes.set_xlabel("along x′ − x, units of σ; blue bars: the region")
-        axes = figure.add_subplot(grid[:, 1])
+        for row, (shift, name) in zip(rows, shifts, strict=True):
+            _draw_axis(row, region, f"{name}: {float(region.measure(shift)):.3f} of the mass", shift)
         r = np.linspace(0, 2, 201)
         axes.axhline(0.5, color=FAINT, linewidth=0.9)
         axes.plot(r, region.measure(r), color=HIGHER)
         for shift, _ in shifts:
-            axes.plot(shift, region.measure(shift), "o", color=HIGHER, markersize=5)
+            axes.plot(shift, region.measure(shift), "o", color=HIGHER, markersize=5, clip_on=False)
         text = f"radius {floored(radius, _DIGITS)} σ"
         axes.annotate(text, (radius, 0.5), xytext=(6, 6), textcoords="offset points", color=HIGHER)
         axes.set_xlim(0, 2)
@@ -78,7 +80,7 @@ def first_order() -> Figure:
     with styled():
         figure, axes = blank(5.8, 4.0)
         axes.axhline(0.0, color=FAINT, linewidth=0.9)
-        axes.text(0.03, 0.03, "decision boundary, p(x′) = ½", color=FAINT)
+        axes.text(2.17, 0.03, "p(x′) = ½", color=FAINT, ha="right")
         for position, (region, name) in enumerate(others):
             value = special.ndtri(region.measure(r))
             axes.plot(r, value, color=FAINT, linestyle=dashes_of(position), linewidth=1.2, label=name)
@@ -107,24 +109,26 @@ def dipole() -> Figure:
     both = 2 * p - 1 + none
     shown = [(0.0, "C_N = 0.2: first order"), (0.1, "C_N = 0.1"), (1 - p, "C_N = 0: second order at gradient 0")]
     with styled():
-        figure = Figure(figsize=(9.0, 4.2))
-        grid = figure.add_gridspec(3, 2, width_ratios=[1.1, 1])
-        for row, (share, name) in enumerate(shown):
-            axes = figure.add_subplot(grid[row, 0])
-            _draw_axis(axes, dipole_region(2 * p - 1 + share, 1 - p - share))
-            axes.set_title(f"C_S = {2 * p - 1 + share:.1f}, {name}", fontsize=10, fontweight="normal")
-            axes.tick_params(labelbottom=row == 2)
-        axes.set_xlabel("along x′ − x, units of σ; blue bars: the region")
-        axes = figure.add_subplot(grid[:, 1])
+        figure, rows, axes = _three_and_one()
+        for row, (share, name) in zip(rows, shown, strict=True):
+            _draw_axis(row, dipole_region(2 * p - 1 + share, 1 - p - share), f"C_S = {2 * p - 1 + share:.1f}, {name}")
         axes.axhline(float(second_order_radius(p, 0.0)), color=colour_of("second_order"), linestyle="--", linewidth=1.3)
         axes.axhline(float(first_order_radius(p)), color=colour_of("first_order"), linestyle="--", linewidth=1.3)
-        axes.text(0.1, float(second_order_radius(p, 0.0)) + 0.008, "second order, gradient 0", color=FAINT, ha="center")
-        axes.text(0.1, float(first_order_radius(p)) - 0.027, "first order", color=FAINT, ha="center")
-        axes.plot(none, dipole_radius(both, 1 - p - none), color=colour_of("dipole"), label="dipole")
-        axes.plot([share for share, _ in shown], [dipole_radius(2 * p - 1 + s, 1 - p - s) for s, _ in shown], "o", markersize=5)
-        axes.axvline((1 - p) ** 2, color=GRID, linewidth=1.2)
-        axes.text((1 - p) ** 2 + 0.003, 1.17, "sides independent", color=FAINT)
+        axes.text(0.002, float(second_order_radius(p, 0.0)) + 0.01, "second order, gradient 0", color=FAINT)
+        axes.text(0.198, float(first_order_radius(p)) + 0.01, "first order", color=FAINT, ha="right")
+        axes.plot(none, dipole_radius(both, 1 - p - none), color=colour_of("dipole"))
+        for share, _ in shown:
+            axes.plot(
+                share,
+                dipole_radius(2 * p - 1 + share, 1 - p - share),
+                "o",
+                color=colour_of("dipole"),
+                markersize=5,
+                clip_on=False,
+            )
         axes.set_xlim(0, 1 - p)
+        axes.set_xticks([0, 0.05, 0.1, 0.15, 0.2])
+        axes.set_ylim(0.8, 1.35)
         axes.set_xlabel("P(wrong on both sides) = 1 − C_S − 2 C_N")
         axes.set_ylabel("certified radius, σ = 1")
         axes.set_title("Dipole radius at p = C_S + C_N = 0.8")
@@ -137,18 +141,12 @@ def second_order_dipole() -> Figure:
     largest = float(pdf(special.ndtri(c_s + c_n)))
     share = np.linspace(0, 1, 401)
     with styled():
-        figure = Figure(figsize=(9.4, 4.4))
-        grid = figure.add_gridspec(3, 2, width_ratios=[1.1, 1])
-        shown = [(1.0, "1: the gradient says nothing"), (0.9, "2: a band and the slab"), (0.6, "3: two bands")]
-        for row, (at, name) in enumerate(shown):
+        figure, rows, axes = _three_and_one()
+        shown = [(0.95, "case 1, as the dipole"), (0.9, "case 2, band and slab"), (0.6, "case 3, two bands")]
+        for row, (at, name) in zip(rows, shown, strict=True):
             region = second_order_dipole_region(c_s, c_n, at * largest)
-            axes = figure.add_subplot(grid[row, 0])
-            _draw_axis(axes, region)
-            title = f"case {name}; γ = {at:g} γ_max, radius {floored(float(region.radius()), _DIGITS)}"
-            axes.set_title(title, fontsize=10, fontweight="normal")
-            axes.tick_params(labelbottom=row == 2)
-        axes.set_xlabel("along x′ − x, units of σ; blue bars: the region")
-        axes = figure.add_subplot(grid[:, 1])
+            radius = floored(float(region.radius()), _DIGITS)
+            _draw_axis(row, region, f"{name}: γ = {at:g} γ_max, radius {radius}")
         curves = [
             ("first_order", np.full(share.shape, first_order_radius(c_s + c_n)), "first order"),
             ("dipole", np.full(share.shape, dipole_radius(c_s, c_n)), "dipole"),
@@ -161,10 +159,10 @@ def second_order_dipole() -> Figure:
             radius = float(second_order_dipole_radius(c_s, c_n, at * largest))
             axes.plot(at, radius, "o", color=colour_of("second_order_dipole"), markersize=5)
         axes.set_xlim(0, 1.02)
-        axes.set_xlabel("γ / γ_max, with γ_max = φ(Φ⁻¹(0.8)) the largest at this p")
+        axes.set_xlabel("γ / γ_max, γ_max = φ(Φ⁻¹(0.8)) the largest at p = 0.8")
         axes.set_ylabel("certified radius, σ = 1")
         axes.set_title("C_S = 0.62, C_N = 0.18: p = 0.8")
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 0.06))
+        axes.legend(loc="upper right")
     return figure
 
 
@@ -172,11 +170,53 @@ def pair_counts() -> Figure:
     """One tally: the joint region and the published one, with the level lines of the dipole radius through their worst points."""
     both, one, none, alpha = 27290, 20330, 2380, 0.001
     pairs = both + one + none
-    method = METHODS["dipole"]
-    half = np.array([one // 2])
-    tally = Tally(n=np.array([2 * pairs]), pair_both=np.array([both]), pair_plus_only=half)
-    separate = method.bounds(tally, alpha, 1.0)
-    return Figure()
+    tally = Tally(
+        Design.ANTITHETIC,
+        n=np.array([2 * pairs]),
+        pair_both=np.array([both]),
+        pair_plus_only=np.array([one // 2]),
+        pair_minus_only=np.array([one - one // 2]),
+        pair_none=np.array([none]),
+    )
+    worst = {name: METHODS[name].bounds(tally, alpha, 1.0) for name in ("dipole", "dipole_joint")}
+    cells = pair_cells([both], [one], [none], alpha, partial(one_sided_cost, gradient_share=1.0))
+    wrong, neither = np.linspace(0.41, 0.488, 313), np.linspace(0.03, 0.075, 181)
+    radius = dipole_radius(1 - wrong, 0.5 * (wrong - neither[:, None]))
+    with styled():
+        figure, axes = blank(6.6, 4.6)
+        # Published: C_S at least one bound, C_N = (W − p_Z)/2 at least the other.
+        c_s, c_n = float(worst["dipole"]["c_s_lower"][0]), float(worst["dipole"]["c_n_lower"][0])
+        edge = np.array([wrong[0], 1 - c_s])
+        axes.fill_between(edge, edge - 2 * c_n, color=colour_of("first_order"), alpha=0.22, linewidth=0)
+        axes.plot([*edge, 1 - c_s], [*(edge - 2 * c_n), 0], color=colour_of("first_order"), linewidth=1.3)
+        # Joint: the union of all that lies below and left of a corner, a staircase of 256 steps.
+        right, top = cells.not_both[0], (1 - cells.c_s - 2 * cells.c_n)[0]
+        corner_right = np.maximum.accumulate(right[::-1])[::-1]
+        edge = np.concatenate([[wrong[0]], np.repeat(corner_right[::-1], 2)])
+        height = np.concatenate([np.repeat(top[::-1], 2), [0.0]])
+        axes.fill_between(edge, height, color=colour_of("dipole_joint"), alpha=0.25, linewidth=0)
+        axes.plot(edge, height, color=colour_of("dipole_joint"), linewidth=1.3)
+        for name in ("dipole", "dipole_joint"):
+            bounds = worst[name]
+            c_s, c_n = float(bounds["c_s_lower"][0]), float(bounds["c_n_lower"][0])
+            at = float(METHODS[name].radius(bounds, 1.0)[0])
+            colour = colour_of("first_order" if name == "dipole" else name)
+            axes.contour(wrong, neither, radius, levels=[at], colors=[colour], linestyles="--", linewidths=1.3)
+            axes.plot(1 - c_s, 1 - c_s - 2 * c_n, "o", color=colour)
+            words = f"radius {floored(at, _DIGITS)}"
+            place = (0.474, 0.0325) if name == "dipole" else (0.4525, 0.0725)
+            axes.text(*place, words, color=colour, ha="left" if name == "dipole" else "right")
+        axes.text(0.412, 0.0485, "joint region", color=colour_of("dipole_joint"))
+        axes.text(0.4395, 0.0365, "two bounds", color=colour_of("first_order"))
+        axes.plot((one + none) / pairs, none / pairs, "+", color=INK, markersize=9)
+        axes.annotate("observed", ((one + none) / pairs, none / pairs), xytext=(-52, -13), textcoords="offset points", color=INK)
+        axes.set_xlim(wrong[0], wrong[-1])
+        axes.set_ylim(neither[0], neither[-1])
+        axes.grid(visible=False)
+        axes.set_xlabel("P(not right on both sides) = 1 − C_S")
+        axes.set_ylabel("P(right on none)")
+        axes.set_title(f"{pairs:_} pairs: what each region allows at worst".replace("_", " "))
+    return figure
 
 
 def gradient_from_pairs() -> Figure:
@@ -186,7 +226,7 @@ def gradient_from_pairs() -> Figure:
     gamma = 0.85 * largest
     counts = [2 * round(n / 2) for n in np.geomspace(1e4, 1e8, 41)]
     with styled():
-        figure = Figure(figsize=(9.4, 4.0))
+        figure = Figure(figsize=(9.2, 3.9))
         for axes, dimension in zip(figure.subplots(1, 2, sharey=True), (49, 3072), strict=True):
             curves = [
                 (
@@ -197,14 +237,15 @@ def gradient_from_pairs() -> Figure:
                     ],
                     "Theorem 2",
                 ),
-                ("dipole", [mohapatra(dimension, n, gamma) for n in counts], "Mohapatra et al. 2020"),
+                ("", [mohapatra(dimension, n, gamma) for n in counts], "Mohapatra et al. 2020"),
                 ("second_order_dipole", [from_pairs(dimension, n, 2 * (error - none), gamma) for n in counts], "this bound"),
             ]
             axes.axhspan(largest, 1, color=GRID, alpha=0.45, linewidth=0)
             for method, bound, name in curves:
-                axes.plot(counts, bound, color=colour_of(method), label=name)
+                axes.plot(counts, bound, color=colour_of(method) if method else SAME, label=name)
             axes.axhline(gamma, color=INK, linewidth=1.0, linestyle="--")
             axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(lambda n, _: "10" + "⁰¹²³⁴⁵⁶⁷⁸⁹"[round(np.log10(n))])
             axes.set_xlim(1e4, 1e8)
             axes.set_ylim(0.14, 0.26)
             axes.set_title(f"d = {dimension}")
@@ -215,23 +256,41 @@ def gradient_from_pairs() -> Figure:
         first.text(1.15e4, gamma - 0.0012, "true γ", color=INK, va="top")
         first.text(9e7, largest + 0.001, "vacuous from here up", color=FAINT, ha="right")
         second.legend(loc="upper right")
+        least = float(gradient_norm_upper_bound(gamma**2, counts[-1] // 2, dimension=3072, sigma=1.0, alpha=ALPHA))
+        second.text(
+            9e7, 0.2145, f"Theorem 2: from {least:.2f} up, not in the picture", color=colour_of("second_order"), ha="right"
+        )
     return figure
 
 
-def _draw_axis(axes: Axes, region: Region, shift: float = 0.0) -> None:
-    """The region as bars on the axis, under the density of the noise around the input at `shift`."""
+def _three_and_one() -> tuple[Figure, list[Axes], Axes]:
+    """Three small axes one below the other, for regions, and a large one to their right."""
+    figure = Figure(figsize=(9.2, 4.3), layout=ConstrainedLayoutEngine(wspace=0.06))
+    grid = figure.add_gridspec(3, 2, width_ratios=[1.1, 1])
+    rows = [figure.add_subplot(grid[row, 0]) for row in range(3)]
+    for row in rows[:2]:
+        row.tick_params(labelbottom=False)
+    rows[2].set_xlabel("along x′ − x, units of σ; blue bars: the region")
+    return figure, rows, figure.add_subplot(grid[:, 1])
+
+
+def _draw_axis(axes: Axes, region: Region, title: str, shift: float = 0.0) -> None:
+    """The region as bars below the axis, and its mass under the density of the noise around `shift`."""
     z = np.linspace(-_REACH, _REACH, 1401)
     density = pdf(z - shift)
-    axes.fill_between(z, density, where=region.indicator(z), color=HIGHER, alpha=0.2, linewidth=0)
     axes.plot(z, density, color=FAINT, linewidth=1.0)
     for lower, upper in region.intervals:
         left, right = max(float(lower), -_REACH), min(float(upper), _REACH)
         if left < right:
-            axes.plot([left, right], [0, 0], color=HIGHER, linewidth=5, solid_capstyle="butt")
+            inside = np.linspace(left, right, 301)
+            axes.fill_between(inside, pdf(inside - shift), color=HIGHER, alpha=0.2, linewidth=0)
+            axes.plot([left, right], [-0.045, -0.045], color=HIGHER, linewidth=5, solid_capstyle="butt")
     axes.plot([shift, shift], [0, float(pdf(0.0))], color=FAINT, linewidth=0.8, linestyle=":")
+    axes.set_title(title, fontsize=10, fontweight="normal")
     axes.set_xlim(-_REACH, _REACH)
-    axes.set_ylim(-0.02, 0.43)
+    axes.set_ylim(-0.09, 0.43)
     axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
     axes.grid(visible=False)
 
 
@@ -245,7 +304,9 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     for page, draw in PICTURES.items():
         path = IMAGES / f"theory_{page}.png"
-        path.write_bytes(as_png(draw()))
+        # A palette: a third of the bytes.
+        with Image.open(BytesIO(as_png(draw()))) as image:
+            image.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
         print(f"{path.relative_to(IMAGES.parents[1])}  {path.stat().st_size / 1024:.0f} KiB")
 
 
