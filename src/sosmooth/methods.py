@@ -59,15 +59,12 @@ class Method:
         """Radii in input units, of the shape of the bounds."""
         return _radius(self.region(bounds, sigma), sigma)
 
-    def worst(self, tally: Tally, alpha: float, sigma: float) -> tuple[Bounds, NDArray[np.float64], Region]:
-        """Bounds and radius at the worst corner of each input, and the regions of all corners, which all are in memory."""
+    def worst(self, tally: Tally, alpha: float, sigma: float) -> tuple[Bounds, Region]:
+        """The bounds at the worst corner of each input, and the regions of all corners, which all are in memory."""
         corners = self.corners(tally, alpha, sigma)
         region = self.region(corners, sigma)
         radius = _radius(region, sigma)
-        if radius.ndim == 1:
-            return corners, radius, region
-        bounds = corners.at(np.argmin(radius, axis=0))
-        return bounds, self.radius(bounds, sigma), region
+        return corners if radius.ndim == 1 else corners.at(np.argmin(radius, axis=0)), region
 
 
 def _radius(region: Region, sigma: float) -> NDArray[np.float64]:
@@ -158,20 +155,15 @@ def method_named(name: str) -> Method:
     return METHODS[name]
 
 
-def _against_half(method: Method, tally: Tally, alpha: float, sigma: float) -> tuple[Bounds, NDArray[np.float64]]:
-    bounds, radius, _ = method.worst(tally, alpha, sigma)
-    return bounds, radius
-
-
 def _against_each(
     method: Method, tally: Tally, selected: NDArray[np.int64], alpha: float, sigma: float
 ) -> tuple[Bounds, NDArray[np.float64]]:
-    bounds, radius, corners = method.worst(tally, selected_class_alpha(alpha), sigma)
+    """Bounds of all classes, and the radii within which the selected one is ahead of each other."""
+    bounds, corners = method.worst(tally, selected_class_alpha(alpha), sigma)
     others = other_class_bounds(tally, selected, alpha)
     complement = _first_order(others, sigma) if others.c_s_lower is None else _dipole(others, sigma)
     ahead = in_input_units(worst_multiclass_radius(corners, complement), np.asarray(sigma))
-    # All the bounds hold at once, and each of the two radii follows from them.
-    return replace(bounds, other_upper=by_class(others["error_upper"], selected)), np.maximum(radius, ahead)
+    return replace(bounds, other_upper=by_class(others["error_upper"], selected)), ahead
 
 
 def _leads(tally: Tally, selected: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -230,18 +222,20 @@ def certify_tally(
     check_classes(classes)
     known = selected != ABSTAINED
     if classes == "top":
-        parts = [_against_half(method, tally[part], alpha, sigma) for part in _chunks(len(tally))]
-        ahead = tally.p_estimate() > 0.5
+        bounds = method.bounds(tally, alpha, sigma)
+        radius = method.radius(bounds, sigma)
+        leads = tally.p_estimate() > 0.5
     else:
         against = np.where(known, selected, 0)
         parts = [_against_each(method, tally[part], against[part], alpha, sigma) for part in _chunks(len(tally))]
-        ahead = _leads(tally, against)
-    bounds = concatenate([bounds for bounds, _ in parts])
-    radius = np.concatenate([radius for _, radius in parts])
+        bounds = concatenate([bounds for bounds, _ in parts])
+        # All the bounds hold at once, and each of the two radii follows from them.
+        radius = np.maximum(method.radius(bounds, sigma), np.concatenate([ahead for _, ahead in parts]))
+        leads = _leads(tally, against)
     radius = np.where(known, radius, 0.0)
     certified = radius > 0
     reason = np.select(
-        [certified, ~known, ahead, selection_margin == 0],
+        [certified, ~known, leads, selection_margin == 0],
         ["", "imported", "too_few_samples", "no_leading_class"],
         "below_one_half" if classes == "top" else "not_ahead",
     )
