@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosmooth.confidence.bounds import Bounds
+from sosmooth.confidence.bounds import concatenate as concatenate_bounds
 from sosmooth.tally import Tally
+from sosmooth.tally import concatenate as concatenate_tallies
 
 ABSTAINED = -1
 
@@ -23,6 +25,8 @@ ABSTAIN_REASONS = {
     "too_few_samples": "the estimate is above one half (or all other classes), its bound is not: more samples may certify it",
     "below_one_half": "the top class has at most half of the samples: no certificate exists at this sigma",
     "not_ahead": "another class has as many of the samples as the selected one: no certificate exists at this sigma",
+    "not_certifiable_at_radius": "the samples show that this method cannot certify the radius asked for",
+    "undecided": "all samples were drawn, and it is not decided whether the radius asked for can be certified",
     "imported": "the imported log abstained, and does not say which class it looked at",
 }
 
@@ -86,9 +90,9 @@ class Certificates(Sequence[Certificate]):
     @overload
     def __getitem__(self, which: int) -> Certificate: ...
     @overload
-    def __getitem__(self, which: slice) -> Certificates: ...
-    def __getitem__(self, which: int | slice) -> Certificate | Certificates:
-        if isinstance(which, slice):
+    def __getitem__(self, which: slice | NDArray) -> Certificates: ...
+    def __getitem__(self, which: int | slice | NDArray) -> Certificate | Certificates:
+        if isinstance(which, slice | np.ndarray):
             part = {name: getattr(self, name)[which] for name in _ARRAYS}
             return replace(self, **part, tally=self.tally[which], bounds=_bounds_of(self.bounds, which))
         i = range(len(self))[which]
@@ -120,8 +124,19 @@ class Certificates(Sequence[Certificate]):
 _ARRAYS = ("input_index", "prediction", "radius", "abstain_reason", "selected", "selection_margin")
 
 
-def _bounds_of(bounds: Bounds, which: slice) -> Bounds:
+def _bounds_of(bounds: Bounds, which: slice | NDArray) -> Bounds:
     return replace(bounds, **{name: value[which] for name, value in vars(bounds).items() if value is not None})
+
+
+def concatenate(parts: Sequence[Certificates]) -> Certificates:
+    """The certificates of all the inputs of several batches, made with the same settings, which are those of the first."""
+    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS}
+    return replace(
+        parts[0],
+        **arrays,
+        tally=concatenate_tallies([part.tally for part in parts]),
+        bounds=concatenate_bounds([part.bounds for part in parts]),
+    )
 
 
 def certified_accuracy(prediction, label, radius, at) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,7 +17,9 @@ from sosmooth.methods import DEFAULT_METHOD, Method, certify_tally, check_classe
 from sosmooth.results import ABSTAINED, Certificates
 from sosmooth.sampling.base_classifier import BaseClassifier, ClassifierError, Evaluator, evaluation_mode, find_batch_size
 from sosmooth.sampling.engine import Engine, Progress
+from sosmooth.sampling.gradient import no_gradient
 from sosmooth.sampling.noise import Stage, check_seed
+from sosmooth.stopping import StoppingRule, stopping_rule
 from sosmooth.tally import Design, Tally, concatenate
 
 #: Inputs whose selection samples share batches, at most.
@@ -101,6 +103,8 @@ class SmoothedClassifier:
         seed: int = 0,
         indices: Sequence[int] | None = None,
         classes: str = "top",
+        radius: float | None = None,
+        tolerance: float | None = None,
         progress: Progress | None = None,
     ) -> Certificates:
         """Certify each input: its class, and an l2 radius within which no perturbation changes it.
@@ -114,7 +118,11 @@ class SmoothedClassifier:
             indices: whole numbers (batch,), distinct: the noise of an input follows from (seed, index); None: 0, 1, 2, …
             classes: "top": the class must keep half of the probability. "all": or else more than each other class, all of which
                 are bounded from the same samples; it can certify below one half, and costs a tenth of alpha.
-            progress: called with the number of evaluations just done.
+            radius: draw until it is decided whether this radius can be certified, at most n samples; in (0, 6 sigma]. The radius
+                of a certificate is then this one or 0, with the reason `not_certifiable_at_radius` (by this method, without the
+                gradient; of the classifier it says nothing) or `undecided`.
+            tolerance: draw until more samples, up to n, could not raise the radius by more than this; without the gradient.
+            progress: called with the number of evaluations just done, or found to be needless.
         Returns:
             A sequence of one certificate an input, whose attributes are arrays: `prediction` (−1 = abstained), `radius`
             (input units, rounded down, 0.0 where abstained), `abstain_reason`, the tally, the bounds.
@@ -127,25 +135,25 @@ class SmoothedClassifier:
         """
         check_settings(method=method, n0=n0, n=n, alpha=alpha, seed=seed)
         check_classes(classes)
+        rule = stopping_rule(radius, tolerance, method=method, n=n, sigma=self.sigma, alpha=alpha, classes=classes)
         batch, indices_ = self._checked_inputs(inputs, indices)
         samples = []
         num_classes = None if classes == "top" else self.num_classes
-        for sampled in self._sampled(batch, indices_, method_named(method), n0, n, alpha, seed, progress, num_classes):
+        for sampled in self._sampled(batch, indices_, method_named(method), n0, n, alpha, seed, progress, rule, num_classes):
             if isinstance(sampled, Failed):
                 raise ClassifierError(sampled.message)
             samples.append(sampled)
-        return certify_tally(
-            method,
-            concatenate([sampled.tally for sampled in samples]),
-            selected=np.array([sampled.selected for sampled in samples]),
-            selection_margin=np.array([sampled.selection_margin for sampled in samples]),
-            index=indices_,
-            sigma=self.sigma,
-            alpha=alpha,
-            n0=n0,
-            seed=seed,
-            classes=classes,
-        )
+        tally = concatenate([sampled.tally for sampled in samples])
+        found = {
+            "selected": np.array([sampled.selected for sampled in samples]),
+            "selection_margin": np.array([sampled.selection_margin for sampled in samples]),
+            "index": indices_,
+            "n0": n0,
+            "seed": seed,
+        }
+        if rule is not None:
+            return rule.certify(tally, **found)
+        return certify_tally(method, tally, **found, sigma=self.sigma, alpha=alpha, classes=classes)
 
     def sample(
         self,
@@ -157,6 +165,8 @@ class SmoothedClassifier:
         alpha: float,
         seed: int,
         indices: Sequence[int] | NDArray[np.int64] | None = None,
+        radius: float | None = None,
+        tolerance: float | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Sampled | Failed]:
         """The sampling half of `certify`: yields each input's tally as it is done, to be stored or certified.
@@ -165,8 +175,9 @@ class SmoothedClassifier:
         go on. Arguments and exceptions as for `certify`.
         """
         check_settings(method=method, n0=n0, n=n, alpha=alpha, seed=seed)
+        rule = stopping_rule(radius, tolerance, method=method, n=n, sigma=self.sigma, alpha=alpha)
         batch, indices_ = self._checked_inputs(inputs, indices)
-        return self._sampled(batch, indices_, method_named(method), n0, n, alpha, seed, progress)
+        return self._sampled(batch, indices_, method_named(method), n0, n, alpha, seed, progress, rule)
 
     def _sampled(
         self,
@@ -178,6 +189,7 @@ class SmoothedClassifier:
         alpha: float,
         seed: int,
         progress: Progress | None,
+        rule: StoppingRule | None = None,
         num_classes: int | None = None,
     ) -> Iterator[Sampled | Failed]:
         with evaluation_mode(self.base_classifier), torch.inference_mode():
@@ -186,7 +198,10 @@ class SmoothedClassifier:
                 group = slice(start, start + _GROUP)
                 moved = _on_device(batch[group], self.device)
                 engine = Engine(evaluator, moved, sigma=self.sigma, seed=seed, progress=progress)
-                yield from self._sample_group(engine, start, indices[group], method, n0, n, alpha, num_classes)
+                if rule is not None:
+                    yield from self._sample_until_stopped(engine, start, indices[group], method, n0, rule, progress)
+                else:
+                    yield from self._sample_group(engine, start, indices[group], method, n0, n, alpha, num_classes)
                 self.batch_size = evaluator.batch_size
 
     def predict(self, inputs: ArrayLike | torch.Tensor, *, n: int, alpha: float = 0.001, seed: int = 0) -> NDArray[np.int64]:
@@ -262,6 +277,43 @@ class SmoothedClassifier:
                 continue
             seconds = share + time.perf_counter() - begun
             yield Sampled(offset + position, int(index), selected, int(first - second), tally, seconds)
+
+    def _sample_until_stopped(
+        self,
+        engine: Engine,
+        offset: int,
+        indices: NDArray[np.int64],
+        method: Method,
+        n0: int,
+        rule: StoppingRule,
+        progress: Progress | None,
+    ) -> Iterator[Sampled | Failed]:
+        """Selection and estimation of the whole group in shared batches, look by look."""
+        begun = time.perf_counter()
+        votes = engine.count_classes(indices, Stage.SELECTION, n0, self.num_classes)
+        selected, invalid = votes[:, :-1].argmax(1), votes[:, -1].copy()
+        second, first = np.sort(votes[:, :-1], axis=1)[:, -2:].T
+        going = invalid == 0
+        tallies: dict[int, Tally] = {}
+        for tally, found_invalid in engine.tallies_by_look(indices, method.design, rule.looks(), selected, going):
+            if method.pair_gradient:
+                tally = replace(tally, **no_gradient(len(tally)))
+            invalid[going] = found_invalid[going]
+            going &= invalid == 0
+            last = tally.n[0] == rule.n
+            for i in np.flatnonzero(going)[rule.stopped(tally[going]) | last]:
+                going[i] = False
+                tallies[int(i)] = tally[i : i + 1]
+                if progress is not None and not last:
+                    progress(rule.n - int(tally.n[0]))
+        # Inputs that share batches share the time.
+        rate = (time.perf_counter() - begun) / (len(indices) * n0 + sum(int(tally.n[0]) for tally in tallies.values()))
+        for i, index in enumerate(indices.tolist()):
+            if i not in tallies:
+                yield Failed(offset + i, index, _no_vote(index, int(invalid[i])))
+                continue
+            seconds = rate * (n0 + int(tallies[i].n[0]))
+            yield Sampled(offset + i, index, int(selected[i]), int(first[i] - second[i]), tallies[i], seconds)
 
     def _evaluator(self, batch: torch.Tensor) -> Evaluator:
         if self.batch_size is None:

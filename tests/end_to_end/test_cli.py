@@ -289,3 +289,41 @@ def test_a_second_writer_is_refused(tmp_path):
     finally:
         first.send_signal(signal.SIGTERM)
         assert first.wait(timeout=30) == 130
+
+
+@pytest.mark.parametrize("rule", [("--radius", "0.25"), ("--tolerance", "0.05")])
+def test_a_run_that_stops_when_it_is_decided(rule, tmp_path, capsys):
+    run = tmp_path / "run"
+    call_ = ("certify", *small(max=12, n=8000), *rule, "--out", run, "--json")
+    code, out, _ = call(capsys, *call_)
+    found = json.loads(out)
+    assert (code, found["complete"], found["inputs"]) == (0, True, 12)
+    assert found["mean_n"] < found["n"] <= 8000
+    before = (run / "results.parquet").read_bytes()
+    assert call(capsys, *call_)[0] == 0
+    assert (run / "results.parquet").read_bytes() == before
+    assert call(capsys, "validate", run)[0] == 0
+    code, _, err = call(capsys, "certify", *small(max=12, n=8000), "--out", run)
+    assert code == 2
+    assert rule[0].removeprefix("--") in err
+    code, _, err = call(capsys, "recertify", run, "--method", "first_order", "--alpha", "0.001", "--out", tmp_path / "other")
+    assert code != 0
+    assert "answer no other" in err
+
+
+def test_plan_from_a_pilot(tmp_path, capsys):
+    run = tmp_path / "run"
+    call(capsys, "certify", *SMALL, "--out", run)
+    code, out, _ = call(capsys, "plan", run, "--radius", "0.2", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert len(found["samples"]) == 4
+    assert found["table"][-1]["inputs"] == sum(one["n"] is not None for one in found["samples"])
+    code, out, _ = call(capsys, "plan", run, "--n", "64000", "--json")
+    rows = json.loads(out)["table"]
+    assert [row["n"] for row in rows] == [2000, 4000, 8000, 16000, 32000, 64000]
+    assert rows[-1]["mean radius"] > rows[0]["mean radius"]
+    assert len(call(capsys, "plan", run, "--n", "64000")[1].splitlines()) == 7
+    for wrong in ((), ("--n", "10", "--radius", "0.1"), ("--radius", "-1"), ("--n", "1"), ("--n", "100", "--alpha", "2")):
+        code, _, err = call(capsys, "plan", run, *wrong)
+        assert (code, err.count("\n")) == (2, 1)

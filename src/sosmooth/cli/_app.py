@@ -7,6 +7,7 @@ import cyclopts
 from sosmooth import __version__
 from sosmooth.cli.certify import certify, predict
 from sosmooth.cli.demo import demo
+from sosmooth.cli.plan import plan
 from sosmooth.cli.reproduce import reproduce
 from sosmooth.cli.runs import compare, export, import_log, methods, recertify, report, validate
 from sosmooth.cli.train import download, train
@@ -28,6 +29,7 @@ for command in (
     import_log,
     validate,
     predict,
+    plan,
     train,
     download,
     reproduce,

@@ -28,6 +28,8 @@ def certify(
     n: Annotated[int, Parameter(name="--n", help="Estimation samples an input, in classifier evaluations.")] = 100_000,
     n0: Annotated[int, Parameter(name="--n0", help="Selection samples an input.")] = 100,
     alpha: Alpha = 0.001,
+    radius: Annotated[float | None, Parameter(help="Stop when it is decided whether this radius can be certified.")] = None,
+    tolerance: Annotated[float | None, Parameter(help="Stop when more samples could not raise the radius by more.")] = None,
     seed: Seed = 0,
     indices: Indices = None,
     skip: Skip = 1,
@@ -57,6 +59,8 @@ def certify(
         indices=chosen_indices(len(inputs), indices, skip, limit),
         device=device,
         num_classes=num_classes,
+        radius=radius,
+        tolerance=tolerance,
     )
     classifier = open_classifier(model, sigma=sigma)
     if dry_run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ import numpy as np
 from sosmooth.methods import certify_tally
 from sosmooth.runs.run import Run, load_run
 from sosmooth.runs.writer import RunWriter
+from sosmooth.stopping import StoppingRule, stopping_rule
 
 if TYPE_CHECKING:
     from sosmooth.classifiers.load import LoadedClassifier
@@ -35,6 +37,8 @@ class CertifySettings:
     indices: list[int]
     device: str = "cpu"
     num_classes: int | None = None
+    radius: float | None = None
+    tolerance: float | None = None
 
 
 def certify_run(
@@ -63,6 +67,7 @@ def certify_run(
     from sosmooth.smoothed import Failed, check_settings
 
     check_settings(**{name: getattr(settings, name) for name in ("method", "n0", "n", "alpha", "seed")})
+    rule = _rule(settings)
     smoothed = smoothed_classifier(
         classifier,
         inputs,
@@ -97,20 +102,22 @@ def certify_run(
                 alpha=settings.alpha,
                 seed=settings.seed,
                 indices=chunk,
+                radius=settings.radius,
+                tolerance=settings.tolerance,
                 progress=progress,
             ):
                 if isinstance(sampled, Failed):
                     failures.append(sampled)
                     continue
                 writer.batch_size = smoothed.batch_size
-                certificate = certify_tally(
-                    settings.method,
-                    sampled.tally,
+                certify = (
+                    rule.certify if rule else partial(certify_tally, settings.method, sigma=settings.sigma, alpha=settings.alpha)
+                )
+                certificate = certify(
+                    tally=sampled.tally,
                     selected=np.array([sampled.selected]),
                     selection_margin=np.array([sampled.selection_margin]),
                     index=np.array([sampled.index]),
-                    sigma=settings.sigma,
-                    alpha=settings.alpha,
                     n0=settings.n0,
                     seed=settings.seed,
                 )
@@ -150,8 +157,9 @@ def rehearse(
     """What `certify_run` would do and how long it would take, from certifying one input with few samples.
 
     Returns:
-        Plain values by name; `seconds` is an estimate for this machine.
+        Plain values by name; `seconds` is an estimate for this machine, and the most it takes where a rule may stop earlier.
     """
+    _rule(settings)  # refuses what cannot be asked
     smoothed = smoothed_classifier(
         classifier,
         inputs,
@@ -175,6 +183,11 @@ def rehearse(
         "samples_per_second": round(rate),
         "seconds": round(evaluations / rate, 1),
     }
+
+
+def _rule(settings: CertifySettings) -> StoppingRule | None:
+    asked = {name: getattr(settings, name) for name in ("method", "n", "sigma", "alpha")}
+    return stopping_rule(settings.radius, settings.tolerance, **asked)
 
 
 def _identity(classifier: LoadedClassifier, inputs: InputSet, settings: CertifySettings) -> dict[str, object]:

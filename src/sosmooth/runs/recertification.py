@@ -36,6 +36,10 @@ def recertify(run: str | Path, out: str | Path, *, method: str, alpha: float) ->
     method_named(method)
     if Path(out).resolve() == Path(run).resolve():
         raise RunError(f"{out} is the run that is read, and a run is never changed; give another folder")
+    if source.stops:
+        raise RunError(
+            f"{run} stopped drawing when its question was decided, and its counts answer no other one; certify the inputs instead"
+        )
     stored = source.certificates()
     if len(stored) and stored.tally.arrays().keys() == {"n"}:
         raise RunError(

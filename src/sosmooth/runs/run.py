@@ -48,6 +48,11 @@ class Run:
             raise KeyError(f"a run has no column {column!r}; there are: {', '.join(COLUMNS)}")
         return numpy_of(self.table, column)
 
+    @property
+    def stops(self) -> bool:
+        """Whether its samples were drawn until a question was decided: n is what was drawn then, at most that of the settings."""
+        return any(self.manifest.settings.get(name) is not None for name in ("radius", "tolerance"))
+
     def certificates(self) -> Certificates:
         """The certificates, with their tallies and bounds."""
         return certificates_of(self.table, self.manifest)

@@ -10,6 +10,7 @@ from sosmooth.methods import METHODS, certify_tally
 from sosmooth.results import ABSTAIN_REASONS, ABSTAINED, Certificates
 from sosmooth.runs.files import RunError
 from sosmooth.runs.run import Run, load_run
+from sosmooth.stopping import stopping_rule
 
 
 def validate_run(path: str | Path) -> list[str]:
@@ -40,7 +41,9 @@ def _manifest_findings(run: Run) -> list[str]:
     for name in ("method", "sigma", "n", "n0", "alpha", "seed"):
         setting = manifest.settings[name]
         unknown = "" if name == "method" else -1
-        wrong = np.sum(run[name] != (unknown if setting is None else setting))
+        allowed = unknown if setting is None else setting
+        stops = name == "n" and run.stops
+        wrong = np.sum(run[name] > allowed if stops else run[name] != allowed)
         if wrong:
             findings.append(f"{name} is {setting!r} in the manifest and something else in {wrong} rows")
     return findings
@@ -84,7 +87,7 @@ def _radius_findings(run: Run) -> list[str]:
     if stored.method not in METHODS:
         return [f"the method {stored.method!r} is unknown to this version; there are: {', '.join(METHODS)}"]
     try:
-        computed = recomputed(stored, stored.method, stored.alpha).radius
+        computed = _computed_again(run, stored).radius
     except LookupError:
         return []
     except ValueError as error:
@@ -104,6 +107,23 @@ def _radius_findings(run: Run) -> list[str]:
         f"the radius is not what the counts give in {np.sum(wrong)} rows, the first of index {stored.input_index[first]}:"
         f" {stored.radius[first]:.6g} is stored, {computed[first]:.6g} computed"
     ]
+
+
+def _computed_again(run: Run, stored: Certificates) -> Certificates:
+    """The certificates that the stored tallies give under the run's own settings."""
+    settings = run.manifest.settings
+    asked = {name: settings[name] for name in ("method", "n", "sigma", "alpha")}
+    rule = stopping_rule(settings.get("radius"), settings.get("tolerance"), **asked)
+    if rule is None:
+        return recomputed(stored, stored.method, stored.alpha)
+    return rule.certify(
+        stored.tally,
+        selected=stored.selected,
+        selection_margin=stored.selection_margin,
+        index=stored.input_index,
+        n0=stored.n0,
+        seed=stored.seed,
+    )
 
 
 def recomputed(stored: Certificates, method: str, alpha: float) -> Certificates:

@@ -6,8 +6,9 @@ is read back before an input is done. Memory does not depend on the number of sa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -97,26 +98,15 @@ class Engine:
         for done in self._evaluate(blocks_of(position, index, Stage.ESTIMATION, vectors, self.dimension), sides):
             right = done.labels == selected
             invalid = torch.count_nonzero(done.labels == INVALID)
-            both = torch.count_nonzero(right[0] & right[-1])
-            counts += torch.stack([both, torch.count_nonzero(right[0]), torch.count_nonzero(right[-1]), invalid])
+            counts += torch.stack([*_right(right), invalid])
             if design is Design.DISJOINT_PAIRS:
                 products += _products_of_right_pairs(done.noise.to(exact), right[0].to(exact))
             if gradient is not None:
                 gradient.add(done.block.number * block_vectors(self.dimension), done.noise, right)
             if classes is not None:
                 classes.add(done.labels)
-        both, plus, minus, invalid = counts.tolist()
-        if design is Design.ANTITHETIC:
-            found = {
-                "count_top": plus + minus,
-                "pair_both": both,
-                "pair_plus_only": plus - both,
-                "pair_minus_only": minus - both,
-                "pair_none": vectors - plus - minus + both,
-            }
-        else:
-            found = {"count_top": plus}
-        sums = {name: np.array([value]) for name, value in found.items()}
+        *right_counts, invalid = counts.tolist()
+        sums = _counted(design, vectors, np.array([right_counts]))
         if design is Design.DISJOINT_PAIRS:
             sums["gradient_sq_estimate"] = np.array([products.item() / (n // 2) / self._sigma**2])
         if direction_share is not None:
@@ -124,6 +114,38 @@ class Engine:
         if classes is not None:
             sums |= classes.counts()
         return Tally(design, np.array([n]), dimension=self.dimension, **sums), invalid
+
+    def tallies_by_look(
+        self, indices: np.ndarray, design: Design, looks: Sequence[int], selected: np.ndarray, going: np.ndarray
+    ) -> Iterator[tuple[Tally, np.ndarray]]:
+        """Count the estimation samples of a batch from look to look, for those inputs that still go on.
+
+        Args:
+            indices, selected: of the whole batch, int64 (batch,). looks: evaluations at each look, ascending.
+            going: whether each input is drawn for, bool (batch,): the caller clears it between looks.
+        Yields:
+            At each look the tally of the batch so far, and the number of evaluations that were no vote, (batch,). Both are
+            out of date for inputs that do not go on.
+        """
+        sides = 2 if design is Design.ANTITHETIC else 1
+        counts = torch.zeros((len(indices), 4), dtype=torch.int64, device=self._inputs.device)
+        drawn = number = 0
+        for look in looks:
+            blocks = [
+                list(blocks_of(i, int(indices[i]), Stage.ESTIMATION, look // sides - drawn, self.dimension, first=number))
+                for i in np.flatnonzero(going).tolist()
+            ]
+            if not blocks:
+                return
+            for done in self._evaluate(chain.from_iterable(blocks), sides):
+                invalid = torch.count_nonzero(done.labels == INVALID)
+                right = done.labels == int(selected[done.block.position])
+                counts[done.block.position] += torch.stack([*_right(right), invalid])
+            drawn, number = look // sides, blocks[0][-1].number + 1
+            found = counts.cpu().numpy()
+            n = np.full(len(indices), look)
+            sums = _counted(design, drawn, found[:, :3])
+            yield Tally(design, n, dimension=self.dimension, **sums), found[:, 3]
 
     def _evaluate(self, blocks: Iterable[Block], sides: int) -> Iterator[Evaluated]:
         """Evaluate blocks, as many at once as fit in a batch."""
@@ -174,6 +196,25 @@ class _ClassCounts:
         """The fields of the tally, (1, classes)."""
         same, one = (votes[None, :-1].cpu().numpy() for votes in (self._same, self._one))
         return {"class_counts": same} if self._sides == 1 else {"class_both": same, "class_one": one}
+
+
+def _right(right: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """How many of (sides, vectors) are right on both sides, on the first, on the last."""
+    return torch.count_nonzero(right[0] & right[-1]), torch.count_nonzero(right[0]), torch.count_nonzero(right[-1])
+
+
+def _counted(design: Design, vectors: int, counts: np.ndarray) -> dict[str, np.ndarray]:
+    """The counts of a tally from those of `_right`, (batch, 3)."""
+    both, plus, minus = counts.T
+    if design is not Design.ANTITHETIC:
+        return {"count_top": plus}
+    return {
+        "count_top": plus + minus,
+        "pair_both": both,
+        "pair_plus_only": plus - both,
+        "pair_minus_only": minus - both,
+        "pair_none": vectors - plus - minus + both,
+    }
 
 
 def _add_votes(votes: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor | None = None) -> None:

@@ -74,10 +74,10 @@ class PairGradient:
         return direction
 
 
-def no_gradient() -> dict[str, np.ndarray]:
-    """The fields of a tally of length 1 for which no gradient was drawn."""
-    counts = {name: np.array([0]) for name in ("direction_pairs", "direction_one", "slope_pairs")}
-    return counts | {name: np.array([0.0]) for name in ("direction_norm", "slope_sum", "slope_sq_sum")}
+def no_gradient(batch: int = 1) -> dict[str, np.ndarray]:
+    """The fields of a tally for which no gradient was drawn."""
+    counts = {name: np.zeros(batch, dtype=np.int64) for name in ("direction_pairs", "direction_one", "slope_pairs")}
+    return counts | {name: np.zeros(batch) for name in ("direction_norm", "slope_sum", "slope_sq_sum")}
 
 
 def _disagreeing(noise: torch.Tensor, h: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

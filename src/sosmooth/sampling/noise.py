@@ -47,10 +47,10 @@ def block_vectors(dimension: int) -> int:
     return min(_BLOCK_VECTORS, max(2, 2 ** int(math.log2(max(_BLOCK_ELEMENTS // dimension, 2)))))
 
 
-def blocks_of(position: int, index: int, stage: Stage, vectors: int, dimension: int) -> Iterator[Block]:
-    """The blocks that make up `vectors` noise vectors of one input; the last one may be short."""
+def blocks_of(position: int, index: int, stage: Stage, vectors: int, dimension: int, *, first: int = 0) -> Iterator[Block]:
+    """The blocks that make up `vectors` noise vectors of one input, numbered from `first`; the last one may be short."""
     full = block_vectors(dimension)
-    for number, start in enumerate(range(0, vectors, full)):
+    for number, start in enumerate(range(0, vectors, full), first):
         yield Block(position, index, stage, number, min(full, vectors - start))
 
 

@@ -1,0 +1,95 @@
+"""The command that says, from a pilot run, how many samples it takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from sosmooth.cli._options import Json, MethodName
+
+if TYPE_CHECKING:
+    from sosmooth.results import Certificates
+
+
+def plan(
+    run: Path,
+    *,
+    radius: Annotated[float | None, Parameter(help="How many samples reach this radius?")] = None,
+    n: Annotated[int | None, Parameter(name="--n", help="What do samples up to N an input give?")] = None,
+    method: MethodName | None = None,
+    alpha: Annotated[float | None, Parameter(help="Failure probability; that of RUN where not given.")] = None,
+    json: Json = False,
+) -> int:
+    """Estimate from a pilot run what other numbers of samples would give; estimates are no certificates.
+
+    Every share is taken as RUN observed it: more samples make the bounds tighter, not the classifier better.
+    """
+    from sosmooth.runs import load_run
+
+    if (radius is None) == (n is None):
+        raise ValueError("plan answers one question at a time: give --radius R or --n N")
+    pilot = load_run(run).certificates()
+    if not len(pilot):
+        raise ValueError(f"{run} has no input yet; let it certify some first")
+    asked = {"method": method or pilot.method, "alpha": pilot.alpha if alpha is None else alpha}
+    if not 0 < asked["alpha"] < 1:
+        raise ValueError(f"alpha must be a failure probability in (0, 1); got {alpha!r}")
+    try:
+        found = _reaching(pilot, radius, **asked) if n is None else _growing(pilot, n, **asked)
+    except (LookupError, KeyError) as error:
+        raise ValueError(f"{run} cannot tell about {asked['method']}: it lacks {error.args[0]}") from None
+    if json:
+        _print_json({"run": str(run), **asked, **found})
+    else:
+        _print_table(found["table"])
+    return 0
+
+
+def _reaching(pilot: Certificates, radius: float | None, *, method: str, alpha: float) -> dict:
+    """How many of the pilot's inputs reach the radius with how many samples."""
+    import numpy as np
+
+    from sosmooth.planning import MOST, samples_for_radius
+
+    if radius is None or not 0 < radius < np.inf:
+        raise ValueError(f"--radius must be a positive number, in units of the inputs; got {radius!r}")
+    needed = samples_for_radius(method, pilot.tally, radius, alpha=alpha, sigma=pilot.sigma)
+    needed = np.where(pilot.selected >= 0, needed, -1)
+    steps = [10**power for power in range(3, len(str(MOST)))]
+    counts = [int(np.sum((needed > 0) & (needed <= step))) for step in steps]
+    table = [{"n": step, "inputs": count, "share": count / len(needed)} for step, count in zip(steps, counts, strict=True)]
+    samples = [{"index": int(i), "n": int(k) if k > 0 else None} for i, k in zip(pilot.input_index, needed, strict=True)]
+    return {"radius": radius, "table": table, "samples": samples}
+
+
+def _growing(pilot: Certificates, n: int, *, method: str, alpha: float) -> dict:
+    """Radii at the pilot's number of samples, at its doublings, and at n."""
+    import numpy as np
+
+    from sosmooth.planning import MOST, expected_radius
+
+    if not 2 <= n <= MOST:
+        raise ValueError(f"--n must be a number of evaluations from 2 to {MOST}; got {n}")
+    drawn = int(np.max(pilot.tally.n))
+    steps, step = [drawn], drawn
+    while (step := 2 * step) < n:
+        steps.append(step)
+    table = []
+    for step in sorted({*steps, n - n % 2}):
+        radius = expected_radius(method, pilot.tally, step, alpha=alpha, sigma=pilot.sigma)
+        radius = np.where(pilot.selected >= 0, radius, 0.0)
+        table.append({"n": step, "certified": int(np.sum(radius > 0)), "mean radius": float(np.mean(radius))})
+    return {"table": table}
+
+
+def _print_table(rows: list[dict]) -> None:
+    print("\t".join(rows[0]))
+    for row in rows:
+        print("\t".join(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2))

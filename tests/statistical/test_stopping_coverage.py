@@ -1,0 +1,101 @@
+"""The rules for stopping, on planted truths: how often they are wrong, and how much they save."""
+
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from sosmooth.certificates.dipole import dipole_radius
+from sosmooth.confidence.evidence import _half_curve
+from sosmooth.stopping import RobustAt, WithinTolerance
+from sosmooth.tally import Design, Tally
+
+FALSE_ALARM = 1e-6
+
+
+def tally_of(design, counts):
+    """Counts (batch, 3) of pairs right on both, one, none; of single evaluations the first is right, the last wrong."""
+    n = counts.sum(1)
+    if design is Design.INDEPENDENT:
+        return Tally(design, n, count_top=counts[:, 0])
+    plus = counts[:, 1] // 2
+    return Tally(
+        design,
+        2 * n,
+        pair_both=counts[:, 0],
+        pair_plus_only=plus,
+        pair_minus_only=counts[:, 1] - plus,
+        pair_none=counts[:, 2],
+    )
+
+
+def drawn(rule, truths, rng):
+    """The tallies at which the rule stops, one for each row of truths (batch, 3)."""
+    design = Design.INDEPENDENT if rule.method == "first_order" else Design.ANTITHETIC
+    sides = 1 if design is Design.INDEPENDENT else 2
+    counts, going, before = np.zeros(truths.shape, dtype=int), np.arange(len(truths)), 0
+    for look in rule.looks():
+        counts[going] += rng.multinomial((look - before) // sides, truths[going])
+        going, before = going[~rule.stopped(tally_of(design, counts[going]))], look
+    return tally_of(design, counts)
+
+
+def certified(rule, truths, rng):
+    tally = drawn(rule, truths, rng)
+    size = len(truths)
+    found = {"selected": np.zeros(size, int), "selection_margin": np.ones(size, int), "index": np.arange(size)}
+    return rule.certify(tally, **found, n0=1, seed=0)
+
+
+def allowed(alpha, repetitions):
+    """So many failures would be a false alarm."""
+    return stats.binom.isf(FALSE_ALARM, repetitions, alpha)
+
+
+@pytest.mark.parametrize("method", ["first_order", "dipole_joint"])
+@pytest.mark.parametrize("r", [0.3, 1.0])
+def test_a_radius_just_out_of_reach_is_certified_with_probability_at_most_alpha(method, r):
+    alpha, repetitions, rng = 0.05, 1200, np.random.default_rng(1)
+    c_n, c_s = _half_curve(r)
+    for at in (0,) if method == "first_order" else (8, 110):
+        truth = np.array([c_s[at], 2 * c_n[at], 1 - c_s[at] - 2 * c_n[at]])
+        if method == "first_order":
+            truth = np.array([special.ndtr(r), 0.0, special.ndtr(-r)])
+        rule = RobustAt(0.5 * r, method, 6000, 0.5, alpha)
+        found = certified(rule, np.tile(truth, (repetitions, 1)), rng)
+        # The truth is on the edge: each of the two answers is wrong.
+        assert np.sum(found.prediction == 0) <= allowed(alpha, repetitions)
+        assert np.sum(found.abstain_reason == "not_certifiable_at_radius") <= allowed(alpha, repetitions)
+        assert np.sum(found.prediction == 0) >= 1  # or nothing was tested
+
+
+@pytest.mark.parametrize("method", ["first_order", "dipole_joint"])
+def test_a_radius_within_tolerance_is_too_large_with_probability_at_most_alpha(method):
+    alpha, repetitions, rng = 0.1, 300, np.random.default_rng(2)
+    for truth in ([0.75, 0.15, 0.1], [0.98, 0.02, 0.0]):
+        c_s, c_n = truth[0], 0.5 * truth[1]
+        true_radius = dipole_radius(c_s, c_n)
+        shares = np.array(truth)
+        if method == "first_order":
+            p = c_s + c_n
+            shares, true_radius = np.array([p, 0.0, 1 - p]), special.ndtri(p)
+        rule = WithinTolerance(0.25, method, 4000, 1.0, alpha)
+        found = certified(rule, np.tile(shares, (repetitions, 1)), rng)
+        assert np.sum(found.radius > true_radius) <= allowed(alpha, repetitions)
+        assert np.all(found.radius > 0)
+        assert c_s > 0.9 or np.mean(found.tally.n) < 3000  # the surest gain most from more samples
+
+
+@pytest.mark.parametrize("method", ["first_order", "dipole_joint"])
+def test_typical_inputs_are_decided_with_a_small_part_of_the_samples(method):
+    """Shares as images have them: p = Φ(m) with m spread around the radius asked for."""
+    rng = np.random.default_rng(3)
+    p = special.ndtr(rng.normal(0.7, 1.1, 400))
+    one = (1 - p) * 1.6 * np.minimum(p, 0.6)
+    truths = np.stack([p, 0 * p, 1 - p], -1) if method == "first_order" else np.stack([p - one / 2, one, 1 - p - one / 2], -1)
+    rule = RobustAt(0.25, method, 100_000, 0.25, 0.001)
+    found = certified(rule, truths, rng)
+    radius = special.ndtri(p) if method == "first_order" else dipole_radius(truths[:, 0], truths[:, 1] / 2)
+    assert np.mean(found.tally.n) < 6000
+    far = np.abs(radius - 1) > 0.05
+    assert np.array_equal((found.prediction == 0)[far], (radius > 1)[far])
+    assert np.mean(far) > 0.9
