@@ -125,7 +125,9 @@ def table_from_parquet(path: Path, data: bytes) -> pa.Table:
         RunError: damaged, foreign, of a later version, or a column is missing, unknown or of another type.
     """
     try:
-        table = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
+        # Without Arrow's threads: they may outlive the interpreter and abort it at exit (apache/arrow issues 34314 and 50482).
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True, pre_buffer=False)
+        table = file.read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise unreadable(path, error, "the Parquet file of a run") from error
     return conformed(table, path)
