@@ -90,8 +90,12 @@ def checked_labels(output: object, batch: int, num_classes: int) -> torch.Tensor
     if not isinstance(output, torch.Tensor):
         raise ClassifierError(f"the classifier returned {type(output).__name__}; it must return a tensor: {allowed}")
     if output.is_floating_point() and tuple(output.shape) == (batch, num_classes):
-        finite = output.abs().amax(1) < torch.inf  # false for NaN too, and several times cheaper than isfinite
-        return output.argmax(1).masked_fill_(~finite, INVALID)
+        labels = output.argmax(1)
+        # On the CPU one sum tells whether a score may not be finite; elsewhere asking would wait for the device.
+        if output.device.type == "cpu" and bool(torch.isfinite(output.sum())):
+            return labels
+        finite = output.abs().amax(1) < torch.inf  # false for NaN too
+        return labels.masked_fill_(~finite, INVALID)
     integer = not (output.is_floating_point() or output.is_complex() or output.dtype is torch.bool)
     if integer and tuple(output.shape) == (batch,):
         labels = output.long()
