@@ -29,7 +29,7 @@ def print_runs(runs: Sequence[Run], *, as_json: bool) -> None:
     # Runs side by side: there are few of them and many figures.
     table.add_column("")
     for row in rows:
-        table.add_column(Text(row["run"]))  # as it is: brackets in a name are no markup
+        table.add_column(Text(row["run"]), overflow="fold")  # as it is: brackets in a name are no markup
     for name in list(rows[0])[1:]:
         table.add_row(name, *(row[name] for row in rows))
     Console().print(table)

@@ -61,7 +61,7 @@ def gain_figure(pairs: Sequence[Pair]) -> Figure:
     Over the images certified with the right class by both; changes beyond what is drawn lie on the edge.
     """
     with styled():
-        figure, axes = blank(2 * _WIDTH, 4.2)
+        figure, axes = blank(1.3 * _WIDTH, 4.6)
         axes.axhline(0, color=FAINT, linewidth=0.9)
         drawn = []
         for position, pair in enumerate(pairs):
@@ -87,7 +87,7 @@ def gain_figure(pairs: Sequence[Pair]) -> Figure:
         axes.set_ylabel("change of the certified radius")
         axes.set_title("Certified radius, relative to first order")
         if drawn:
-            axes.legend(loc="upper right")
+            figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left")
         return figure
 
 
