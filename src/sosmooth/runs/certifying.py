@@ -68,14 +68,7 @@ def certify_run(
 
     check_settings(**{name: getattr(settings, name) for name in ("method", "n0", "n", "alpha", "seed")})
     rule = _rule(settings)
-    smoothed = smoothed_classifier(
-        classifier,
-        inputs,
-        sigma=settings.sigma,
-        num_classes=settings.num_classes,
-        batch_size=batch_size,
-        device=settings.device,
-    )
+    smoothed = _smoothed_as_set(classifier, inputs, settings, batch_size)
     failures: list[Failed] = []
     progress = progress or (lambda evaluations: None)
     _check_labels(inputs, settings.indices, smoothed.num_classes)
@@ -151,6 +144,19 @@ def smoothed_classifier(
     return SmoothedClassifier(classifier.classifier, sigma=sigma, num_classes=found, batch_size=batch_size, device=device)
 
 
+def _smoothed_as_set(
+    classifier: LoadedClassifier, inputs: InputSet, settings: CertifySettings, batch_size: int | None
+) -> SmoothedClassifier:
+    return smoothed_classifier(
+        classifier,
+        inputs,
+        sigma=settings.sigma,
+        num_classes=settings.num_classes,
+        batch_size=batch_size,
+        device=settings.device,
+    )
+
+
 def rehearse(
     classifier: LoadedClassifier, inputs: InputSet, settings: CertifySettings, *, batch_size: int | None = None
 ) -> dict[str, object]:
@@ -160,14 +166,7 @@ def rehearse(
         Plain values by name; `seconds` is an estimate for this machine, and the most it takes where a rule may stop earlier.
     """
     _rule(settings)  # refuses what cannot be asked
-    smoothed = smoothed_classifier(
-        classifier,
-        inputs,
-        sigma=settings.sigma,
-        num_classes=settings.num_classes,
-        batch_size=batch_size,
-        device=settings.device,
-    )
+    smoothed = _smoothed_as_set(classifier, inputs, settings, batch_size)
     one = inputs.get(settings.indices[:1])
     arguments = {"method": settings.method, "n0": settings.n0, "alpha": settings.alpha, "seed": settings.seed}
     next(smoothed.sample(one, n=2, **arguments))  # finds the batch size, warms up
