@@ -249,23 +249,22 @@ class SmoothedClassifier:
     ) -> Iterator[Sampled | Failed]:
         """Selection of the whole group in shared batches, then each input's estimation, of all classes where they are given."""
         begun = time.perf_counter()
-        votes = engine.count_classes(indices, Stage.SELECTION, n0, self.num_classes)
+        selection = self._select(engine, indices, n0)
         share = (time.perf_counter() - begun) / len(indices)
-        for position, index in enumerate(indices):
-            counts, invalid = votes[position, :-1], int(votes[position, -1])
-            selected = int(counts.argmax())
-            second, first = np.sort(counts)[-2:]
+        for position, (index, selected, first, second, invalid) in enumerate(
+            zip(*(column.tolist() for column in (indices, *selection)), strict=True)
+        ):
             begun = time.perf_counter()
             if invalid:  # in the selection already: estimating would be in vain
-                yield Failed(offset + position, int(index), _no_vote(int(index), invalid))
+                yield Failed(offset + position, index, _no_vote(index, invalid))
                 continue
             direction_share = None
             if method.pair_gradient:
                 top_alpha = alpha if num_classes is None else selected_class_alpha(alpha)
-                direction_share = planned_direction_share(n0 - int(first), n0, n, engine.dimension, top_alpha)
+                direction_share = planned_direction_share(n0 - first, n0, n, engine.dimension, top_alpha)
             tally, invalid = engine.tally(
                 position,
-                int(index),
+                index,
                 method.design,
                 n,
                 selected,
@@ -273,10 +272,10 @@ class SmoothedClassifier:
                 num_classes=num_classes,
             )
             if invalid:
-                yield Failed(offset + position, int(index), _no_vote(int(index), invalid))
+                yield Failed(offset + position, index, _no_vote(index, invalid))
                 continue
             seconds = share + time.perf_counter() - begun
-            yield Sampled(offset + position, int(index), selected, int(first - second), tally, seconds)
+            yield Sampled(offset + position, index, selected, first - second, tally, seconds)
 
     def _sample_until_stopped(
         self,
@@ -290,9 +289,7 @@ class SmoothedClassifier:
     ) -> Iterator[Sampled | Failed]:
         """Selection and estimation of the whole group in shared batches, look by look."""
         begun = time.perf_counter()
-        votes = engine.count_classes(indices, Stage.SELECTION, n0, self.num_classes)
-        selected, invalid = votes[:, :-1].argmax(1), votes[:, -1].copy()
-        second, first = np.sort(votes[:, :-1], axis=1)[:, -2:].T
+        selected, first, second, invalid = self._select(engine, indices, n0)
         going = invalid == 0
         tallies: dict[int, Tally] = {}
         for tally, found_invalid in engine.tallies_by_look(indices, method.design, rule.looks(), selected, going):
@@ -314,6 +311,12 @@ class SmoothedClassifier:
                 continue
             seconds = rate * (n0 + int(tallies[i].n[0]))
             yield Sampled(offset + i, index, int(selected[i]), int(first[i] - second[i]), tallies[i], seconds)
+
+    def _select(self, engine: Engine, indices: NDArray[np.int64], n0: int) -> tuple[NDArray[np.int64], ...]:
+        """Of each input: the class that leads the selection samples, its votes, the runner-up's, and those that are no vote."""
+        votes = engine.count_classes(indices, Stage.SELECTION, n0, self.num_classes)
+        second, first = np.sort(votes[:, :-1], axis=1)[:, -2:].T
+        return votes[:, :-1].argmax(1), first, second, votes[:, -1].copy()
 
     def _evaluator(self, batch: torch.Tensor) -> Evaluator:
         if self.batch_size is None:

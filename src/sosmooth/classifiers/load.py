@@ -14,7 +14,6 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 
 from sosmooth._objects import is_object_spec, load_object
@@ -59,8 +58,8 @@ def load_classifier(spec: str, *, sigma: float | None = None) -> Callable[[Tenso
     return open_classifier(spec, sigma=sigma).classifier
 
 
-def open_classifier(spec: str, *, sigma: float | None = None, device: str | torch.device = "cpu") -> LoadedClassifier:
-    """As `load_classifier`, with the number of classes and what identifies it; modules are put on `device`."""
+def open_classifier(spec: str, *, sigma: float | None = None) -> LoadedClassifier:
+    """As `load_classifier`, with the number of classes and what identifies it."""
     name, plus, weights = spec.partition("+")
     if spec in _BUNDLED:
         opened = _open_bundled(spec, sigma)
@@ -76,7 +75,7 @@ def open_classifier(spec: str, *, sigma: float | None = None, device: str | torc
             f" of {', '.join(ARCHITECTURES)}, package.module:name or path/file.py:name"
         )
     if isinstance(opened.classifier, nn.Module):
-        opened.classifier.to(device).eval()
+        opened.classifier.cpu().eval()
     return LoadedClassifier(opened.classifier, opened.num_classes, {**opened.settings, "spec": spec})
 
 
