@@ -18,7 +18,15 @@ class Bare:
     """
 
     def __init__(
-        self, classifier: torch.nn.Module, x: torch.Tensor, *, sigma: float, n0: int, n: int, sides: int, execution: Execution
+        self,
+        classifier: torch.nn.Module,
+        x: torch.Tensor,
+        *,
+        sigma: float,
+        n0: int,
+        n: int,
+        sides: int,
+        execution: Execution,
     ):
         self._classifier = executed(classifier.eval(), execution, x.device)
         self._layout = torch.channels_last if execution.channels_last else torch.contiguous_format
@@ -58,7 +66,9 @@ class Bare:
 
     def _drawn(self, vectors: int) -> torch.Tensor:
         x = self._x
-        return torch.empty((vectors, *x.shape), device=x.device, memory_format=self._layout).normal_()
+        return torch.empty(
+            (vectors, *x.shape), device=x.device, memory_format=self._layout
+        ).normal_()
 
     def _points(self, z: torch.Tensor, sides: int) -> torch.Tensor:
         plus = torch.add(self._x, z, alpha=self._sigma)

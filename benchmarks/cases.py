@@ -68,7 +68,9 @@ def wide_mlp() -> tuple[nn.Module, torch.Tensor]:
     return _wavering(network, last, (10**5,), 64)
 
 
-def _wavering(network: nn.Module, last: nn.Module, shape: tuple[int, ...], samples: int) -> tuple[nn.Module, torch.Tensor]:
+def _wavering(
+    network: nn.Module, last: nn.Module, shape: tuple[int, ...], samples: int
+) -> tuple[nn.Module, torch.Tensor]:
     """An untrained network that answers class 0 for about four fifths of the noisy copies of an image, class 1 for the others.
 
     Left alone it would give every copy the same class; then no pair disagrees, and the gradient costs nothing.
@@ -88,7 +90,18 @@ def _wavering(network: nn.Module, last: nn.Module, shape: tuple[int, ...], sampl
 SIGMA = 0.25
 
 CPU = (
-    Case("mnist7", mnist7, SIGMA, 10, 100_000, (256, 512, 1024, 2048, 4096, 8192), 1000, inputs=3, rounds=5, peer_rounds=3),
+    Case(
+        "mnist7",
+        mnist7,
+        SIGMA,
+        10,
+        100_000,
+        (256, 512, 1024, 2048, 4096, 8192),
+        1000,
+        inputs=3,
+        rounds=5,
+        peer_rounds=3,
+    ),
     Case("resnet20", resnet20, SIGMA, 10, 2000, (32, 64, 128, 256), 400),
     Case("resnet50", resnet50, SIGMA, 1000, 200, (8, 32), 50, n0=20, rounds=2, methods=METHODS[:3]),
     Case("wide_mlp", wide_mlp, SIGMA, 10, 2000, (16, 64, 256), 400),
@@ -101,6 +114,8 @@ CUDA = (
     Case("resnet20", resnet20, SIGMA, 10, 10**6, (1024, 4096, 16384), 1000),
     _RESNET50,
     replace(_RESNET50, name="resnet50_bf16", execution=_FAST, rounds=2),
-    replace(_RESNET50, name="resnet50_bf16_compiled", execution=replace(_FAST, compile=True), rounds=2),
+    replace(
+        _RESNET50, name="resnet50_bf16_compiled", execution=replace(_FAST, compile=True), rounds=2
+    ),
     Case("wide_mlp", wide_mlp, SIGMA, 10, 100_000, (256, 1024, 4096), 1000),
 )

@@ -24,7 +24,14 @@ COLUMNS = ("certificate, ms", "journal, ms", "log, bytes", "journal, bytes", "ta
 
 def stored(found: Certificates, n: int, folder: Path) -> tuple[float, int, int, int]:
     """Seconds to journal the rows one by one; bytes of the journal's log, of the journal, and of the table that it becomes."""
-    settings = {"method": found.method, "sigma": SIGMA, "n": n, "n0": found.n0, "alpha": found.alpha, "seed": found.seed}
+    settings = {
+        "method": found.method,
+        "sigma": SIGMA,
+        "n": n,
+        "n0": found.n0,
+        "alpha": found.alpha,
+        "seed": found.seed,
+    }
     with RunWriter.open(folder, settings=settings, indices=found.input_index.tolist()) as writer:
         begun = time.perf_counter()
         for i in range(len(found)):
@@ -32,7 +39,9 @@ def stored(found: Certificates, n: int, folder: Path) -> tuple[float, int, int, 
         seconds = time.perf_counter() - begun
         log = (folder / "journal.sqlite-wal").stat().st_size
         with closing(sqlite3.connect(folder / "journal.sqlite")) as reader:
-            reader.execute("PRAGMA wal_checkpoint")  # from the log into the journal, as happens every thousand pages
+            reader.execute(
+                "PRAGMA wal_checkpoint"
+            )  # from the log into the journal, as happens every thousand pages
         journal = (folder / "journal.sqlite").stat().st_size
         writer.finish()
     return seconds, log, journal, (folder / "results.parquet").stat().st_size
@@ -58,7 +67,9 @@ def certified_again(found: Certificates) -> float:
 
 
 def main(n: int = N, inputs: int = INPUTS) -> None:
-    smoothed = SmoothedClassifier(load_classifier("mnist7", sigma=SIGMA), sigma=SIGMA, num_classes=10)
+    smoothed = SmoothedClassifier(
+        load_classifier("mnist7", sigma=SIGMA), sigma=SIGMA, num_classes=10
+    )
     images = torch.as_tensor(load_dataset("mnist7").get(list(range(inputs))))
     print(f"7×7 MNIST, n = {n:,}, {inputs} inputs")
     print(f"{'method':20}" + "".join(f"{column:>16}" for column in COLUMNS))
@@ -68,5 +79,11 @@ def main(n: int = N, inputs: int = INPUTS) -> None:
             _, *half = stored(found[: inputs // 2], n, Path(folder) / "half")
             seconds, *whole = stored(found, n, Path(folder) / "all")
         times = (1e3 * certified_again(found) / inputs, 1e3 * seconds / inputs)
-        sizes = ((all_ - part) / (inputs - inputs // 2) for all_, part in zip(whole, half, strict=True))
-        print(f"{method:20}" + "".join(f"{time:16.2f}" for time in times) + "".join(f"{size:16.0f}" for size in sizes))
+        sizes = (
+            (all_ - part) / (inputs - inputs // 2) for all_, part in zip(whole, half, strict=True)
+        )
+        print(
+            f"{method:20}"
+            + "".join(f"{time:16.2f}" for time in times)
+            + "".join(f"{size:16.0f}" for size in sizes)
+        )

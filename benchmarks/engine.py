@@ -28,7 +28,17 @@ from sosmooth.tally import Design
 
 ALPHA = 0.001
 PEERS = {"first_order": peer.first_order, "second_order": peer.second_order}
-COLUMNS = ("noise", "classifier", "bare", "certifying", "ratio", "peer", "peer/cert.", "batch", "of bare")
+COLUMNS = (
+    "noise",
+    "classifier",
+    "bare",
+    "certifying",
+    "ratio",
+    "peer",
+    "peer/cert.",
+    "batch",
+    "of bare",
+)
 #: With so few samples the gradient would often not be drawn, as it could not help; what it costs is to be seen all the same.
 DRAWN = patch("sosmooth.smoothed.planned_direction_share", lambda *arguments: 0.5)
 
@@ -54,7 +64,13 @@ class Row:
         """One for each of `COLUMNS`."""
         time = lambda value: "–" if value is None else f"{value:.4f}"  # noqa: E731
         ahead = "–" if self.peer is None else f"{self.peer / self.certifying:.2f}"
-        measured = (time(self.noise), time(self.classifier), time(self.bare), time(self.certifying), f"{self.ratio:.3f}")
+        measured = (
+            time(self.noise),
+            time(self.classifier),
+            time(self.bare),
+            time(self.certifying),
+            f"{self.ratio:.3f}",
+        )
         return (*measured, time(self.peer), ahead, str(self.batch_size), str(self.bare_batch_size))
 
 
@@ -65,7 +81,11 @@ def measured(case: Case, device: torch.device) -> Iterator[tuple[str, Row]]:
     # The same images again where there are too few: the noise of each is another.
     inputs = images[torch.arange(case.inputs) % len(images)].to(device)
     smoothed = SmoothedClassifier(
-        classifier, sigma=case.sigma, num_classes=case.num_classes, device=device, execution=case.execution
+        classifier,
+        sigma=case.sigma,
+        num_classes=case.num_classes,
+        device=device,
+        execution=case.execution,
     )
     smoothed.certify(inputs[:1], n0=2, n=2)  # finds the batch size
     bare_of = partial(Bare, classifier, inputs[0], sigma=case.sigma, execution=case.execution)
@@ -85,11 +105,20 @@ def _bare(bare_of: partial[Bare], case: Case, device: torch.device) -> tuple[Bar
     size = _best(bare_of, case, device)
     bare = bare_of(n0=case.n0, n=case.n)
     bare.warm_up(size)
-    return bare, size, median(seconds(device, partial(bare.classifier, size)) for _ in range(case.rounds))
+    return (
+        bare,
+        size,
+        median(seconds(device, partial(bare.classifier, size)) for _ in range(case.rounds)),
+    )
 
 
 def _side_by_side(
-    case: Case, method: str, smoothed: SmoothedClassifier, inputs: torch.Tensor, bare: Bare, size: int
+    case: Case,
+    method: str,
+    smoothed: SmoothedClassifier,
+    inputs: torch.Tensor,
+    bare: Bare,
+    size: int,
 ) -> tuple[float, ...]:
     """Seconds an input of the noise alone, of the bare loop, and of certifying."""
     works = (
@@ -100,7 +129,9 @@ def _side_by_side(
     )
     few = min(case.n, 2 * (smoothed.batch_size or 1))
     with DRAWN:
-        smoothed.certify(inputs[:1], method=method, n0=min(case.n0, few), n=few - few % 2)  # warms up
+        smoothed.certify(
+            inputs[:1], method=method, n0=min(case.n0, few), n=few - few % 2
+        )  # warms up
         rounds = [[seconds(inputs.device, work) for work in works] for _ in range(case.rounds)]
     return tuple(median(column) / len(inputs) for column in zip(*rounds, strict=True))
 
@@ -119,11 +150,20 @@ def _best(bare_of: partial[Bare], case: Case, device: torch.device) -> int:
     return min(times, key=times.__getitem__)
 
 
-def _peer(case: Case, method: str, classifier: torch.nn.Module, inputs: torch.Tensor) -> float | None:
+def _peer(
+    case: Case, method: str, classifier: torch.nn.Module, inputs: torch.Tensor
+) -> float | None:
     """Median seconds an input of the peer; None where it has no such method, or is not asked for."""
     if method not in PEERS or not case.peer_rounds:
         return None
-    run = partial(PEERS[method], classifier, sigma=case.sigma, num_classes=case.num_classes, alpha=ALPHA, batch=case.peer_batch)
+    run = partial(
+        PEERS[method],
+        classifier,
+        sigma=case.sigma,
+        num_classes=case.num_classes,
+        alpha=ALPHA,
+        batch=case.peer_batch,
+    )
     few = min(case.n, 2 * case.peer_batch)
     run(inputs[0], n0=min(case.n0, few), n=few)
     work = lambda: [run(x, n0=case.n0, n=case.n) for x in inputs]  # noqa: E731
@@ -148,7 +188,11 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _chosen(table: Sequence[Case], asked: argparse.Namespace) -> Iterator[Case]:
     """The cases of a table as they were asked for."""
-    changes = {name: getattr(asked, name) for name in ("n", "inputs", "rounds") if getattr(asked, name) is not None}
+    changes = {
+        name: getattr(asked, name)
+        for name in ("n", "inputs", "rounds")
+        if getattr(asked, name) is not None
+    }
     if asked.no_peer:
         changes["peer_rounds"] = 0
     for case in table:
@@ -159,7 +203,11 @@ def _chosen(table: Sequence[Case], asked: argparse.Namespace) -> Iterator[Case]:
 
 def main(arguments: Sequence[str] = ()) -> None:
     asked = _asked(arguments)
-    devices = [asked.device] if asked.device else ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    devices = (
+        [asked.device]
+        if asked.device
+        else ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    )
     for name in devices:
         device = torch.device(name)
         if device.type == "cuda":
@@ -167,12 +215,17 @@ def main(arguments: Sequence[str] = ()) -> None:
         else:
             described = f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
         print(f"{described}, torch {torch.__version__}; seconds an input, medians")
-        print(f"{'case':23}{'n':>10} {'method':20}" + "".join(f"{column:>11}" for column in COLUMNS), flush=True)
+        print(
+            f"{'case':23}{'n':>10} {'method':20}" + "".join(f"{column:>11}" for column in COLUMNS),
+            flush=True,
+        )
         for case in _chosen(cases.CPU if device.type == "cpu" else cases.CUDA, asked):
             for method, row in measured(case, device):
                 cells = "".join(f"{cell:>11}" for cell in row.cells())
                 print(f"{case.name:23}{case.n:10} {method:20}{cells}", flush=True)
             if device.type == "cuda":
-                print(f"{case.name}: at most {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB of the GPU's memory at once")
+                print(
+                    f"{case.name}: at most {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB of the GPU's memory at once"
+                )
                 torch.cuda.reset_peak_memory_stats()
                 torch.cuda.empty_cache()

@@ -15,13 +15,24 @@ from sosmooth import first_order_radius, load_run
 from sosmooth.confidence.proportion import proportion_upper_bound
 from sosmooth.runs import Run
 
-COLUMNS = ("run", "method", "images", "certified", "larger > 1 %", "smaller > 0.2 %", "ACR ratio", "median change")
+COLUMNS = (
+    "run",
+    "method",
+    "images",
+    "certified",
+    "larger > 1 %",
+    "smaller > 0.2 %",
+    "ACR ratio",
+    "median change",
+)
 
 
 def row(run: Run) -> dict[str, object]:
     """The figures of one run."""
     n, right = run["n"], run["selected"] == run["label"]
-    reference = first_order_radius(error=proportion_upper_bound(n - run["count_top"], n, run["alpha"]), sigma=run["sigma"])
+    reference = first_order_radius(
+        error=proportion_upper_bound(n - run["count_top"], n, run["alpha"]), sigma=run["sigma"]
+    )
     reference = np.where(right, reference, 0.0)
     radius = np.where(run["prediction"] == run["label"], run["radius"], 0.0)
     certified = reference > 0

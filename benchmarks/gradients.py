@@ -7,15 +7,25 @@ from sosmooth.confidence.gradient_norm import gradient_norm_upper_bound
 from sosmooth.confidence.pair_gradient import ALL, HALF, pair_gradient_norm_upper_bound
 
 ALPHA = 5e-4
-CASES = ((49, 10**5, 0.1), (3072, 10**5, 0.1), (3072, 10**5, 0.02), (150_528, 10**5, 0.1), (150_528, 10**6, 0.1))
+CASES = (
+    (49, 10**5, 0.1),
+    (3072, 10**5, 0.1),
+    (3072, 10**5, 0.02),
+    (150_528, 10**5, 0.1),
+    (150_528, 10**6, 0.1),
+)
 
 
 def main() -> None:
-    print(f"{'d':>8} {'n':>9} {'1 − p':>6} {'true':>7} {'Theorem 2':>10} {'Mohapatra':>10} {'pairs':>7} {'vacuous from':>13}")
+    print(
+        f"{'d':>8} {'n':>9} {'1 − p':>6} {'true':>7} {'Theorem 2':>10} {'Mohapatra':>10} {'pairs':>7} {'vacuous from':>13}"
+    )
     for dimension, n, error in CASES:
         largest = np.exp(-0.5 * special.ndtri(error) ** 2) / np.sqrt(2 * np.pi)
         gamma = 0.85 * largest
-        theorem_2 = gradient_norm_upper_bound(gamma**2, n // 2, dimension=dimension, sigma=1.0, alpha=ALPHA)
+        theorem_2 = gradient_norm_upper_bound(
+            gamma**2, n // 2, dimension=dimension, sigma=1.0, alpha=ALPHA
+        )
         pairs = from_pairs(dimension, n, 2 * (error - min(0.002, error**2)), gamma)
         values = f"{gamma:7.4f} {theorem_2:10.4f} {mohapatra(dimension, n, gamma):10.4f} {pairs:7.4f} {largest:13.4f}"
         print(f"{dimension:8} {n:9} {error:6} {values}")

@@ -29,4 +29,6 @@ def certify_one(n: int) -> None:
 
 def main() -> None:
     small, large = (peak(n) for n in SAMPLES)
-    print(f"n = {SAMPLES[0]:,}: {small:.0f} MiB; n = {SAMPLES[1]:,}: {large:.0f} MiB; ratio {large / small:.3f}")
+    print(
+        f"n = {SAMPLES[0]:,}: {small:.0f} MiB; n = {SAMPLES[1]:,}: {large:.0f} MiB; ratio {large / small:.3f}"
+    )

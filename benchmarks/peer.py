@@ -19,7 +19,15 @@ from scipy.stats import beta, norm
 
 
 def first_order(
-    classifier, x: torch.Tensor, *, sigma: float, num_classes: int, n0: int, n: int, alpha: float, batch: int
+    classifier,
+    x: torch.Tensor,
+    *,
+    sigma: float,
+    num_classes: int,
+    n0: int,
+    n: int,
+    alpha: float,
+    batch: int,
 ) -> tuple[int, float]:
     """The class and its radius; (−1, 0.0) where it abstains."""
     top = _votes(classifier, x, sigma, num_classes, n0, batch).argmax()
@@ -29,7 +37,15 @@ def first_order(
 
 
 def second_order(
-    classifier, x: torch.Tensor, *, sigma: float, num_classes: int, n0: int, n: int, alpha: float, batch: int
+    classifier,
+    x: torch.Tensor,
+    *,
+    sigma: float,
+    num_classes: int,
+    n0: int,
+    n: int,
+    alpha: float,
+    batch: int,
 ) -> tuple[int, float]:
     """The same, with the bound of the gradient norm from products of disjoint pairs of samples (Theorem 2)."""
     top = _votes(classifier, x, sigma, num_classes, n0, batch).argmax()
@@ -72,7 +88,9 @@ def _root(function: Callable[[float], Any], low: float, high: float) -> float:
     return root
 
 
-def _votes(classifier, x: torch.Tensor, sigma: float, num_classes: int, n: int, batch: int) -> np.ndarray:
+def _votes(
+    classifier, x: torch.Tensor, sigma: float, num_classes: int, n: int, batch: int
+) -> np.ndarray:
     votes = np.zeros(num_classes, dtype=int)
     while n > 0:
         _, labels = _classified(classifier, x, sigma, min(batch, n))
@@ -82,7 +100,9 @@ def _votes(classifier, x: torch.Tensor, sigma: float, num_classes: int, n: int, 
     return votes
 
 
-def _classified(classifier, x: torch.Tensor, sigma: float, batch: int) -> tuple[torch.Tensor, np.ndarray]:
+def _classified(
+    classifier, x: torch.Tensor, sigma: float, batch: int
+) -> tuple[torch.Tensor, np.ndarray]:
     """The noise of one batch, and the labels on the host."""
     with torch.no_grad():
         images = x.repeat(batch, *[1] * x.ndim)

@@ -25,4 +25,6 @@ def main() -> None:
     for name, radius in cases.items():
         begun = time.process_time()
         radius()
-        print(f"{name:24} {time.process_time() - begun:6.2f} s of processor time for {COUNT:,} radii")
+        print(
+            f"{name:24} {time.process_time() - begun:6.2f} s of processor time for {COUNT:,} radii"
+        )

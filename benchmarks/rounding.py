@@ -11,7 +11,12 @@ import numpy as np
 def main(arguments: list[str]) -> None:
     """Print each stage, how many numbers were compared, how many are unsafe; fail where any is."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks rounding", description=__doc__)
-    parser.add_argument("--cases", type=int, default=100_000, help="of the cheapest stages; a share of it of the others")
+    parser.add_argument(
+        "--cases",
+        type=int,
+        default=100_000,
+        help="of the cheapest stages; a share of it of the others",
+    )
     cases = parser.parse_args(arguments).cases
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "unit"))
     from stages import STAGES
@@ -21,7 +26,10 @@ def main(arguments: list[str]) -> None:
     for number, (name, (stage, share)) in enumerate(STAGES.items()):
         begun = time.perf_counter()
         wrong, compared = stage(max(int(cases * share), 60), np.random.default_rng(number))
-        print(f"{name:22} {compared:>9} {len(wrong):>7} {time.perf_counter() - begun:>7.0f}", flush=True)
+        print(
+            f"{name:22} {compared:>9} {len(wrong):>7} {time.perf_counter() - begun:>7.0f}",
+            flush=True,
+        )
         for sentence in wrong[:5]:
             print(f"  {sentence}")
         found += len(wrong)

@@ -62,7 +62,9 @@ def rate_of_pool(pool, evaluations: int) -> float:
     from sosmooth.workers.jobs import sample_by
     from sosmooth.workers.share import Sampling
 
-    sampling = Sampling("second_order_dipole", n0=100, n=evaluations // 2 * 2, alpha=0.001, seed=0, batch_size=BATCH)
+    sampling = Sampling(
+        "second_order_dipole", n0=100, n=evaluations // 2 * 2, alpha=0.001, seed=0, batch_size=BATCH
+    )
     x = np.full((1, 3, 32, 32), 0.5, dtype=np.float32)
     begun = time.monotonic()
     list(sample_by(pool, lambda indices: x, [0], sampling, sigma=SIGMA, progress=lambda done: None))
@@ -107,7 +109,9 @@ def main() -> None:
         for pipe, process in zip(pipes, processes, strict=True):
             pipe.send(None)
             process.join()
-    print(f"ResNet-20, {WORKERS} processes of one thread each, batches of {BATCH}; median of {ROUNDS} rounds of {SECONDS:g} s")
+    print(
+        f"ResNet-20, {WORKERS} processes of one thread each, batches of {BATCH}; median of {ROUNDS} rounds of {SECONDS:g} s"
+    )
     print(f"{'':8} {'samples/s':>10} {'ratio':>6}")
     for name, rate in rates.items():
         print(f"{name:8} {rate:10.0f} {rate / rates['bare']:6.3f}")

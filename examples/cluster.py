@@ -29,7 +29,17 @@ import sys
 
 from sosmooth.cli import main as sosmooth
 
-COMMAND = ["certify", "--model", "mnist7", "--data", "mnist7:train", "--sigma", "0.25", "--method", "first_order"]
+COMMAND = [
+    "certify",
+    "--model",
+    "mnist7",
+    "--data",
+    "mnist7:train",
+    "--sigma",
+    "0.25",
+    "--method",
+    "first_order",
+]
 
 
 def main(*options: str) -> int:

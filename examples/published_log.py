@@ -43,15 +43,25 @@ def main() -> None:
         here = Path(folder)
         rows = [COLUMNS, *LOG.strip().splitlines()]
         (here / "log.tsv").write_text("".join("\t".join(row.split()) + "\n" for row in rows))
-        settings = {"method": "second_order", "sigma": 0.5, "n": 10_000_000, "alpha": 0.001, "dimension": 2}
+        settings = {
+            "method": "second_order",
+            "sigma": 0.5,
+            "n": 10_000_000,
+            "alpha": 0.001,
+            "dimension": 2,
+        }
         printed = import_log(here / "log.tsv", here / "printed", **settings)
         first = recertify(here / "printed", here / "first", method="first_order", alpha=0.001)
         second = recertify(here / "printed", here / "second", method="second_order", alpha=0.001)
     print("input  printed  from its counts: first order  second order")
-    for index, old, p, g in zip(printed["index"], printed["radius"], first["radius"], second["radius"], strict=True):
+    for index, old, p, g in zip(
+        printed["index"], printed["radius"], first["radius"], second["radius"], strict=True
+    ):
         note = "  printed too large" if old > g else ""
         print(f"{index:5}  {old:7.3f}  {floored(p, 6):>28}  {floored(g, 6):>12}{note}")
-    print(f"mean radius: first order {first['radius'].mean():.4f}, second order {second['radius'].mean():.4f}")
+    print(
+        f"mean radius: first order {first['radius'].mean():.4f}, second order {second['radius'].mean():.4f}"
+    )
 
 
 if __name__ == "__main__":

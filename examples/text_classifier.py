@@ -36,24 +36,39 @@ def random_bert(folder: Path) -> None:
 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "good", "bad", "film", "very", "not"]
     torch.manual_seed(0)
-    sizes = {"vocab_size": len(words), "hidden_size": 16, "intermediate_size": 16, "max_position_embeddings": 32}
-    config = transformers.BertConfig(num_hidden_layers=1, num_attention_heads=2, num_labels=2, **sizes)
+    sizes = {
+        "vocab_size": len(words),
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "max_position_embeddings": 32,
+    }
+    config = transformers.BertConfig(
+        num_hidden_layers=1, num_attention_heads=2, num_labels=2, **sizes
+    )
     model = transformers.BertForSequenceClassification(config)
     with torch.no_grad():
         model.classifier.weight.normal_(std=3)
     model.save_pretrained(folder)
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer = tokenizers.Tokenizer(
+        tokenizers.models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]")
+    )
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     ends = [("[CLS]", 2), ("[SEP]", 3)]
-    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
-    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]")
+    tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=ends
+    )
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]"
+    )
     fast.save_pretrained(folder)
 
 
 def main(model: Path | None = None, n: int = 1000, sigma: float = 0.01) -> None:
     with tempfile.TemporaryDirectory() as folder:
         if model is None:
-            print("The weights are random: the classes below mean nothing. Give the folder of your own model.")
+            print(
+                "The weights are random: the classes below mean nothing. Give the folder of your own model."
+            )
             random_bert(model := Path(folder) / "bert")
         (Path(folder) / "texts.csv").write_text("text\n" + "\n".join(TEXTS) + "\n")
         texts = load_dataset(f"text:{folder}/texts.csv?model={model}&tokens=16")
@@ -61,7 +76,9 @@ def main(model: Path | None = None, n: int = 1000, sigma: float = 0.01) -> None:
         smoothed = SmoothedClassifier(classifier, sigma=sigma, num_classes=2)
         certificates = smoothed.certify(texts.get(range(len(TEXTS))), n=n)
     for text, certificate in zip(TEXTS, certificates, strict=True):
-        print(f"{text!r}: class {certificate.prediction} within {floored(certificate.radius, 4)} in the space of embeddings")
+        print(
+            f"{text!r}: class {certificate.prediction} within {floored(certificate.radius, 4)} in the space of embeddings"
+        )
 
 
 if __name__ == "__main__":

@@ -36,11 +36,20 @@ def pilot(folder: Path, indices: list[int], n: int) -> dict[str, float]:
     """The average certified radius by method, from one run of pairs and one of independent samples."""
     classifier, digits = open_classifier("mnist7", sigma=SIGMA), load_dataset("mnist7")
     settings = {"sigma": SIGMA, "n": n, "n0": 100, "alpha": ALPHA, "seed": 1, "indices": indices}
-    independent, _ = certify_run(folder / "first", classifier, digits, CertifySettings(method="first_order", **settings))
-    certify_run(folder / "pairs", classifier, digits, CertifySettings(method="second_order_dipole", **settings))
+    independent, _ = certify_run(
+        folder / "first", classifier, digits, CertifySettings(method="first_order", **settings)
+    )
+    certify_run(
+        folder / "pairs",
+        classifier,
+        digits,
+        CertifySettings(method="second_order_dipole", **settings),
+    )
     found = {"first_order": average_radius(independent)}
     for method in OF_PAIRS:
-        found[method] = average_radius(recertify(folder / "pairs", folder / method, method=method, alpha=ALPHA))
+        found[method] = average_radius(
+            recertify(folder / "pairs", folder / method, method=method, alpha=ALPHA)
+        )
     return found
 
 
@@ -48,13 +57,21 @@ def main(n: int = 10_000, images: int = 50) -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = pilot(Path(folder), list(range(0, 10_000, 10_000 // images)), n)
     for method, radius in found.items():
-        print(f"{method:20} average certified radius {radius:.4f}  ({radius / found['first_order'] - 1:+.1%})")
+        print(
+            f"{method:20} average certified radius {radius:.4f}  ({radius / found['first_order'] - 1:+.1%})"
+        )
     chosen = max(found, key=lambda name: found[name])
     digits = load_dataset("mnist7")
     others = list(range(1, 10_000, 10_000 // images))
-    smoothed = SmoothedClassifier(load_classifier("mnist7", sigma=SIGMA), sigma=SIGMA, num_classes=10)
-    certificates = smoothed.certify(digits.get(others), method=chosen, n=n, alpha=ALPHA, indices=others)
-    radius = average_certified_radius(certificates.prediction, digits.labels[others], certificates.radius)
+    smoothed = SmoothedClassifier(
+        load_classifier("mnist7", sigma=SIGMA), sigma=SIGMA, num_classes=10
+    )
+    certificates = smoothed.certify(
+        digits.get(others), method=chosen, n=n, alpha=ALPHA, indices=others
+    )
+    radius = average_certified_radius(
+        certificates.prediction, digits.labels[others], certificates.radius
+    )
     print(f"chosen: {chosen}; on {len(others)} inputs that the choice has not seen: {radius:.4f}")
 
 

@@ -11,7 +11,18 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-COMMAND = [sys.executable, "-m", "pip_audit", "--no-deps", "--disable-pip", "--progress-spinner", "off", "--format", "json", "-r"]
+COMMAND = [
+    sys.executable,
+    "-m",
+    "pip_audit",
+    "--no-deps",
+    "--disable-pip",
+    "--progress-spinner",
+    "off",
+    "--format",
+    "json",
+    "-r",
+]
 
 
 def judged(code: int, out: str, err: str) -> tuple[int, str]:
@@ -30,10 +41,16 @@ def judged(code: int, out: str, err: str) -> tuple[int, str]:
     skipped = [package for package in packages if "skip_reason" in package]
     if skipped or not packages:
         reason = f", as {skipped[0]['name']}: {skipped[0]['skip_reason']}" if skipped else ""
-        what = "nothing could be audited" if not known else f"{len(skipped)} of {len(packages)} packages could not be audited"
+        what = (
+            "nothing could be audited"
+            if not known
+            else f"{len(skipped)} of {len(packages)} packages could not be audited"
+        )
         lines.append(f"{what}{reason}")
         return 2, "\n".join(lines)
-    return (1, "\n".join(lines)) if lines else (0, f"{len(packages)} packages, no known vulnerability")
+    return (
+        (1, "\n".join(lines)) if lines else (0, f"{len(packages)} packages, no known vulnerability")
+    )
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -30,7 +30,9 @@ SUM_DIGESTS = {
 def checked_digest(what: str, content: bytes, expected: str) -> bytes:
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
-        raise ValueError(f"{what}: sha256 {found}, expected {expected}; take the original bytes, unpacked")
+        raise ValueError(
+            f"{what}: sha256 {found}, expected {expected}; take the original bytes, unpacked"
+        )
     return content
 
 
@@ -49,11 +51,15 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
         for name, array in arrays.items():
             content = io.BytesIO()
             np.lib.format.write_array(content, array, allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue(), zipfile.ZIP_DEFLATED)
+            archive.writestr(
+                zipfile.ZipInfo(f"{name}.npy"), content.getvalue(), zipfile.ZIP_DEFLATED
+            )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Build the bundled 7×7 MNIST from the raw idx files.")
+    parser = argparse.ArgumentParser(
+        description="Build the bundled 7×7 MNIST from the raw idx files."
+    )
     parser.add_argument("idx_folder", type=Path, help="holds " + ", ".join(FILES))
     parser.add_argument("out_folder", type=Path, help="gets mnist7_train.npz and mnist7_test.npz")
     arguments = parser.parse_args()

@@ -32,7 +32,9 @@ def main() -> None:
     parser.add_argument("out_folder", type=Path, help="gets mnist7_pca10.npz")
     arguments = parser.parse_args()
     train = load_dataset("mnist7:train")
-    mean, components = principal_components(train.get(range(len(train))).reshape(len(train), -1).astype(np.float64))
+    mean, components = principal_components(
+        train.get(range(len(train))).reshape(len(train), -1).astype(np.float64)
+    )
     path = arguments.out_folder / "mnist7_pca10.npz"
     write_npz(path, {"mean": mean, "components": components})
     print(f"{path}: {components.shape}, {path.stat().st_size} bytes")

@@ -30,7 +30,9 @@ def main(runs: Sequence[str]) -> None:
         if sosmooth(["report", *runs, "--out", str(report)]):
             raise SystemExit("the report could not be written")
         root = hasattr(os, "geteuid") and os.geteuid() == 0
-        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), chromium_sandbox=not root)
+        browser = driver.chromium.launch(
+            executable_path=shutil.which("chromium"), chromium_sandbox=not root
+        )
 
         page = _opened(browser, report, 1000, 760)
         _show(page, "#plot-accuracy")
@@ -39,7 +41,9 @@ def main(runs: Sequence[str]) -> None:
 
         page.select_option("#answer", "pictures")
         page.set_viewport_size({"width": 1000, "height": 1100})
-        page.locator("#images tbody tr").filter(has_not_text="abstained").nth(2).locator("a").click()
+        page.locator("#images tbody tr").filter(has_not_text="abstained").nth(2).locator(
+            "a"
+        ).click()
         _take(page, "report_image")
 
         page = _opened(browser, report, 1000, 900, scheme="dark")
@@ -54,7 +58,10 @@ def main(runs: Sequence[str]) -> None:
 
 
 def _opened(browser: Browser, report: Path, width: int, height: int, scheme: str = "light") -> Page:
-    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="dark" if scheme == "dark" else "light")
+    page = browser.new_page(
+        viewport={"width": width, "height": height},
+        color_scheme="dark" if scheme == "dark" else "light",
+    )
     page.goto(report.as_uri())
     page.wait_for_selector("html[data-ready]")
     return page
@@ -62,7 +69,9 @@ def _opened(browser: Browser, report: Path, width: int, height: int, scheme: str
 
 def _show(page: Page, selector: str, above: int = 130) -> None:
     """Scroll until so many pixels are above it: the page's top line, and a heading."""
-    page.locator(selector).evaluate("(it, above) => scrollTo(0, it.getBoundingClientRect().top + scrollY - above)", above)
+    page.locator(selector).evaluate(
+        "(it, above) => scrollTo(0, it.getBoundingClientRect().top + scrollY - above)", above
+    )
     page.wait_for_timeout(_SETTLED)
 
 
@@ -70,7 +79,9 @@ def _take(page: Page, name: str) -> None:
     """Few colours make the file small, and these pages have few."""
     page.wait_for_timeout(_SETTLED)
     with Image.open(BytesIO(page.screenshot())) as picture:
-        picture.convert("RGB").quantize(255, dither=Image.Dither.NONE).save(IMAGES / f"{name}.png", optimize=True)
+        picture.convert("RGB").quantize(255, dither=Image.Dither.NONE).save(
+            IMAGES / f"{name}.png", optimize=True
+        )
 
 
 if __name__ == "__main__":

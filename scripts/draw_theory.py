@@ -31,7 +31,19 @@ from sosmooth.confidence.gradient_norm import gradient_norm_upper_bound
 from sosmooth.confidence.pair_counts import pair_cells
 from sosmooth.experiments.population import fig1b
 from sosmooth.methods import METHODS
-from sosmooth.report.style import FAINT, GRID, HIGHER, INK, LOWER, SAME, as_png, blank, colour_of, dashes_of, styled
+from sosmooth.report.style import (
+    FAINT,
+    GRID,
+    HIGHER,
+    INK,
+    LOWER,
+    SAME,
+    as_png,
+    blank,
+    colour_of,
+    dashes_of,
+    styled,
+)
 from sosmooth.results import floored
 from sosmooth.tally import Design, Tally
 
@@ -49,7 +61,9 @@ def extremal_region() -> Figure:
         figure, rows, axes = _three_and_one()
         shifts = [(0.0, "at x"), (0.5 * radius, "halfway"), (radius, "at the certified radius")]
         for row, (shift, name) in zip(rows, shifts, strict=True):
-            _draw_axis(row, region, f"{name}: {float(region.measure(shift)):.3f} of the mass", shift)
+            _draw_axis(
+                row, region, f"{name}: {float(region.measure(shift)):.3f} of the mass", shift
+            )
         r = np.linspace(0, 2, 201)
         axes.axhline(0.5, color=FAINT, linewidth=0.9)
         axes.plot(r, region.measure(r), color=HIGHER)
@@ -83,11 +97,25 @@ def first_order() -> Figure:
         axes.text(2.17, 0.03, "p(x′) = ½", color=FAINT, ha="right")
         for position, (region, name) in enumerate(others):
             value = special.ndtri(region.measure(r))
-            axes.plot(r, value, color=FAINT, linestyle=dashes_of(position), linewidth=1.2, label=name)
-        axes.plot(r, special.ndtri(half_space.measure(r)), color=LOWER, linewidth=2.4, label="the half-space: the bound")
+            axes.plot(
+                r, value, color=FAINT, linestyle=dashes_of(position), linewidth=1.2, label=name
+            )
+        axes.plot(
+            r,
+            special.ndtri(half_space.measure(r)),
+            color=LOWER,
+            linewidth=2.4,
+            label="the half-space: the bound",
+        )
         axes.plot(half_space.radius(), 0.0, "o", color=LOWER)
         radius = floored(float(half_space.radius()), _DIGITS)
-        axes.annotate(radius, (float(half_space.radius()), 0), xytext=(-42, -15), textcoords="offset points", color=LOWER)
+        axes.annotate(
+            radius,
+            (float(half_space.radius()), 0),
+            xytext=(-42, -15),
+            textcoords="offset points",
+            color=LOWER,
+        )
         axes.set_xlim(0, 2.2)
         axes.set_ylim(-1.4, 1.0)
         axes.set_xlabel("distance ‖x′ − x‖₂, σ = 1")
@@ -107,15 +135,40 @@ def dipole() -> Figure:
     p = 0.8
     none = np.linspace(0, 1 - p, 201)
     both = 2 * p - 1 + none
-    shown = [(0.0, "C_N = 0.2: first order"), (0.1, "C_N = 0.1"), (1 - p, "C_N = 0: second order at gradient 0")]
+    shown = [
+        (0.0, "C_N = 0.2: first order"),
+        (0.1, "C_N = 0.1"),
+        (1 - p, "C_N = 0: second order at gradient 0"),
+    ]
     with styled():
         figure, rows, axes = _three_and_one()
         for row, (share, name) in zip(rows, shown, strict=True):
-            _draw_axis(row, dipole_region(2 * p - 1 + share, 1 - p - share), f"C_S = {2 * p - 1 + share:.1f}, {name}")
-        axes.axhline(float(second_order_radius(p, 0.0)), color=colour_of("second_order"), linestyle="--", linewidth=1.3)
-        axes.axhline(float(first_order_radius(p)), color=colour_of("first_order"), linestyle="--", linewidth=1.3)
-        axes.text(0.002, float(second_order_radius(p, 0.0)) + 0.01, "second order, gradient 0", color=FAINT)
-        axes.text(0.198, float(first_order_radius(p)) + 0.01, "first order", color=FAINT, ha="right")
+            _draw_axis(
+                row,
+                dipole_region(2 * p - 1 + share, 1 - p - share),
+                f"C_S = {2 * p - 1 + share:.1f}, {name}",
+            )
+        axes.axhline(
+            float(second_order_radius(p, 0.0)),
+            color=colour_of("second_order"),
+            linestyle="--",
+            linewidth=1.3,
+        )
+        axes.axhline(
+            float(first_order_radius(p)),
+            color=colour_of("first_order"),
+            linestyle="--",
+            linewidth=1.3,
+        )
+        axes.text(
+            0.002,
+            float(second_order_radius(p, 0.0)) + 0.01,
+            "second order, gradient 0",
+            color=FAINT,
+        )
+        axes.text(
+            0.198, float(first_order_radius(p)) + 0.01, "first order", color=FAINT, ha="right"
+        )
         axes.plot(none, dipole_radius(both, 1 - p - none), color=colour_of("dipole"))
         for share, _ in shown:
             axes.plot(
@@ -142,7 +195,11 @@ def second_order_dipole() -> Figure:
     share = np.linspace(0, 1, 401)
     with styled():
         figure, rows, axes = _three_and_one()
-        shown = [(0.95, "case 1, as the dipole"), (0.9, "case 2, band and slab"), (0.6, "case 3, two bands")]
+        shown = [
+            (0.95, "case 1, as the dipole"),
+            (0.9, "case 2, band and slab"),
+            (0.6, "case 3, two bands"),
+        ]
         for row, (at, name) in zip(rows, shown, strict=True):
             region = second_order_dipole_region(c_s, c_n, at * largest)
             radius = floored(float(region.radius()), _DIGITS)
@@ -151,10 +208,20 @@ def second_order_dipole() -> Figure:
             ("first_order", np.full(share.shape, first_order_radius(c_s + c_n)), "first order"),
             ("dipole", np.full(share.shape, dipole_radius(c_s, c_n)), "dipole"),
             ("second_order", second_order_radius(c_s + c_n, share * largest), "second order"),
-            ("second_order_dipole", second_order_dipole_radius(c_s, c_n, share * largest), "both together"),
+            (
+                "second_order_dipole",
+                second_order_dipole_radius(c_s, c_n, share * largest),
+                "both together",
+            ),
         ]
         for position, (method, radius, name) in enumerate(curves):
-            axes.plot(share, radius, color=colour_of(method), linestyle=dashes_of(position if position < 2 else 0), label=name)
+            axes.plot(
+                share,
+                radius,
+                color=colour_of(method),
+                linestyle=dashes_of(position if position < 2 else 0),
+                label=name,
+            )
         for at, _ in shown:
             radius = float(second_order_dipole_radius(c_s, c_n, at * largest))
             axes.plot(at, radius, "o", color=colour_of("second_order_dipole"), markersize=5)
@@ -187,8 +254,12 @@ def pair_counts() -> Figure:
         # Published: C_S at least one bound, C_N = (W − p_Z)/2 at least the other.
         c_s, c_n = float(worst["dipole"]["c_s_lower"][0]), float(worst["dipole"]["c_n_lower"][0])
         edge = np.array([wrong[0], 1 - c_s])
-        axes.fill_between(edge, edge - 2 * c_n, color=colour_of("first_order"), alpha=0.22, linewidth=0)
-        axes.plot([*edge, 1 - c_s], [*(edge - 2 * c_n), 0], color=colour_of("first_order"), linewidth=1.3)
+        axes.fill_between(
+            edge, edge - 2 * c_n, color=colour_of("first_order"), alpha=0.22, linewidth=0
+        )
+        axes.plot(
+            [*edge, 1 - c_s], [*(edge - 2 * c_n), 0], color=colour_of("first_order"), linewidth=1.3
+        )
         # Joint: the union of all that lies below and left of a corner, a staircase of 256 steps.
         right, top = cells.not_both[0], (1 - cells.c_s - 2 * cells.c_n)[0]
         corner_right = np.maximum.accumulate(right[::-1])[::-1]
@@ -201,7 +272,15 @@ def pair_counts() -> Figure:
             c_s, c_n = float(bounds["c_s_lower"][0]), float(bounds["c_n_lower"][0])
             at = float(METHODS[name].radius(bounds, 1.0)[0])
             colour = colour_of("first_order" if name == "dipole" else name)
-            axes.contour(wrong, neither, radius, levels=[at], colors=[colour], linestyles="--", linewidths=1.3)
+            axes.contour(
+                wrong,
+                neither,
+                radius,
+                levels=[at],
+                colors=[colour],
+                linestyles="--",
+                linewidths=1.3,
+            )
             axes.plot(1 - c_s, 1 - c_s - 2 * c_n, "o", color=colour)
             words = f"radius {floored(at, _DIGITS)}"
             place = (0.474, 0.0325) if name == "dipole" else (0.4525, 0.0725)
@@ -209,7 +288,13 @@ def pair_counts() -> Figure:
         axes.text(0.412, 0.0485, "joint region", color=colour_of("dipole_joint"))
         axes.text(0.4395, 0.0365, "two bounds", color=colour_of("first_order"))
         axes.plot((one + none) / pairs, none / pairs, "+", color=INK, markersize=9)
-        axes.annotate("observed", ((one + none) / pairs, none / pairs), xytext=(-52, -13), textcoords="offset points", color=INK)
+        axes.annotate(
+            "observed",
+            ((one + none) / pairs, none / pairs),
+            xytext=(-52, -13),
+            textcoords="offset points",
+            color=INK,
+        )
         axes.set_xlim(wrong[0], wrong[-1])
         axes.set_ylim(neither[0], neither[-1])
         axes.grid(visible=False)
@@ -232,13 +317,21 @@ def gradient_from_pairs() -> Figure:
                 (
                     "second_order",
                     [
-                        float(gradient_norm_upper_bound(gamma**2, n // 2, dimension=dimension, sigma=1.0, alpha=ALPHA))
+                        float(
+                            gradient_norm_upper_bound(
+                                gamma**2, n // 2, dimension=dimension, sigma=1.0, alpha=ALPHA
+                            )
+                        )
                         for n in counts
                     ],
                     "Theorem 2",
                 ),
                 ("", [mohapatra(dimension, n, gamma) for n in counts], "Mohapatra et al. 2020"),
-                ("second_order_dipole", [from_pairs(dimension, n, 2 * (error - none), gamma) for n in counts], "this bound"),
+                (
+                    "second_order_dipole",
+                    [from_pairs(dimension, n, 2 * (error - none), gamma) for n in counts],
+                    "this bound",
+                ),
             ]
             axes.axhspan(largest, 1, color=GRID, alpha=0.45, linewidth=0)
             for method, bound, name in curves:
@@ -256,9 +349,17 @@ def gradient_from_pairs() -> Figure:
         first.text(1.15e4, gamma - 0.0012, "true γ", color=INK, va="top")
         first.text(9e7, largest + 0.001, "vacuous from here up", color=FAINT, ha="right")
         second.legend(loc="upper right")
-        least = float(gradient_norm_upper_bound(gamma**2, counts[-1] // 2, dimension=3072, sigma=1.0, alpha=ALPHA))
+        least = float(
+            gradient_norm_upper_bound(
+                gamma**2, counts[-1] // 2, dimension=3072, sigma=1.0, alpha=ALPHA
+            )
+        )
         second.text(
-            9e7, 0.2145, f"Theorem 2: from {least:.2f} up, not in the picture", color=colour_of("second_order"), ha="right"
+            9e7,
+            0.2145,
+            f"Theorem 2: from {least:.2f} up, not in the picture",
+            color=colour_of("second_order"),
+            ha="right",
         )
     return figure
 
@@ -284,7 +385,9 @@ def _draw_axis(axes: Axes, region: Region, title: str, shift: float = 0.0) -> No
         if left < right:
             inside = np.linspace(left, right, 301)
             axes.fill_between(inside, pdf(inside - shift), color=HIGHER, alpha=0.2, linewidth=0)
-            axes.plot([left, right], [-0.045, -0.045], color=HIGHER, linewidth=5, solid_capstyle="butt")
+            axes.plot(
+                [left, right], [-0.045, -0.045], color=HIGHER, linewidth=5, solid_capstyle="butt"
+            )
     axes.plot([shift, shift], [0, float(pdf(0.0))], color=FAINT, linewidth=0.8, linestyle=":")
     axes.set_title(title, fontsize=10, fontweight="normal")
     axes.set_xlim(-_REACH, _REACH)
@@ -296,7 +399,15 @@ def _draw_axis(axes: Axes, region: Region, title: str, shift: float = 0.0) -> No
 
 PICTURES: dict[str, Callable[[], Figure]] = {
     drawn.__name__: drawn
-    for drawn in (extremal_region, first_order, second_order, dipole, second_order_dipole, pair_counts, gradient_from_pairs)
+    for drawn in (
+        extremal_region,
+        first_order,
+        second_order,
+        dipole,
+        second_order_dipole,
+        pair_counts,
+        gradient_from_pairs,
+    )
 }
 
 

@@ -29,7 +29,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "fuzz"
 _SECONDS = 5.0
 _MEMORY = 4 * 2**30  # beyond what is in use when the first input is read
 _MOST_CRASHES = 5  # of one kind, saved
-_CRASHED, _BROKEN = 77, 78  # exit codes of a child: an input crashed the reader; this program is broken
+_CRASHED, _BROKEN = (
+    77,
+    78,
+)  # exit codes of a child: an input crashed the reader; this program is broken
 _HEAD = struct.Struct("<qqqq")  # number of the input, its size, read so far, refused so far
 
 
@@ -64,13 +67,17 @@ def crash_of(reader, data: bytes, place: Path) -> tuple[bool, str | None]:
 def main() -> None:
     from readers import READERS
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("readers", nargs="*", metavar="READER", help=", ".join(READERS))
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--engine", choices=("plain", "atheris"), default="plain")
-    parser.add_argument("--out", type=Path, default=Path("fuzz-crashes"), help="where crashing inputs are saved")
+    parser.add_argument(
+        "--out", type=Path, default=Path("fuzz-crashes"), help="where crashing inputs are saved"
+    )
     parser.add_argument("--input", type=Path, help="read one saved input and show what happens")
     asked = parser.parse_args()
     if unknown := [name for name in asked.readers if name not in READERS]:
@@ -87,23 +94,35 @@ def main() -> None:
     for name in names:
         runs = -(-asked.runs * READERS[name].share // total)
         begun = time.monotonic()
-        children = [_fork(_shard, name, range(job, runs, asked.jobs), asked) for job in range(asked.jobs)]
+        children = [
+            _fork(_shard, name, range(job, runs, asked.jobs), asked) for job in range(asked.jobs)
+        ]
         done = refused = found = 0
         for pipe in children:
             with os.fdopen(pipe) as lines:
                 counts = lines.read().split()
             if len(counts) != 3:  # it has said why
                 sys.exit(f"a process for {name} died before it could say what it found")
-            done, refused, found = done + int(counts[0]), refused + int(counts[1]), found + int(counts[2])
+            done, refused, found = (
+                done + int(counts[0]),
+                refused + int(counts[1]),
+                found + int(counts[2]),
+            )
         rate = done / (time.monotonic() - begun)
-        print(f"{name:20} {done:>9} {done - refused:>9} {refused:>9} {rate:>8.0f} {found:>8}", flush=True)
+        print(
+            f"{name:20} {done:>9} {done - refused:>9} {refused:>9} {rate:>8.0f} {found:>8}",
+            flush=True,
+        )
         crashes, read = crashes + found, read + done
     while True:
         try:
             os.wait()
         except ChildProcessError:
             break
-    print(f"{read} inputs, {crashes} crashes" + (f"; the inputs are in {asked.out}" if crashes else ""))
+    print(
+        f"{read} inputs, {crashes} crashes"
+        + (f"; the inputs are in {asked.out}" if crashes else "")
+    )
     sys.exit(1 if crashes else 0)
 
 
@@ -129,7 +148,9 @@ def _shard(name: str, numbers: range, asked: argparse.Namespace) -> str:
     kinds: dict[str, int] = {}
     read = refused = 0
     next_ = 0
-    parent = Path(tempfile.mkdtemp(prefix="fuzz-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
+    parent = Path(
+        tempfile.mkdtemp(prefix="fuzz-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    )
     try:
         while next_ < len(numbers):
             shared[: _HEAD.size] = _HEAD.pack(next_, 0, 0, 0)
@@ -153,7 +174,11 @@ def _shard(name: str, numbers: range, asked: argparse.Namespace) -> str:
             code = os.waitstatus_to_exitcode(status)
             data = shared[_HEAD.size : _HEAD.size + size]
             if code == _CRASHED:  # an exception, described behind the input
-                what = bytes(shared[_HEAD.size + size : _HEAD.size + size + 2**20]).split(b"\0", 1)[0].decode(errors="replace")
+                what = (
+                    bytes(shared[_HEAD.size + size : _HEAD.size + size + 2**20])
+                    .split(b"\0", 1)[0]
+                    .decode(errors="replace")
+                )
             else:
                 what = (
                     "five seconds of processor time"
@@ -170,7 +195,9 @@ def _shard(name: str, numbers: range, asked: argparse.Namespace) -> str:
                 file.write_bytes(data)
                 file.with_name(f"{file.name}.txt").write_text(what)
                 print(
-                    f"{name}, input {numbers[at]}: {what.strip().splitlines()[-1][:200]} -> {file}", file=sys.stderr, flush=True
+                    f"{name}, input {numbers[at]}: {what.strip().splitlines()[-1][:200]} -> {file}",
+                    file=sys.stderr,
+                    flush=True,
                 )
             next_ = at + 1
             read, refused = read + 1, refused + 1
@@ -184,7 +211,14 @@ def _place_of(what: str) -> str:
     return "\n".join(line for line in what.splitlines() if line.startswith("  File ")) or what
 
 
-def _read_all(name: str, numbers: range, first: int, shared: mmap.mmap, parent: Path, asked: argparse.Namespace) -> int:
+def _read_all(
+    name: str,
+    numbers: range,
+    first: int,
+    shared: mmap.mmap,
+    parent: Path,
+    asked: argparse.Namespace,
+) -> int:
     """In a child: 0 when all were read, `_CRASHED` at an exception, described in `shared`."""
     from readers import READERS
 
@@ -200,7 +234,9 @@ def _read_all(name: str, numbers: range, first: int, shared: mmap.mmap, parent: 
     refused = 0
     for offset, number in enumerate(numbers):
         data = made_input(seeds, reader.vary, asked.seed, name, number)
-        shared[: _HEAD.size + len(data)] = _HEAD.pack(first + offset, len(data), offset, refused) + data
+        shared[: _HEAD.size + len(data)] = (
+            _HEAD.pack(first + offset, len(data), offset, refused) + data
+        )
         signal.setitimer(signal.ITIMER_PROF, _SECONDS)
         no, crash = crash_of(reader, data, place)
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -226,11 +262,15 @@ def _atheris(name: str, asked: argparse.Namespace) -> int:
     try:
         import atheris
     except ImportError:
-        sys.exit("atheris is not installed; install it (pip install 'sosmooth[fuzz]'), or leave --engine out")
+        sys.exit(
+            "atheris is not installed; install it (pip install 'sosmooth[fuzz]'), or leave --engine out"
+        )
     from readers import READERS, REFUSALS
 
     with atheris.instrument_imports(include=["sosmooth"]):
-        for module in [module for module in sys.modules if module.split(".")[0] in ("sosmooth", "readers")]:
+        for module in [
+            module for module in sys.modules if module.split(".")[0] in ("sosmooth", "readers")
+        ]:
             del sys.modules[module]
         from readers import READERS, REFUSALS  # again, instrumented
     reader = READERS[name]

@@ -17,4 +17,6 @@ class SectionsApart(griffe.Extension):
     def on_object(self, *, obj: griffe.Object, **kwargs: object) -> None:
         if obj.docstring is not None:
             text = SECTION.sub("\n\n", obj.docstring.value)
-            obj.docstring.value = EXAMPLE.sub(lambda found: "Examples:\n" + textwrap.indent(found[0], "    "), text)
+            obj.docstring.value = EXAMPLE.sub(
+                lambda found: "Examples:\n" + textwrap.indent(found[0], "    "), text
+            )

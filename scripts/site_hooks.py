@@ -12,22 +12,35 @@ from pathlib import Path
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[1]
-ROOT_PAGES = ("CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "src/sosmooth/report/vendor/README.md")
+ROOT_PAGES = (
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "src/sosmooth/report/vendor/README.md",
+)
 
 
 def on_files(files, config):
     """Add the pages that are made of files outside `docs/`."""
     for name in ROOT_PAGES:
-        files.append(File.generated(config, name, content=(ROOT / name).read_text().replace("](docs/", "](")))
+        files.append(
+            File.generated(config, name, content=(ROOT / name).read_text().replace("](docs/", "]("))
+        )
     for example in sorted((ROOT / "examples").glob("*.py")):
-        files.append(File.generated(config, f"examples/{example.stem}.md", content=_page_of(example)))
+        files.append(
+            File.generated(config, f"examples/{example.stem}.md", content=_page_of(example))
+        )
     return files
 
 
 def on_page_markdown(markdown, page, config, files):
     """Turn links out of `docs/` into links to those pages."""
-    markdown = re.sub(r"\]\(((?:\.\./)*)\.\./examples/(\w+)\.py\)", r"](\1examples/\2.md)", markdown)
-    return re.sub(rf"\]\(((?:\.\./)*)\.\./({'|'.join(map(re.escape, ROOT_PAGES))})", r"](\1\2", markdown)
+    markdown = re.sub(
+        r"\]\(((?:\.\./)*)\.\./examples/(\w+)\.py\)", r"](\1examples/\2.md)", markdown
+    )
+    return re.sub(
+        rf"\]\(((?:\.\./)*)\.\./({'|'.join(map(re.escape, ROOT_PAGES))})", r"](\1\2", markdown
+    )
 
 
 def _page_of(example: Path) -> str:

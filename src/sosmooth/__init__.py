@@ -29,7 +29,12 @@ if TYPE_CHECKING:
     from sosmooth.classifiers.load import load_classifier
     from sosmooth.confidence.proportion import proportion_lower_bound
     from sosmooth.methods import METHODS
-    from sosmooth.results import Certificate, Certificates, average_certified_radius, certified_accuracy
+    from sosmooth.results import (
+        Certificate,
+        Certificates,
+        average_certified_radius,
+        certified_accuracy,
+    )
     from sosmooth.runs import load_run
     from sosmooth.sampling.execution import Execution
     from sosmooth.smoothed import SmoothedClassifier

@@ -20,5 +20,6 @@ def needed(module: str, *, extra: str) -> Any:
         if error.name != module.partition(".")[0]:
             raise  # it is there, and misses one that it needs
         raise ModuleNotFoundError(
-            f'{error.name} is not installed; get it by pip install "sosmooth[{extra}]"', name=error.name
+            f'{error.name} is not installed; get it by pip install "sosmooth[{extra}]"',
+            name=error.name,
         ) from None

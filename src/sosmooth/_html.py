@@ -13,7 +13,8 @@ def table(columns: Mapping[str, Sequence[object]], *, caption: str, total: int) 
     """A table of columns of the same length, under a caption, and how many of `total` rows it leaves out."""
     head = "".join(f"<th>{escape(str(name))}</th>" for name in columns)
     rows = "".join(
-        f"<tr>{''.join(f'<td>{escape(str(value))}</td>' for value in row)}</tr>" for row in zip(*columns.values(), strict=True)
+        f"<tr>{''.join(f'<td>{escape(str(value))}</td>' for value in row)}</tr>"
+        for row in zip(*columns.values(), strict=True)
     )
     shown = len(next(iter(columns.values()), ()))
     more = f"<p>… and {total - shown} more</p>" if shown < total else ""

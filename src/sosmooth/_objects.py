@@ -18,7 +18,9 @@ _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 def is_object_spec(spec: str) -> bool:
     """Whether `spec` is written as `package.module:attribute` or `path/file.py:attribute`."""
     source, _, attribute = spec.partition(":")
-    return bool(_ATTRIBUTE.fullmatch(attribute)) and (source.endswith(".py") or bool(_MODULE.fullmatch(source)))
+    return bool(_ATTRIBUTE.fullmatch(attribute)) and (
+        source.endswith(".py") or bool(_MODULE.fullmatch(source))
+    )
 
 
 def load_object(spec: str) -> tuple[Any, dict[str, Any]]:
@@ -33,12 +35,16 @@ def load_object(spec: str) -> tuple[Any, dict[str, Any]]:
         ValueError: `spec` is written otherwise, or the module has no such attribute.
     """
     if not is_object_spec(spec):
-        raise ValueError(f"cannot read {spec!r}; write package.module:attribute or path/file.py:attribute")
+        raise ValueError(
+            f"cannot read {spec!r}; write package.module:attribute or path/file.py:attribute"
+        )
     source, _, attribute = spec.partition(":")
     module = _module_of_file(Path(source)) if source.endswith(".py") else _module_named(source)
     if not hasattr(module, attribute):
         public = [name for name in vars(module) if not name.startswith("_")]
-        raise ValueError(f"{source} has no {attribute!r}; it has: {', '.join(public) or 'no public names'}")
+        raise ValueError(
+            f"{source} has no {attribute!r}; it has: {', '.join(public) or 'no public names'}"
+        )
     file = getattr(module, "__file__", None)
     digest = file_sha256(Path(file)) if file else None
     return getattr(module, attribute), {"spec": spec, "source_sha256": digest}
@@ -64,7 +70,9 @@ def _module_named(name: str) -> ModuleType:
 
 def _module_of_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise FileNotFoundError(f"no file {str(path)!r}; give the path of a Python file, path/file.py:attribute")
+        raise FileNotFoundError(
+            f"no file {str(path)!r}; give the path of a Python file, path/file.py:attribute"
+        )
     _search_also(path.resolve().parent)
     name = f"_sosmooth_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)

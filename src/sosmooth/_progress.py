@@ -27,7 +27,14 @@ def progress(total: int, what: str, unit: str = "samples") -> Iterator[Callable[
 
 
 def _bar(console, total: int, what: str, unit: str) -> Iterator[Callable[[int], None]]:
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),
@@ -66,8 +73,14 @@ def _notebook(total: int, what: str, unit: str) -> Iterator[Callable[[int], None
         now = time.monotonic()
         if now - last >= _SECONDS_BETWEEN_DRAWINGS or done >= total:
             last = now
-            left = "" if done >= total else f", {(now - begun) * (total - done) / max(done, 1):.0f} s left"
-            shown.update(display.HTML(_as_html(done, total, what, f"{_rate(done, now - begun, unit)}{left}")))
+            left = (
+                ""
+                if done >= total
+                else f", {(now - begun) * (total - done) / max(done, 1):.0f} s left"
+            )
+            shown.update(
+                display.HTML(_as_html(done, total, what, f"{_rate(done, now - begun, unit)}{left}"))
+            )
 
     yield advance
 
@@ -89,7 +102,10 @@ def _lines(total: int, what: str, unit: str) -> Iterator[Callable[[int], None]]:
         if now - last >= _SECONDS_BETWEEN_LINES:
             last = now
             left = (now - begun) * (total - done) / done
-            print(f"{what}: {100 * done / total:.0f} %, {_rate(done, now - begun, unit)}, {left:.0f} s left", file=sys.stderr)
+            print(
+                f"{what}: {100 * done / total:.0f} %, {_rate(done, now - begun, unit)}, {left:.0f} s left",
+                file=sys.stderr,
+            )
 
     yield advance
 

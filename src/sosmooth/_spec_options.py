@@ -23,5 +23,7 @@ def parse_options(options: str, allowed: Mapping[str, str]) -> dict[str, str]:
     found = {name: value for name, _, value in parts}
     if len(found) < len(parts) or not found.keys() <= set(allowed):
         example = "&".join(f"{name}={value}" for name, value in allowed.items())
-        raise ValueError(f"cannot read the options {options!r}; write {example}, what of it is needed, each once")
+        raise ValueError(
+            f"cannot read the options {options!r}; write {example}, what of it is needed, each once"
+        )
     return found

@@ -32,7 +32,18 @@ from sosmooth.sampling.noise import Block, NoiseSource, Stage
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-REQUIRED = ("torch", "numpy", "scipy", "pyarrow", "safetensors", "pillow", "matplotlib", "cyclopts", "rich", "jinja2")
+REQUIRED = (
+    "torch",
+    "numpy",
+    "scipy",
+    "pyarrow",
+    "safetensors",
+    "pillow",
+    "matplotlib",
+    "cyclopts",
+    "rich",
+    "jinja2",
+)
 #: Packages without which something is not to be had: distribution → what it is for.
 OPTIONAL = {
     "ray": "several machines and devices",
@@ -66,29 +77,53 @@ class Finding:
 
 def examine_installation() -> Iterator[Finding]:
     """Versions, devices, the generator of the noise, optional packages."""
-    versions = {name: metadata.version(name) for name in ("sosmooth", *REQUIRED) if _is_installed(name)}
+    versions = {
+        name: metadata.version(name) for name in ("sosmooth", *REQUIRED) if _is_installed(name)
+    }
     missing = [name for name in REQUIRED if name not in versions]
     said = ", ".join(f"{name} {version}" for name, version in versions.items())
     if missing:
-        yield Finding("packages", Status.BROKEN, f"{', '.join(missing)} not installed; install sosmooth again", versions)
+        yield Finding(
+            "packages",
+            Status.BROKEN,
+            f"{', '.join(missing)} not installed; install sosmooth again",
+            versions,
+        )
     else:
-        yield Finding("packages", Status.OK, f"python {platform.python_version()}, {said}", versions)
+        yield Finding(
+            "packages", Status.OK, f"python {platform.python_version()}, {said}", versions
+        )
     threads = torch.get_num_threads()
-    yield Finding("devices", Status.OK, ", ".join([f"cpu ({threads} threads)", *_accelerators()]), {"devices": devices()})
+    yield Finding(
+        "devices",
+        Status.OK,
+        ", ".join([f"cpu ({threads} threads)", *_accelerators()]),
+        {"devices": devices()},
+    )
     for device in devices():
         yield examine_generator(torch.device(device))
     for name, purpose in OPTIONAL.items():
-        found = f"{name} {metadata.version(name)}" if _is_installed(name) else f"{name} is not installed"
+        found = (
+            f"{name} {metadata.version(name)}"
+            if _is_installed(name)
+            else f"{name} is not installed"
+        )
         yield Finding("optional", Status.OK, f"{found} ({purpose})", {name: _is_installed(name)})
 
 
 def devices() -> list[str]:
     """Names of the devices to be had, the CPU first."""
-    cuda = [f"cuda:{number}" for number in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    cuda = (
+        [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+        if torch.cuda.is_available()
+        else []
+    )
     return ["cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else [])]
 
 
-def examine_generator(device: torch.device, source_of: Callable[[int, torch.device], NoiseSource] = NoiseSource) -> Finding:
+def examine_generator(
+    device: torch.device, source_of: Callable[[int, torch.device], NoiseSource] = NoiseSource
+) -> Finding:
     """Whether the noise of a block is the same again, differs between blocks, and has the moments of a standard normal.
 
     Args:
@@ -96,7 +131,10 @@ def examine_generator(device: torch.device, source_of: Callable[[int, torch.devi
     """
     name = f"noise on {device}"
     try:
-        source, blocks = source_of(0, device), [Block(0, 0, Stage.ESTIMATION, number, 4096) for number in (0, 1)]
+        source, blocks = (
+            source_of(0, device),
+            [Block(0, 0, Stage.ESTIMATION, number, 4096) for number in (0, 1)],
+        )
         drawn = [torch.empty((4096, 16), device=device) for _ in range(3)]
         for out, block in zip(drawn, (blocks[0], blocks[1], blocks[0]), strict=True):
             source.fill(out, block)
@@ -105,11 +143,24 @@ def examine_generator(device: torch.device, source_of: Callable[[int, torch.devi
     z = drawn[0].double().cpu() if device.type == "mps" else drawn[0].double()
     # Standardised by their deviations for standard normal z: beyond 6 once in 10⁹.
     count = z.numel()
-    scores = {"mean": float(z.mean()) * count**0.5, "variance": float(z.square().mean() - 1) * (count / 2) ** 0.5}
+    scores = {
+        "mean": float(z.mean()) * count**0.5,
+        "variance": float(z.square().mean() - 1) * (count / 2) ** 0.5,
+    }
     if not torch.equal(drawn[0], drawn[2]) or torch.equal(drawn[0], drawn[1]):
-        return Finding(name, Status.BROKEN, "a block of noise is not the same again, or two are; do not certify on it", scores)
+        return Finding(
+            name,
+            Status.BROKEN,
+            "a block of noise is not the same again, or two are; do not certify on it",
+            scores,
+        )
     if max(map(abs, scores.values())) > 6:
-        return Finding(name, Status.BROKEN, f"it is not standard normal: {scores} deviations off; do not certify on it", scores)
+        return Finding(
+            name,
+            Status.BROKEN,
+            f"it is not standard normal: {scores} deviations off; do not certify on it",
+            scores,
+        )
     text = f"the same again, and standard normal (mean {scores['mean']:+.1f}, variance {scores['variance']:+.1f} deviations off)"
     return Finding(name, Status.OK, text, scores)
 
@@ -171,7 +222,9 @@ class _Call:
     @property
     def num_classes(self) -> int:
         if self._num_classes is None:
-            raise ClassifierError("the number of classes is unknown: the classifier returns labels; give --num-classes")
+            raise ClassifierError(
+                "the number of classes is unknown: the classifier returns labels; give --num-classes"
+            )
         return self._num_classes
 
     def __call__(self, points: torch.Tensor) -> _Output:
@@ -179,19 +232,29 @@ class _Call:
             output = self._classifier(points if self._dtype is None else points.to(self._dtype))
         except Exception as error:
             what = " ".join(str(error).split()) or "no message"
-            raise ClassifierError(f"it raised {type(error).__name__} on a batch of {len(points)}: {what}") from error
+            raise ClassifierError(
+                f"it raised {type(error).__name__} on a batch of {len(points)}: {what}"
+            ) from error
         scored = isinstance(output, torch.Tensor) and output.is_floating_point()
         if self._num_classes is None and scored and output.ndim == 2:
             self._num_classes = int(output.shape[1])
         labels = checked_labels(output, len(points), self.num_classes)
         scores = output.double().cpu().numpy() if scored else None
-        return _Output(labels.cpu().numpy(), scores, f"{str(output.dtype).removeprefix('torch.')} {tuple(output.shape)}")
+        return _Output(
+            labels.cpu().numpy(),
+            scores,
+            f"{str(output.dtype).removeprefix('torch.')} {tuple(output.shape)}",
+        )
 
     def in_batches(self, points: torch.Tensor, size: int) -> _Output:
         """The same points in batches of a size."""
         parts = [self(points[start : start + size]) for start in range(0, len(points), size)]
         scores = [part.scores for part in parts if part.scores is not None]
-        return _Output(np.concatenate([part.labels for part in parts]), np.concatenate(scores) if scores else None, "")
+        return _Output(
+            np.concatenate([part.labels for part in parts]),
+            np.concatenate(scores) if scores else None,
+            "",
+        )
 
 
 def _examine_output(first: _Output, call: _Call) -> Finding:
@@ -201,7 +264,12 @@ def _examine_output(first: _Output, call: _Call) -> Finding:
         text = f"{invalid} of {len(first.labels)} outputs are no vote (NaN, infinite scores or a label out of range)"
         return Finding("output", Status.BROKEN, f"{text}; such inputs cannot be certified", figures)
     what = "labels" if first.scores is None else "scores"
-    return Finding("output", Status.OK, f"{what} {first.kind}, {call.num_classes} classes, eval mode reaches every part", figures)
+    return Finding(
+        "output",
+        Status.OK,
+        f"{what} {first.kind}, {call.num_classes} classes, eval mode reaches every part",
+        figures,
+    )
 
 
 def _examine_determinism(call: _Call, points: torch.Tensor, first: _Output) -> Finding:
@@ -211,14 +279,25 @@ def _examine_determinism(call: _Call, points: torch.Tensor, first: _Output) -> F
     changed, spread = figures["labels_that_differ"], figures["largest_score_difference"]
     if changed:
         text = f"{changed} of {len(points)} labels change when the same batch is evaluated again: it is no fixed function"
-        return Finding(name, Status.BROKEN, f"{text}, and no certificate of it holds; remove what is random in it", figures)
+        return Finding(
+            name,
+            Status.BROKEN,
+            f"{text}, and no certificate of it holds; remove what is random in it",
+            figures,
+        )
     if spread:
         text = f"scores change by up to {spread:.1g} when the same batch is evaluated again, the labels do not"
         return Finding(
-            name, Status.WARNING, f"{text}; choose deterministic kernels (torch.use_deterministic_algorithms)", figures
+            name,
+            Status.WARNING,
+            f"{text}; choose deterministic kernels (torch.use_deterministic_algorithms)",
+            figures,
         )
     return Finding(
-        name, Status.OK, f"the same again, to the bit, in {_REPETITIONS} further calls on {len(points)} points", figures
+        name,
+        Status.OK,
+        f"the same again, to the bit, in {_REPETITIONS} further calls on {len(points)} points",
+        figures,
     )
 
 
@@ -227,23 +306,37 @@ def _examine_batches(call: _Call, points: torch.Tensor, first: _Output) -> Findi
     others = [call.in_batches(points, size) for size in BATCH_SIZES]
     # The same batch in reverse: every point at another place, beside others.
     turned = call(points.flip(0))
-    others.append(_Output(turned.labels[::-1], None if turned.scores is None else turned.scores[::-1], ""))
+    others.append(
+        _Output(turned.labels[::-1], None if turned.scores is None else turned.scores[::-1], "")
+    )
     figures = _differences(first, others)
-    changed, spread, near = (figures[key] for key in ("labels_that_differ", "largest_score_difference", "labels_within_reach"))
+    changed, spread, near = (
+        figures[key]
+        for key in ("labels_that_differ", "largest_score_difference", "labels_within_reach")
+    )
     sizes = f"batches of {', '.join(map(str, BATCH_SIZES))} and {len(points)}"
     if changed:
         text = (
-            f"{changed} of {len(points)} labels depend on the batch ({sizes}, and another order): it is no function of one input"
+            f"{changed} of {len(points)} labels depend on the batch ({sizes}, and another order):"
+            " it is no function of one input"
         )
         return Finding(
-            name, Status.BROKEN, f"{text}, and no certificate of it holds; let nothing in it look at the batch", figures
+            name,
+            Status.BROKEN,
+            f"{text}, and no certificate of it holds; let nothing in it look at the batch",
+            figures,
         )
     if not spread:
-        return Finding(name, Status.OK, f"the same to the bit in {sizes}, and in another order", figures)
+        return Finding(
+            name, Status.OK, f"the same to the bit in {sizes}, and in another order", figures
+        )
     text = f"the same labels in {sizes}, and in another order; scores differ by up to {spread:.1g}"
     if near:
         return Finding(
-            name, Status.WARNING, f"{text}, and {near} labels are decided by less: certify and run in one batch size", figures
+            name,
+            Status.WARNING,
+            f"{text}, and {near} labels are decided by less: certify and run in one batch size",
+            figures,
         )
     return Finding(name, Status.OK, f"{text}, and no label is decided by so little", figures)
 
@@ -253,27 +346,47 @@ def _differences(first: _Output, others: list[_Output]) -> dict[str, Any]:
     changed = np.any([other.labels != first.labels for other in others], axis=0)
     spread, near = 0.0, 0
     if first.scores is not None:
-        spread = max(float(np.max(np.abs(other.scores - first.scores))) for other in others if other.scores is not None)
+        spread = max(
+            float(np.max(np.abs(other.scores - first.scores)))
+            for other in others
+            if other.scores is not None
+        )
         second, top = np.sort(first.scores, axis=1)[:, -2:].T
         near = int(np.sum(top - second <= 2 * spread)) if spread else 0
-    return {"labels_that_differ": int(np.sum(changed)), "largest_score_difference": spread, "labels_within_reach": near}
+    return {
+        "labels_that_differ": int(np.sum(changed)),
+        "largest_score_difference": spread,
+        "labels_within_reach": near,
+    }
 
 
-def _examine_throughput(classifier: BaseClassifier, num_classes: int, like: torch.Tensor) -> Finding:
+def _examine_throughput(
+    classifier: BaseClassifier, num_classes: int, like: torch.Tensor
+) -> Finding:
     size = find_batch_size(classifier, num_classes, like)
     points, begun, done = like.expand(size, *like.shape).contiguous(), time.perf_counter(), 0
     while done == 0 or time.perf_counter() - begun < 0.3:
-        checked_labels(classifier(points if (dtype := dtype_of(classifier)) is None else points.to(dtype)), size, num_classes)
+        checked_labels(
+            classifier(points if (dtype := dtype_of(classifier)) is None else points.to(dtype)),
+            size,
+            num_classes,
+        )
         done += size
     if like.device.type == "cuda":
         torch.cuda.synchronize(like.device)
     rate = done / (time.perf_counter() - begun)
     text = f"{rate:.3g} evaluations a second in batches of {size}: 100 000 samples of an input take {1e5 / rate:.3g} s"
-    return Finding("throughput", Status.OK, text, {"evaluations_per_second": rate, "batch_size": size})
+    return Finding(
+        "throughput", Status.OK, text, {"evaluations_per_second": rate, "batch_size": size}
+    )
 
 
 def _accelerators() -> list[str]:
-    cuda = [f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(torch.cuda.device_count())] if len(devices()) > 1 else []
+    cuda = (
+        [f"cuda:{i} ({torch.cuda.get_device_name(i)})" for i in range(torch.cuda.device_count())]
+        if len(devices()) > 1
+        else []
+    )
     return [*cuda, *(["mps"] if "mps" in devices() else [])]
 
 

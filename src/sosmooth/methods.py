@@ -53,7 +53,9 @@ class Method:
 
     def bounds(self, tally: Tally, alpha: float, sigma: float) -> Bounds:
         """The bounds that the radius is computed from: of several corners the one with the smallest radius."""
-        return concatenate([self.worst(tally[part], alpha, sigma)[0] for part in _chunks(len(tally))])
+        return concatenate(
+            [self.worst(tally[part], alpha, sigma)[0] for part in _chunks(len(tally))]
+        )
 
     def radius(self, bounds: Bounds, sigma: float) -> NDArray[np.float64]:
         """Radii in input units, of the shape of the bounds."""
@@ -90,7 +92,9 @@ def _first_order(bounds: Bounds, sigma: float) -> Region:
 
 
 def _second_order(bounds: Bounds, sigma: float) -> Region:
-    return second_order_region(error=bounds["error_upper"], gradient_norm=bounds["gradient_norm_upper"] * sigma)
+    return second_order_region(
+        error=bounds["error_upper"], gradient_norm=bounds["gradient_norm_upper"] * sigma
+    )
 
 
 def _dipole(bounds: Bounds, sigma: float) -> Region:
@@ -98,7 +102,9 @@ def _dipole(bounds: Bounds, sigma: float) -> Region:
 
 
 def _second_order_dipole(bounds: Bounds, sigma: float) -> Region:
-    return second_order_dipole_region(bounds["c_s_lower"], bounds["c_n_lower"], bounds["gradient_norm_upper"] * sigma)
+    return second_order_dipole_region(
+        bounds["c_s_lower"], bounds["c_n_lower"], bounds["gradient_norm_upper"] * sigma
+    )
 
 
 METHODS: dict[str, Method] = {
@@ -135,7 +141,9 @@ METHODS: dict[str, Method] = {
     ),
     "second_order_dipole": Method(
         Design.ANTITHETIC,
-        partial(joint_corners, costs=[_BY_DIPOLE], costs_with_gradient=[_BY_HALF_GRADIENT, _BY_DIPOLE]),
+        partial(
+            joint_corners, costs=[_BY_DIPOLE], costs_with_gradient=[_BY_HALF_GRADIENT, _BY_DIPOLE]
+        ),
         _second_order_dipole,
         "docs/theory/second_order_dipole.md",
         pair_gradient=True,
@@ -227,10 +235,15 @@ def certify_tally(
         leads = tally.p_estimate() > 0.5
     else:
         against = np.where(known, selected, 0)
-        parts = [_against_each(method, tally[part], against[part], alpha, sigma) for part in _chunks(len(tally))]
+        parts = [
+            _against_each(method, tally[part], against[part], alpha, sigma)
+            for part in _chunks(len(tally))
+        ]
         bounds = concatenate([bounds for bounds, _ in parts])
         # All the bounds hold at once, and each of the two radii follows from them.
-        radius = np.maximum(method.radius(bounds, sigma), np.concatenate([ahead for _, ahead in parts]))
+        radius = np.maximum(
+            method.radius(bounds, sigma), np.concatenate([ahead for _, ahead in parts])
+        )
         leads = _leads(tally, against)
     radius = np.where(known, radius, 0.0)
     certified = radius > 0

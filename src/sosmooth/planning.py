@@ -30,15 +30,24 @@ def scaled(tally: Tally, n: ArrayLike) -> Tally:
     if tally.design is not Design.ANTITHETIC:
         return replace(tally, n=n, count_top=_whole(arrays["count_top"] * (n / tally.n)))
     pairs, factor = n // 2, n / tally.n
-    plus, minus, none = (_whole(arrays[name] * factor) for name in ("pair_plus_only", "pair_minus_only", "pair_none"))
+    plus, minus, none = (
+        _whole(arrays[name] * factor) for name in ("pair_plus_only", "pair_minus_only", "pair_none")
+    )
     both = np.maximum(pairs - plus - minus - none, 0)
-    counts = {"pair_both": both, "pair_plus_only": plus, "pair_minus_only": minus, "pair_none": pairs - both - plus - minus}
+    counts = {
+        "pair_both": both,
+        "pair_plus_only": plus,
+        "pair_minus_only": minus,
+        "pair_none": pairs - both - plus - minus,
+    }
     if tally.direction_pairs is not None:
         counts |= _scaled_gradient(tally, factor)
     return replace(tally, n=n, count_top=2 * both + plus + minus, **counts)
 
 
-def expected_radius(method: str, tally: Tally, n: ArrayLike, *, alpha: float, sigma: float) -> NDArray[np.float64]:
+def expected_radius(
+    method: str, tally: Tally, n: ArrayLike, *, alpha: float, sigma: float
+) -> NDArray[np.float64]:
     """The radius that n evaluations would certify if every share stayed as it was observed.
 
     Args:
@@ -53,7 +62,9 @@ def expected_radius(method: str, tally: Tally, n: ArrayLike, *, alpha: float, si
     return row.radius(row.bounds(scaled(tally, n), alpha, sigma), sigma)
 
 
-def samples_for_radius(method: str, tally: Tally, radius: float, *, alpha: float, sigma: float) -> NDArray[np.int64]:
+def samples_for_radius(
+    method: str, tally: Tally, radius: float, *, alpha: float, sigma: float
+) -> NDArray[np.int64]:
     """How many evaluations would certify a radius if every share stayed as it was observed.
 
     Returns:
@@ -66,7 +77,10 @@ def samples_for_radius(method: str, tally: Tally, radius: float, *, alpha: float
         middle = np.minimum((low + high) // 2, len(_GRID) - 1)
         enough = expected_radius(method, tally, _GRID[middle], alpha=alpha, sigma=sigma) >= radius
         going = low < high
-        low, high = np.where(going & ~enough, middle + 1, low), np.where(going & enough, middle, high)
+        low, high = (
+            np.where(going & ~enough, middle + 1, low),
+            np.where(going & enough, middle, high),
+        )
     return np.where(low < len(_GRID), _GRID[np.minimum(low, len(_GRID) - 1)], -1)
 
 

@@ -80,7 +80,9 @@ class Certificate:
 
     def _repr_html_(self) -> str:
         counts = {
-            name: int(value[0]) for name, value in self.tally.arrays().items() if value.dtype.kind == "i" and value.ndim == 1
+            name: int(value[0])
+            for name, value in self.tally.arrays().items()
+            if value.dtype.kind == "i" and value.ndim == 1
         }
         rows = {
             "class": UNKNOWN if self.prediction == ABSTAINED else self.prediction,
@@ -90,7 +92,11 @@ class Certificate:
             "sigma": f"{self.sigma:g}",
             "alpha": f"{self.alpha:g}",
         } | counts
-        return table({"": list(rows), "value": list(rows.values())}, caption=f"Input {self.input_index}", total=len(rows))
+        return table(
+            {"": list(rows), "value": list(rows.values())},
+            caption=f"Input {self.input_index}",
+            total=len(rows),
+        )
 
 
 @dataclass(frozen=True)
@@ -128,7 +134,9 @@ class Certificates(Framed, Sequence[Certificate]):
     def __getitem__(self, which: int | slice | NDArray) -> Certificate | Certificates:
         if isinstance(which, slice | np.ndarray):
             part = {name: getattr(self, name)[which] for name in _ARRAYS}
-            return replace(self, **part, tally=self.tally[which], bounds=_bounds_of(self.bounds, which))
+            return replace(
+                self, **part, tally=self.tally[which], bounds=_bounds_of(self.bounds, which)
+            )
         i = range(len(self))[which]
         here = slice(i, i + 1)
         return Certificate(
@@ -159,11 +167,21 @@ class Certificates(Framed, Sequence[Certificate]):
 
     def columns(self) -> dict[str, NDArray]:
         """Arrays (batch,) by name: the certificates, the counts and the bounds that there are; settings are repeated."""
-        settings = {name: getattr(self, name) for name in ("method", "sigma", "alpha", "n0", "seed")}
-        values = {"index": self.input_index} | {name: getattr(self, name) for name in _ARRAYS[1:]} | settings
+        settings = {
+            name: getattr(self, name) for name in ("method", "sigma", "alpha", "n0", "seed")
+        }
+        values = (
+            {"index": self.input_index}
+            | {name: getattr(self, name) for name in _ARRAYS[1:]}
+            | settings
+        )
         values |= self.tally.arrays() | vars(self.bounds)
         flat = {name: np.asarray(value) for name, value in values.items() if value is not None}
-        return {name: np.broadcast_to(value, (len(self),)).copy() for name, value in flat.items() if value.ndim < 2}
+        return {
+            name: np.broadcast_to(value, (len(self),)).copy()
+            for name, value in flat.items()
+            if value.ndim < 2
+        }
 
     def __repr__(self) -> str:
         certified = int(np.sum(self.prediction != ABSTAINED))
@@ -180,7 +198,9 @@ _ARRAYS = ("input_index", "prediction", "radius", "abstain_reason", "selected", 
 
 
 def _bounds_of(bounds: Bounds, which: slice | NDArray) -> Bounds:
-    return replace(bounds, **{name: value[which] for name, value in vars(bounds).items() if value is not None})
+    return replace(
+        bounds, **{name: value[which] for name, value in vars(bounds).items() if value is not None}
+    )
 
 
 def listed(certificates: Certificates) -> dict[str, list]:
@@ -253,7 +273,9 @@ def linf_radius(radius: ArrayLike, dimension: int) -> NDArray[np.float64]:
     '0.0714'
     """
     if dimension < 1:
-        raise ValueError(f"the dimension must be at least 1, the features of one input; got {dimension}")
+        raise ValueError(
+            f"the dimension must be at least 1, the features of one input; got {dimension}"
+        )
     return (np.asarray(radius, np.float64) * _DOWN / np.sqrt(float(dimension)))[()]
 
 
@@ -263,7 +285,9 @@ _DOWN = 1 - 2.0**-50
 
 def _dimension(tally: Tally) -> int:
     if tally.dimension is None:
-        raise LookupError("the dimension of the inputs is unknown here; give it with --dimension when importing the log")
+        raise LookupError(
+            "the dimension of the inputs is unknown here; give it with --dimension when importing the log"
+        )
     return tally.dimension
 
 
@@ -285,7 +309,9 @@ def floored(radius: float, digits: int = 3) -> str:
     '0.789'
     """
     if math.isnan(radius) or digits < 0:
-        raise ValueError(f"a radius that is a number and digits of at least 0 are needed; got {radius!r} and {digits!r}")
+        raise ValueError(
+            f"a radius that is a number and digits of at least 0 are needed; got {radius!r} and {digits!r}"
+        )
     if math.isinf(radius):
         return str(float(radius))
     exact = Decimal(float(radius)).quantize(Decimal(1).scaleb(-digits), context=_EXACT)

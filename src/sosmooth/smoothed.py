@@ -109,25 +109,39 @@ class SmoothedClassifier:
         batch_timeout: float | None = None,
     ):
         if not callable(base_classifier):
-            raise ValueError(f"base_classifier must be callable on a batch of inputs; got {type(base_classifier).__name__}")
+            raise ValueError(
+                f"base_classifier must be callable on a batch of inputs; got {type(base_classifier).__name__}"
+            )
         if not (np.isfinite(sigma) and sigma > 0):
-            raise ValueError(f"sigma must be a positive number, in units of the inputs; got {sigma!r}")
+            raise ValueError(
+                f"sigma must be a positive number, in units of the inputs; got {sigma!r}"
+            )
         if num_classes < 2 or num_classes != int(num_classes):
-            raise ValueError(f"num_classes must be a whole number of at least 2; got {num_classes!r}")
+            raise ValueError(
+                f"num_classes must be a whole number of at least 2; got {num_classes!r}"
+            )
         if batch_size is not None and (batch_size < 1 or batch_size != int(batch_size)):
-            raise ValueError(f"batch_size must be a whole number of at least 1, or None to find one; got {batch_size!r}")
+            raise ValueError(
+                f"batch_size must be a whole number of at least 1, or None to find one; got {batch_size!r}"
+            )
         if lattice is not None:
             steps_per_sigma(float(sigma), lattice)
         self.lattice = lattice
         if batch_timeout is not None and not (np.isfinite(batch_timeout) and batch_timeout > 0):
-            raise ValueError(f"batch_timeout must be a positive number of seconds, or None for no limit; got {batch_timeout!r}")
+            raise ValueError(
+                f"batch_timeout must be a positive number of seconds, or None for no limit; got {batch_timeout!r}"
+            )
         self.base_classifier = base_classifier
         self.batch_timeout = batch_timeout
         self.sigma = float(sigma)
         self.num_classes = int(num_classes)
         self.batch_size = batch_size
         if device is None:
-            parameters = base_classifier.parameters() if isinstance(base_classifier, torch.nn.Module) else iter(())
+            parameters = (
+                base_classifier.parameters()
+                if isinstance(base_classifier, torch.nn.Module)
+                else iter(())
+            )
             device = next((parameter.device for parameter in parameters), "cpu")
         self.device = _usable(device)
         if isinstance(base_classifier, torch.nn.Module):
@@ -186,12 +200,27 @@ class SmoothedClassifier:
         """
         check_settings(method=method, n0=n0, n=n, alpha=alpha, seed=seed)
         check_classes(classes)
-        rule = stopping_rule(radius, tolerance, method=method, n=n, sigma=self.sigma, alpha=alpha, classes=classes)
+        rule = stopping_rule(
+            radius, tolerance, method=method, n=n, sigma=self.sigma, alpha=alpha, classes=classes
+        )
         batch, indices_ = self._checked_inputs(inputs, indices)
         samples = []
         num_classes = None if classes == "top" else self.num_classes
-        with _shown(progress, len(batch) * (n0 + n), f"certifying {len(batch)} inputs, {method}") as advance:
-            for sampled in self._sampled(batch, indices_, method_named(method), n0, n, alpha, seed, advance, rule, num_classes):
+        with _shown(
+            progress, len(batch) * (n0 + n), f"certifying {len(batch)} inputs, {method}"
+        ) as advance:
+            for sampled in self._sampled(
+                batch,
+                indices_,
+                method_named(method),
+                n0,
+                n,
+                alpha,
+                seed,
+                advance,
+                rule,
+                num_classes,
+            ):
                 if isinstance(sampled, Failed):
                     raise ClassifierError(sampled.message)
                 samples.append(sampled)
@@ -229,21 +258,31 @@ class SmoothedClassifier:
         check_settings(method=method, n0=n0, n=n, alpha=alpha, seed=seed)
         rule = stopping_rule(radius, tolerance, method=method, n=n, sigma=self.sigma, alpha=alpha)
         batch, indices_ = self._checked_inputs(inputs, indices)
-        return self._sampled(batch, indices_, method_named(method), n0, n, alpha, seed, progress, rule)
+        return self._sampled(
+            batch, indices_, method_named(method), n0, n, alpha, seed, progress, rule
+        )
 
-    def select(self, x: ArrayLike, *, index: int, n0: int, seed: int, progress: Progress | None = None) -> Selection:
+    def select(
+        self, x: ArrayLike, *, index: int, n0: int, seed: int, progress: Progress | None = None
+    ) -> Selection:
         """The first step of `sample` for one input, float array (…)."""
         with self._engine_of_one(x, seed, progress) as engine:
-            return Selection(*(int(column[0]) for column in self._select(engine, np.array([index]), n0)))
+            return Selection(
+                *(int(column[0]) for column in self._select(engine, np.array([index]), n0))
+            )
 
-    def count(self, x: ArrayLike, part: Part, *, seed: int, progress: Progress | None = None) -> Counts:
+    def count(
+        self, x: ArrayLike, part: Part, *, seed: int, progress: Progress | None = None
+    ) -> Counts:
         """The second step for one input, float array (…), position 0, or for a part of its noise vectors."""
         with self._engine_of_one(x, seed, progress) as engine:
             (counts,) = engine.count([part])
             return counts
 
     @contextmanager
-    def _engine_of_one(self, x: ArrayLike, seed: int, progress: Progress | None) -> Iterator[Engine]:
+    def _engine_of_one(
+        self, x: ArrayLike, seed: int, progress: Progress | None
+    ) -> Iterator[Engine]:
         batch, _ = self._checked_inputs(np.asarray(x)[None], None)
         with evaluation_mode(self.base_classifier), torch.inference_mode():
             evaluator = self._evaluator(batch)
@@ -269,14 +308,20 @@ class SmoothedClassifier:
                 group = slice(start, start + _GROUP)
                 engine = self._engine(evaluator, batch[group], seed, progress)
                 if rule is not None:
-                    found = self._sample_until_stopped(engine, start, indices[group], method, n0, rule, progress)
+                    found = self._sample_until_stopped(
+                        engine, start, indices[group], method, n0, rule, progress
+                    )
                 else:
-                    found = self._sample_group(engine, start, indices[group], method, n0, n, alpha, num_classes)
+                    found = self._sample_group(
+                        engine, start, indices[group], method, n0, n, alpha, num_classes
+                    )
                 for sampled in found:
                     self.batch_size = evaluator.batch_size  # halved where memory ran out
                     yield sampled
 
-    def predict(self, inputs: ArrayLike | torch.Tensor, *, n: int, alpha: float = 0.001, seed: int = 0) -> NDArray[np.int64]:
+    def predict(
+        self, inputs: ArrayLike | torch.Tensor, *, n: int, alpha: float = 0.001, seed: int = 0
+    ) -> NDArray[np.int64]:
         """The smoothed classifier's class of each input, or −1 where `n` samples do not settle it.
 
         Args:
@@ -305,7 +350,9 @@ class SmoothedClassifier:
                 raise ClassifierError(_no_vote(int(index), int(invalid)))
         second, first = np.sort(votes[:, :-1], axis=1)[:, -2:].T
         # Two-sided test that the top two are equally likely: twice P(Binomial(first + second, 1/2) ≥ first).
-        settled = (first > second) & (2 * special.betainc(np.maximum(first, 1), second + 1, 0.5) <= alpha)
+        settled = (first > second) & (
+            2 * special.betainc(np.maximum(first, 1), second + 1, 0.5) <= alpha
+        )
         return np.where(settled, votes[:, :-1].argmax(1), ABSTAINED)
 
     def _sample_group(
@@ -324,13 +371,22 @@ class SmoothedClassifier:
         columns = self._select(engine, indices, n0)
         share = (time.perf_counter() - begun) / len(indices)
         parts, margins = [], []
-        for position, (index, *votes) in enumerate(zip(*(column.tolist() for column in (indices, *columns)), strict=True)):
+        for position, (index, *votes) in enumerate(
+            zip(*(column.tolist() for column in (indices, *columns)), strict=True)
+        ):
             selection = Selection(*votes)
             if selection.invalid:  # already: estimating would be in vain
                 yield failed_input(offset + position, index, selection.invalid)
                 continue
             estimation = planned_estimation(
-                method, index, selection, n0=n0, n=n, alpha=alpha, dimension=engine.dimension, num_classes=num_classes
+                method,
+                index,
+                selection,
+                n0=n0,
+                n=n,
+                alpha=alpha,
+                dimension=engine.dimension,
+                num_classes=num_classes,
             )
             parts.append(Part(position, estimation))
             margins.append(selection.margin)
@@ -341,7 +397,14 @@ class SmoothedClassifier:
                 yield failed_input(position, of.index, counts.invalid)
                 continue
             ended = time.perf_counter()
-            yield Sampled(position, of.index, of.selected, margin, counts.tally(of, self.sigma), share + ended - begun)
+            yield Sampled(
+                position,
+                of.index,
+                of.selected,
+                margin,
+                counts.tally(of, self.sigma),
+                share + ended - begun,
+            )
             begun = time.perf_counter()
 
     def _sample_until_stopped(
@@ -359,7 +422,9 @@ class SmoothedClassifier:
         selected, first, second, invalid = self._select(engine, indices, n0)
         going = invalid == 0
         tallies: dict[int, Tally] = {}
-        for tally, found_invalid in engine.tallies_by_look(indices, method.design, rule.looks(), selected, going):
+        for tally, found_invalid in engine.tallies_by_look(
+            indices, method.design, rule.looks(), selected, going
+        ):
             if method.pair_gradient:
                 tally = replace(tally, **no_gradient(len(tally)))
             invalid[going] = found_invalid[going]
@@ -371,30 +436,44 @@ class SmoothedClassifier:
                 if progress is not None and not last:
                     progress(rule.n - int(tally.n[0]))
         # Inputs that share batches share the time.
-        rate = (time.perf_counter() - begun) / (len(indices) * n0 + sum(int(tally.n[0]) for tally in tallies.values()))
+        rate = (time.perf_counter() - begun) / (
+            len(indices) * n0 + sum(int(tally.n[0]) for tally in tallies.values())
+        )
         for i, index in enumerate(indices.tolist()):
             if i not in tallies:
                 yield failed_input(offset + i, index, int(invalid[i]))
                 continue
             seconds = rate * (n0 + int(tallies[i].n[0]))
-            yield Sampled(offset + i, index, int(selected[i]), int(first[i] - second[i]), tallies[i], seconds)
+            yield Sampled(
+                offset + i, index, int(selected[i]), int(first[i] - second[i]), tallies[i], seconds
+            )
 
-    def _select(self, engine: Engine, indices: NDArray[np.int64], n0: int) -> tuple[NDArray[np.int64], ...]:
+    def _select(
+        self, engine: Engine, indices: NDArray[np.int64], n0: int
+    ) -> tuple[NDArray[np.int64], ...]:
         """Of each input: the class that leads the selection samples, its votes, the runner-up's, and those that are no vote."""
         votes = engine.count_classes(indices, Stage.SELECTION, n0, self.num_classes)
         second, first = np.sort(votes[:, :-1], axis=1)[:, -2:].T
         return votes[:, :-1].argmax(1), first, second, votes[:, -1].copy()
 
-    def _engine(self, evaluator: Evaluator, batch: torch.Tensor, seed: int, progress: Progress | None = None) -> Engine:
+    def _engine(
+        self, evaluator: Evaluator, batch: torch.Tensor, seed: int, progress: Progress | None = None
+    ) -> Engine:
         moved = _on_device(batch, self.device)
-        return Engine(evaluator, moved, sigma=self.sigma, seed=seed, lattice=self.lattice, progress=progress)
+        return Engine(
+            evaluator, moved, sigma=self.sigma, seed=seed, lattice=self.lattice, progress=progress
+        )
 
     def _evaluator(self, batch: torch.Tensor) -> Evaluator:
         if self.batch_size is None:
             like = _on_device(batch[:1], self.device)[0]
             # Uncompiled: each of the sizes that are tried would be compiled for its own.
-            tried = executed(self.base_classifier, replace(self.execution, compile=False), self.device)
-            self.batch_size = find_batch_size(tried, self.num_classes, like, batch_timeout=self.batch_timeout)
+            tried = executed(
+                self.base_classifier, replace(self.execution, compile=False), self.device
+            )
+            self.batch_size = find_batch_size(
+                tried, self.num_classes, like, batch_timeout=self.batch_timeout
+            )
         return Evaluator(
             self._executed,
             self.num_classes,
@@ -407,7 +486,9 @@ class SmoothedClassifier:
         self, inputs: ArrayLike | torch.Tensor, indices: Sequence[int] | NDArray[np.int64] | None
     ) -> tuple[torch.Tensor, NDArray[np.int64]]:
         """Inputs as a float tensor (batch, …), left where they are, and their indices."""
-        batch: torch.Tensor = inputs if isinstance(inputs, torch.Tensor) else torch.as_tensor(np.asarray(inputs))
+        batch: torch.Tensor = (
+            inputs if isinstance(inputs, torch.Tensor) else torch.as_tensor(np.asarray(inputs))
+        )
         if not batch.is_floating_point():
             raise ValueError(
                 f"inputs must be floating point; got {batch.dtype}: divide 8-bit images by 255, and give sigma in that unit"
@@ -422,7 +503,9 @@ class SmoothedClassifier:
             )
         finite = torch.isfinite(batch.flatten(1)).all(1)
         if not bool(finite.all()):
-            raise ValueError(f"inputs must be finite; input {int((~finite).nonzero()[0])} of the batch holds NaN or infinity")
+            raise ValueError(
+                f"inputs must be finite; input {int((~finite).nonzero()[0])} of the batch holds NaN or infinity"
+            )
         if self.lattice is not None:
             check_on_lattice(batch, self.lattice)
         if indices is None:
@@ -434,7 +517,9 @@ class SmoothedClassifier:
             or np.any(array < 0)
             or len(np.unique(array)) < len(array)
         ):
-            raise ValueError(f"indices must be {len(batch)} distinct whole numbers of at least 0, one an input; got {indices!r}")
+            raise ValueError(
+                f"indices must be {len(batch)} distinct whole numbers of at least 0, one an input; got {indices!r}"
+            )
         return batch, array.astype(np.int64)
 
 
@@ -455,7 +540,13 @@ def planned_estimation(
         top_alpha = alpha if num_classes is None else selected_class_alpha(alpha)
         direction_share = planned_direction_share(n0 - selection.first, n0, n, dimension, top_alpha)
     return Estimation(
-        index, method.design, n, selection.selected, dimension, direction_share=direction_share, num_classes=num_classes
+        index,
+        method.design,
+        n,
+        selection.selected,
+        dimension,
+        direction_share=direction_share,
+        num_classes=num_classes,
     )
 
 
@@ -464,7 +555,9 @@ def failed_input(position: int, index: int, invalid: int) -> Failed:
     return Failed(position, index, _no_vote(index, invalid))
 
 
-def _shown(progress: Progress | bool | None, evaluations: int, what: str) -> AbstractContextManager[Progress | None]:
+def _shown(
+    progress: Progress | bool | None, evaluations: int, what: str
+) -> AbstractContextManager[Progress | None]:
     """The function to be called with the evaluations just done; where a bar is asked for, the bar's."""
     if progress is True:
         from sosmooth._progress import progress as shown_on_a_bar
@@ -477,12 +570,16 @@ def _usable(device: str | torch.device) -> torch.device:
     try:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(f"device {str(device)!r} is not to be had here: {str(error).splitlines()[0]}") from error
+        raise ValueError(
+            f"device {str(device)!r} is not to be had here: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def _on_device(inputs: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Inputs in at least float32: the precision in which noise is added, whatever the classifier's own."""
-    wide = torch.promote_types(inputs.dtype, torch.float32) if device.type != "mps" else torch.float32
+    wide = (
+        torch.promote_types(inputs.dtype, torch.float32) if device.type != "mps" else torch.float32
+    )
     return inputs.to(device=device, dtype=wide)
 
 
@@ -497,7 +594,9 @@ def check_settings(*, method: str, n0: int, n: int, alpha: float, seed: int) -> 
         raise ValueError(f"alpha must be a failure probability in (0, 1); got {alpha!r}")
     _check_counts(n0=n0, n=n)
     if design is not Design.INDEPENDENT and n % 2:
-        raise ValueError(f"n must be even for {method}: it counts evaluations, and a pair is two; got {n}")
+        raise ValueError(
+            f"n must be even for {method}: it counts evaluations, and a pair is two; got {n}"
+        )
     check_seed(seed)
 
 

@@ -49,7 +49,9 @@ class RobustAt:
         sides = _sides(self.method)
         found = [0]
         while found[-1] < self.n // sides:
-            found.append(min(found[-1] + max(found[-1] // _SHARE // _FIRST, 1) * _FIRST, self.n // sides))
+            found.append(
+                min(found[-1] + max(found[-1] // _SHARE // _FIRST, 1) * _FIRST, self.n // sides)
+            )
         return [sides * vectors for vectors in found[1:]]
 
     def stopped(self, tally: Tally) -> NDArray[np.bool_]:
@@ -70,7 +72,9 @@ class RobustAt:
             input_index=inputs["index"],
             prediction=np.where(robust, inputs["selected"], ABSTAINED),
             radius=np.where(robust, self.radius, 0.0),
-            abstain_reason=np.select([robust, hopeless], ["", "not_certifiable_at_radius"], "undecided"),
+            abstain_reason=np.select(
+                [robust, hopeless], ["", "not_certifiable_at_radius"], "undecided"
+            ),
             selected=inputs["selected"],
             selection_margin=inputs["selection_margin"],
             method=self.method,
@@ -90,7 +94,9 @@ class RobustAt:
             evidence = np.stack(proportion_evidence(right, tally.n - right, distance))
         else:
             starts = range(0, max(len(tally), 1), _CHUNK)
-            parts = [pair_evidence(*_pairs(tally[start : start + _CHUNK]), distance) for start in starts]
+            parts = [
+                pair_evidence(*_pairs(tally[start : start + _CHUNK]), distance) for start in starts
+            ]
             evidence = np.concatenate([np.stack(part) for part in parts], axis=1)
         return evidence >= -np.log(self.alpha)
 
@@ -113,14 +119,19 @@ class WithinTolerance:
     def looks(self) -> list[int]:
         """Evaluations drawn at each look."""
         sides = _sides(self.method)
-        return sorted({sides * max(self.n // sides >> doublings, 1) for doublings in range(_DOUBLINGS)})
+        return sorted(
+            {sides * max(self.n // sides >> doublings, 1) for doublings in range(_DOUBLINGS)}
+        )
 
     def stopped(self, tally: Tally) -> NDArray[np.bool_]:
         """Which inputs could not gain more than the tolerance, (batch,). All were drawn up to the same look."""
         if not len(tally):
             return np.zeros(0, dtype=bool)
         now, end = self._alpha_at(int(tally.n[0])), self._alpha_at(self.n)
-        return self._radius(_best_at(tally, self.n, now), end) - self._radius(tally, now) <= self.tolerance
+        return (
+            self._radius(_best_at(tally, self.n, now), end) - self._radius(tally, now)
+            <= self.tolerance
+        )
 
     def certify(self, tally: Tally, **inputs) -> Certificates:
         """Certificates at the look that each input stopped at; the arguments are those of `certify_tally`.
@@ -152,7 +163,9 @@ class WithinTolerance:
         """The share of alpha of the look at n evaluations."""
         looks = self.looks()
         if n not in looks:
-            raise ValueError(f"n is {n}, which is no look of a rule that looks at {', '.join(map(str, looks))} evaluations")
+            raise ValueError(
+                f"n is {n}, which is no look of a rule that looks at {', '.join(map(str, looks))} evaluations"
+            )
         if len(looks) == 1:
             return self.alpha
         return 0.5 * self.alpha / (1 if n == self.n else len(looks) - 1)
@@ -181,19 +194,27 @@ def stopping_rule(
     if radius is None and tolerance is None:
         return None
     if radius is not None and tolerance is not None:
-        raise ValueError(f"radius and tolerance are two rules for stopping; give one of them; got {radius!r} and {tolerance!r}")
+        raise ValueError(
+            f"radius and tolerance are two rules for stopping; give one of them; got {radius!r} and {tolerance!r}"
+        )
     if classes != "top":
         raise ValueError(
             f"radius and tolerance compare the class with one half: classes must be 'top' with them, not {classes!r}"
         )
-    name, value, rule = ("radius", radius, RobustAt) if tolerance is None else ("tolerance", tolerance, WithinTolerance)
+    name, value, rule = (
+        ("radius", radius, RobustAt)
+        if tolerance is None
+        else ("tolerance", tolerance, WithinTolerance)
+    )
     without = ("second_order",) if tolerance is not None else ("second_order", "second_order_pairs")
     if method in without:
         allowed = ", ".join(other for other in METHODS if other not in without)
         raise ValueError(f"{name} is not to be had with {method}; it is with: {allowed}")
     furthest = _FURTHEST * sigma if rule is RobustAt else np.inf
     if not (value is not None and 0 < value <= furthest and np.isfinite(value)):
-        raise ValueError(f"{name} must be a positive number, in units of the inputs, at most {furthest:g}; got {value!r}")
+        raise ValueError(
+            f"{name} must be a positive number, in units of the inputs, at most {furthest:g}; got {value!r}"
+        )
     return rule(float(value), method, n, sigma, alpha)
 
 
@@ -214,8 +235,12 @@ def _best_at(tally: Tally, n: int, alpha: float) -> Tally:
         share = proportion_upper_bound(required(tally, "count_top"), tally.n, alpha)
         return replace(tally, n=size, count_top=np.ceil(share * n).astype(np.int64))
     both, one, none = _pairs(tally)
-    wrong = np.floor(proportion_lower_bound(one + none, both + one + none, alpha) * (n // 2)).astype(np.int64)
-    share = np.where(one + none > 0, proportion_lower_bound(none, np.maximum(one + none, 1), alpha), 0.0)
+    wrong = np.floor(
+        proportion_lower_bound(one + none, both + one + none, alpha) * (n // 2)
+    ).astype(np.int64)
+    share = np.where(
+        one + none > 0, proportion_lower_bound(none, np.maximum(one + none, 1), alpha), 0.0
+    )
     none = np.floor(share * wrong).astype(np.int64)
     plus = (wrong - none) // 2
     return replace(

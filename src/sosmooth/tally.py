@@ -18,7 +18,9 @@ class Design(StrEnum):
     """How the noise of the estimation samples is drawn."""
 
     INDEPENDENT = "independent"  # n independent vectors
-    DISJOINT_PAIRS = "disjoint_pairs"  # the same, and products over the pairs (1, 2), (3, 4), … (Theorem 2)
+    DISJOINT_PAIRS = (
+        "disjoint_pairs"  # the same, and products over the pairs (1, 2), (3, 4), … (Theorem 2)
+    )
     ANTITHETIC = "antithetic"  # n/2 independent vectors, each evaluated at x + ε and x − ε
 
 
@@ -84,7 +86,9 @@ class Tally:
         if self.count_top is not None:
             return self.count_top / self.n
         if self.pair_both is not None and self.pair_plus_only is not None:
-            return (self.pair_both + self.pair_plus_only) / (self.n / 2)  # one side alone: the other was not logged
+            return (self.pair_both + self.pair_plus_only) / (
+                self.n / 2
+            )  # one side alone: the other was not logged
         return np.full(len(self), np.nan)
 
     def class_votes(self) -> NDArray[np.int64]:
@@ -97,7 +101,9 @@ class Tally:
             return self.class_counts
         if self.class_both is not None and self.class_one is not None:
             return 2 * self.class_both + self.class_one
-        raise LookupError('the counts of all classes, which this tally does not hold; sample with classes="all"')
+        raise LookupError(
+            'the counts of all classes, which this tally does not hold; sample with classes="all"'
+        )
 
     def merge(self, other: Tally) -> Tally:
         """The tally of both sets of samples, of the same inputs under the same design.
@@ -106,12 +112,19 @@ class Tally:
             ValueError: the two differ in design, dimension, number of inputs or in what they counted, or hold slopes.
         """
         mine, theirs = self.arrays(), other.arrays()
-        if (self.design, self.dimension, len(self), mine.keys()) != (other.design, other.dimension, len(other), theirs.keys()):
+        if (self.design, self.dimension, len(self), mine.keys()) != (
+            other.design,
+            other.dimension,
+            len(other),
+            theirs.keys(),
+        ):
             raise ValueError("only tallies of the same design, dimension and inputs can be merged")
         if any(mine[name].shape != theirs[name].shape for name in mine):
             raise ValueError("only tallies of the same classes can be merged")
         if self.slope_sum is not None:
-            raise ValueError("tallies with a gradient of pairs cannot be merged: each has measured along its own direction")
+            raise ValueError(
+                "tallies with a gradient of pairs cannot be merged: each has measured along its own direction"
+            )
         total = {name: mine[name] + theirs[name] for name in mine}
         if self.gradient_sq_estimate is not None:  # a mean over pairs, not a count
             total["gradient_sq_estimate"] = (
@@ -124,4 +137,7 @@ def concatenate(tallies: Sequence[Tally]) -> Tally:
     """One tally of all the inputs of several, which share design, dimension and what they counted."""
     first = tallies[0]
     names = first.arrays().keys()
-    return replace(first, **{name: np.concatenate([getattr(tally, name) for tally in tallies]) for name in names})
+    return replace(
+        first,
+        **{name: np.concatenate([getattr(tally, name) for tally in tallies]) for name in names},
+    )

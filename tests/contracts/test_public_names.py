@@ -40,7 +40,9 @@ def test_radii_are_float64_broadcast_and_scale_with_sigma(name):
     assert isinstance(one, np.float64)
     first, *rest = arguments
     many = radius(
-        **{first: np.full((3, 1), arguments[first])}, **{key: np.full(2, arguments[key]) for key in rest}, sigma=[1.0, 1.0]
+        **{first: np.full((3, 1), arguments[first])},
+        **{key: np.full(2, arguments[key]) for key in rest},
+        sigma=[1.0, 1.0],
     )
     assert many.shape == (3, 2)
     np.testing.assert_allclose(many, one, rtol=1e-14)

@@ -28,7 +28,14 @@ def blocks_of(page: str) -> list[Block]:
             kind, _, rest = lines[i].removeprefix("```").partition(" ")
             title = re.search(r'title="([^"]+)"', rest)
             i = lines.index("```", i + 1)
-            found.append(Block(begin + 1, kind or "text", title and title[1], "\n".join(lines[begin + 1 : i]) + "\n"))
+            found.append(
+                Block(
+                    begin + 1,
+                    kind or "text",
+                    title and title[1],
+                    "\n".join(lines[begin + 1 : i]) + "\n",
+                )
+            )
         elif lines[i].startswith("    ") and (i == 0 or not lines[i - 1].strip()):
             while i < len(lines) and (lines[i].startswith("    ") or not lines[i].strip()):
                 i += 1

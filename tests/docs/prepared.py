@@ -45,7 +45,9 @@ def own(here: Path) -> None:
     """A module, its weights, images by class."""
     (here / "classifier.py").write_text(CLASSIFIER)
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)
+    )
     save_file(network.state_dict(), here / "weights.safetensors")
     for name in ("images", "photos"):
         for label in ("cat", "dog", "emu"):
@@ -67,13 +69,20 @@ def files(here: Path) -> None:
     features = RNG.normal(size=(40, 3)).astype(np.float32)
     for name in ("train", "test"):
         with (here / f"{name}.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([["a", "b", "c", "label"], *([*row.tolist(), int(row.argmax())] for row in features)])
+            csv.writer(file).writerows(
+                [
+                    ["a", "b", "c", "label"],
+                    *([*row.tolist(), int(row.argmax())] for row in features),
+                ]
+            )
     fitted(features, here / "regression.skops")
 
 
 def fitted(features: np.ndarray, path: Path | None = None):
     """A fitted classifier of scikit-learn, written to `path` if there is one."""
-    linear = pytest.importorskip("sklearn.linear_model", reason='needs pip install "sosmooth[sklearn]"')
+    linear = pytest.importorskip(
+        "sklearn.linear_model", reason='needs pip install "sosmooth[sklearn]"'
+    )
     estimator = linear.LogisticRegression().fit(features, features.argmax(1))
     if path is not None:
         pytest.importorskip("skops.io").dump(estimator, path)
@@ -88,11 +97,15 @@ def _onnx(here: Path, layer: nn.Linear) -> None:
         helper.make_node("Flatten", ["pooled"], ["flat"]),
         helper.make_node("Gemm", ["flat", "weight", "bias"], ["scores"], transB=1),
     ]
-    given = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["batch", 3, "height", "width"])
+    given = helper.make_tensor_value_info(
+        "x", onnx.TensorProto.FLOAT, ["batch", 3, "height", "width"]
+    )
     made = helper.make_tensor_value_info("scores", onnx.TensorProto.FLOAT, ["batch", 3])
     weights = [onnx.numpy_helper.from_array(value.numpy(), name) for name, value in state.items()]
     model = helper.make_model(
-        helper.make_graph(nodes, "net", [given], [made], weights), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
+        helper.make_graph(nodes, "net", [given], [made], weights),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
     )
     for name in ("net.onnx", "resnet.onnx"):
         onnx.save(model, here / name)
@@ -100,17 +113,30 @@ def _onnx(here: Path, layer: nn.Linear) -> None:
 
 def hugging_face(here: Path) -> None:
     """A random BERT with its words, a random ViT, a data set of images, texts."""
-    transformers = pytest.importorskip("transformers", reason='needs pip install "sosmooth[huggingface]"')
+    transformers = pytest.importorskip(
+        "transformers", reason='needs pip install "sosmooth[huggingface]"'
+    )
     datasets = pytest.importorskip("datasets")
     tokenizers = pytest.importorskip("tokenizers")
     torch.manual_seed(0)
-    words = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "good", "film"])}
-    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
-    bert = transformers.BertConfig(vocab_size=len(words), max_position_embeddings=64, num_labels=2, **sizes)
+    words = {
+        word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "good", "film"])
+    }
+    sizes = {
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 1,
+        "intermediate_size": 8,
+    }
+    bert = transformers.BertConfig(
+        vocab_size=len(words), max_position_embeddings=64, num_labels=2, **sizes
+    )
     transformers.BertForSequenceClassification(bert).save_pretrained(here / "bert")
     tokenizer = tokenizers.Tokenizer(tokenizers.models.WordPiece(words, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]")
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]"
+    )
     fast.save_pretrained(here / "bert")
     (here / "reviews.csv").write_text("text,label\na good film,1\na film,0\n")
     vit = transformers.ViTConfig(image_size=8, patch_size=4, num_labels=3, **sizes)
@@ -123,9 +149,13 @@ def hugging_face(here: Path) -> None:
         "image_std": [0.5] * 3,
     }
     (here / "vit" / "preprocessor_config.json").write_text(json.dumps(scaled))
-    kinds = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b", "c"])})
+    kinds = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b", "c"])}
+    )
     rows = {"image": [{"bytes": _png(8), "path": None}] * 3, "label": [0, 1, 2]}
-    datasets.DatasetDict({"validation": datasets.Dataset.from_dict(rows, features=kinds)}).save_to_disk(here / "beans")
+    datasets.DatasetDict(
+        {"validation": datasets.Dataset.from_dict(rows, features=kinds)}
+    ).save_to_disk(here / "beans")
 
 
 def cifar(here: Path) -> None:
@@ -142,7 +172,9 @@ def log(text: str):
     """A log, its columns apart by tabs."""
 
     def write(here: Path) -> None:
-        (here / "log.tsv").write_text("".join("\t".join(line.split()) + "\n" for line in text.splitlines()))
+        (here / "log.tsv").write_text(
+            "".join("\t".join(line.split()) + "\n" for line in text.splitlines())
+        )
 
     return write
 
@@ -152,15 +184,31 @@ def runs(here: Path) -> None:
     from sosmooth.cli import main
 
     for name in ("run", "RUN", "RUN2"):
-        options = ["--model", "mnist7", "--data", "mnist7", "--sigma", "0.25", "--n", "200", "--max", "2", "--json"]
+        options = [
+            "--model",
+            "mnist7",
+            "--data",
+            "mnist7",
+            "--sigma",
+            "0.25",
+            "--n",
+            "200",
+            "--max",
+            "2",
+            "--json",
+        ]
         assert main(["certify", *options, "--out", str(here / name)]) == 0
 
 
 def art_classifier():
     """A classifier of the Adversarial Robustness Toolbox for 7×7 digits."""
-    estimators = pytest.importorskip("art.estimators.classification", reason='needs pip install "sosmooth[art]"')
+    estimators = pytest.importorskip(
+        "art.estimators.classification", reason='needs pip install "sosmooth[art]"'
+    )
     network = nn.Sequential(nn.Flatten(), nn.Linear(49, 10))
-    return estimators.PyTorchClassifier(network, nn.CrossEntropyLoss(), (7, 7), 10, device_type="cpu")
+    return estimators.PyTorchClassifier(
+        network, nn.CrossEntropyLoss(), (7, 7), 10, device_type="cpu"
+    )
 
 
 def smoothed_digits() -> dict:

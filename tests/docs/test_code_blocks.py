@@ -15,7 +15,11 @@ from sosmooth.cli import main
 from sosmooth.cli._app import app
 
 ROOT = Path(__file__).parents[2]
-PAGES = [path for path in (*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))) if blocks_of(path.read_text())]
+PAGES = [
+    path
+    for path in (*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md")))
+    if blocks_of(path.read_text())
+]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 #: What is not run here, by a part of its line, and why. Commands of sosmooth are parsed all the same.
@@ -44,13 +48,21 @@ FILES = {
     "docs/coming_from.md": [prepared.log(prepared.DIPOLE_LOG)],
 }
 NAMES = {
-    "docs/classifiers.md": lambda: {"estimator": prepared.fitted(prepared.RNG.normal(size=(20, 3)))},
-    "docs/runs.md": lambda: prepared.smoothed_digits() | {"art_classifier": prepared.art_classifier()},
+    "docs/classifiers.md": lambda: {
+        "estimator": prepared.fitted(prepared.RNG.normal(size=(20, 3)))
+    },
+    "docs/runs.md": lambda: (
+        prepared.smoothed_digits() | {"art_classifier": prepared.art_classifier()}
+    ),
     "docs/coming_from.md": lambda: {"art_classifier": prepared.art_classifier()},
     "docs/theory/several_classes.md": prepared.smoothed_digits,
     "docs/theory/extremal_region.md": lambda: {"p_c_upper": 0.3, "gamma_upper": 0.1, "r": 0.5},
 }
-NEEDED = {"docs/runs.md": ("pandas", "art"), "docs/coming_from.md": ("art",), "docs/classifiers.md": ("onnxruntime",)}
+NEEDED = {
+    "docs/runs.md": ("pandas", "art"),
+    "docs/coming_from.md": ("art",),
+    "docs/classifiers.md": ("onnxruntime",),
+}
 
 #: Options that make a command small.
 SMALL = {
@@ -94,7 +106,9 @@ def run(words: list[str], where: str, capsys) -> None:
         app.parse_args(arguments, print_error=False, exit_on_error=False)
     if program == "make":
         for target in arguments:
-            assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), f"{where}: no target {target}"
+            assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), (
+                f"{where}: no target {target}"
+            )
     if any(part in " ".join(words) for part in NOT_RUN):
         return
     assert program == "sosmooth", f"{where}: {' '.join(words)} is not run; say in NOT_RUN why"
@@ -137,14 +151,21 @@ def test_the_commands_in_an_example_are_commands(path, capsys):
 
 def test_what_can_be_run_is_marked_as_such():
     runnable = re.compile(
-        r"^(\s*)(sosmooth |python|pip |make |import |from \w+ import)|SmoothedClassifier\(|load_run\(", re.MULTILINE
+        r"^(\s*)(sosmooth |python|pip |make |import |from \w+ import)|SmoothedClassifier\(|load_run\(",
+        re.MULTILINE,
     )
     for path in PAGES:
         for block in blocks_of(path.read_text()):
-            assert block.kind in ("python", "sh", "text"), f"{name_of(path)}:{block.line}: {block.kind} is not known here"
-            assert block.kind != "text" or not runnable.search(block.text), f"{name_of(path)}:{block.line} is not run"
+            assert block.kind in ("python", "sh", "text"), (
+                f"{name_of(path)}:{block.line}: {block.kind} is not known here"
+            )
+            assert block.kind != "text" or not runnable.search(block.text), (
+                f"{name_of(path)}:{block.line} is not run"
+            )
 
 
 def test_the_table_of_what_is_not_run_holds_nothing_else():
-    texts = [block.text for path in PAGES for block in blocks_of(path.read_text())] + [path.read_text() for path in EXAMPLES]
+    texts = [block.text for path in PAGES for block in blocks_of(path.read_text())] + [
+        path.read_text() for path in EXAMPLES
+    ]
     assert [part for part in NOT_RUN if not any(part in text for text in texts)] == []

@@ -21,14 +21,26 @@ def test_the_site_is_built_without_a_warning(tmp_path):
         pytest.importorskip(package, reason='needs pip install "sosmooth[docs]"')
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, timeout=300
+        command,
+        cwd=ROOT,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
     api = (tmp_path / "api.html").read_text()
-    for section in ("Returns:", "Raises:", "<summary>Guarantee</summary>", "<summary>Source</summary>"):
+    for section in (
+        "Returns:",
+        "Raises:",
+        "<summary>Guarantee</summary>",
+        "<summary>Source</summary>",
+    ):
         assert section in api
-    loaded = re.compile(r"<(?:script|img|iframe)[^>]+src=\"(?:https?:)?//|<link[^>]+href=\"(?:https?:)?//")
+    loaded = re.compile(
+        r"<(?:script|img|iframe)[^>]+src=\"(?:https?:)?//|<link[^>]+href=\"(?:https?:)?//"
+    )
     for page in tmp_path.rglob("*.html"):
         assert not loaded.search(page.read_text()), f"{page.name} loads something from elsewhere"
 
@@ -48,4 +60,6 @@ def test_links_lead_somewhere_in_the_repository(path):
 def anchors_of(page: Path) -> set[str]:
     """What the repository's host makes of the headings; the site makes the same."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings
+    }

@@ -101,7 +101,14 @@ def setup_of(spec, sigma=SIGMA, num_classes=10, **changes):
 
 def sampling(method="second_order_dipole", **changes):
     """How to sample; three blocks of 4096 noise vectors for pairs."""
-    settings = {"method": method, "n0": 100, "n": 20_000, "alpha": 0.001, "seed": 5, "batch_size": 1000}
+    settings = {
+        "method": method,
+        "n0": 100,
+        "n": 20_000,
+        "alpha": 0.001,
+        "seed": 5,
+        "batch_size": 1000,
+    }
     return Sampling(**settings | changes)
 
 
@@ -117,13 +124,23 @@ def sampled_here(setup, get, indices, of):
         execution=setup.execution,
     )
     settings = {name: value for name, value in vars(of).items() if name != "batch_size"}
-    return {found.index: found for found in smoothed.sample(get(indices), indices=indices, **settings)}
+    return {
+        found.index: found for found in smoothed.sample(get(indices), indices=indices, **settings)
+    }
 
 
 def sampled_by(pool, setup, get, indices, of, share_evaluations=None):
     """What the workers find, by index; the evaluations that progress was told of are all of them."""
     progress = []
-    found = sample_by(pool, get, indices, of, sigma=setup.sigma, progress=progress.append, share_evaluations=share_evaluations)
+    found = sample_by(
+        pool,
+        get,
+        indices,
+        of,
+        sigma=setup.sigma,
+        progress=progress.append,
+        share_evaluations=share_evaluations,
+    )
     samples = [sampled for sampled, batch_size in found]
     assert len(samples) == len(indices)
     if all(isinstance(sampled, Sampled) for sampled in samples):
@@ -140,7 +157,11 @@ def assert_same(found, wanted):
         if not isinstance(here, Sampled):
             assert there == here
             continue
-        assert (there.position, there.selected, there.selection_margin) == (here.position, here.selected, here.selection_margin)
+        assert (there.position, there.selected, there.selection_margin) == (
+            here.position,
+            here.selected,
+            here.selection_margin,
+        )
         mine, theirs = there.tally.arrays(), here.tally.arrays()
         assert mine.keys() == theirs.keys()
         for name, values in mine.items():

@@ -16,7 +16,20 @@ from sosmooth.datasets import load_dataset
 from sosmooth.runs.audit import smoothed_as_recorded
 from sosmooth.sampling.execution import Execution
 
-SMALL = ("--model", "mnist7", "--data", "mnist7", "--sigma", "0.25", "--max", "4", "--n", "2000", "--batch-size", "500")
+SMALL = (
+    "--model",
+    "mnist7",
+    "--data",
+    "mnist7",
+    "--sigma",
+    "0.25",
+    "--max",
+    "4",
+    "--n",
+    "2000",
+    "--batch-size",
+    "500",
+)
 QUICK = ("--steps", "4", "--samples", "16", "--judge-n", "1000", "--max", "3")
 
 
@@ -51,13 +64,29 @@ def test_audit_of_a_sound_run(run, tmp_path, capsys):
 def test_audit_prints_a_table_and_draws_svg(run, tmp_path, capsys):
     code, out, _ = call(capsys, "audit", run, *QUICK, "--out", tmp_path / "audit.svg")
     assert code == 0
-    assert out.splitlines()[0].split("\t")[:5] == ["index", "prediction", "radius", "closest", "ratio"]
+    assert out.splitlines()[0].split("\t")[:5] == [
+        "index",
+        "prediction",
+        "radius",
+        "closest",
+        "ratio",
+    ]
     assert "0 of 3" in out
     assert "<svg" in (tmp_path / "audit.svg").read_text()
 
 
 def test_audit_of_a_recertified_run(run, tmp_path, capsys):
-    call(capsys, "recertify", run, "--method", "dipole", "--alpha", "0.01", "--out", tmp_path / "again")
+    call(
+        capsys,
+        "recertify",
+        run,
+        "--method",
+        "dipole",
+        "--alpha",
+        "0.01",
+        "--out",
+        tmp_path / "again",
+    )
     assert call(capsys, "audit", tmp_path / "again", *QUICK)[0] == 0
 
 
@@ -67,7 +96,10 @@ def test_audit_of_an_exact_run_attacks_with_exact_noise(tmp_path, capsys):
     found = json.loads(out)
     assert (code, found["broken"]) == (0, 0)
     lattice = 1 / (16 * 255)
-    steps = np.array([row["closest"] ** 2 for row in found["inputs"] if row["closest"] is not None]) / lattice**2
+    steps = (
+        np.array([row["closest"] ** 2 for row in found["inputs"] if row["closest"] is not None])
+        / lattice**2
+    )
     np.testing.assert_allclose(steps, np.rint(steps), rtol=1e-5)  # sums of squares of whole numbers
     assert len(steps)
 
@@ -90,7 +122,9 @@ def test_radii_that_are_too_large_are_found_out(run, tmp_path, capsys):
     table = pq.read_table(wrong / "results.parquet")
     position = table.schema.get_field_index("radius")
     larger = pa.array(5 * table["radius"].to_numpy(), type=table.schema.field("radius").type)
-    pq.write_table(table.set_column(position, table.schema.field("radius"), larger), wrong / "results.parquet")
+    pq.write_table(
+        table.set_column(position, table.schema.field("radius"), larger), wrong / "results.parquet"
+    )
     code, out, _ = call(capsys, "audit", wrong, *QUICK, "--out", tmp_path / "audit.png")
     assert code == 1
     assert "Inside a certified radius" in out
@@ -116,9 +150,30 @@ def test_audit_refuses_what_is_not_of_the_run(changes, line, run, capsys):
 
 def test_audit_of_an_imported_log_says_what_is_missing(run, tmp_path, capsys):
     log, imported = tmp_path / "log.tsv", tmp_path / "imported"
-    call(capsys, "recertify", run, "--method", "dipole", "--alpha", "0.001", "--out", tmp_path / "dipole")
+    call(
+        capsys,
+        "recertify",
+        run,
+        "--method",
+        "dipole",
+        "--alpha",
+        "0.001",
+        "--out",
+        tmp_path / "dipole",
+    )
     call(capsys, "export", tmp_path / "dipole", "--out", log)
-    options = ("--method", "dipole", "--sigma", "0.25", "--n", "2000", "--alpha", "0.001", "--out", imported)
+    options = (
+        "--method",
+        "dipole",
+        "--sigma",
+        "0.25",
+        "--n",
+        "2000",
+        "--alpha",
+        "0.001",
+        "--out",
+        imported,
+    )
     assert call(capsys, "import-log", log, *options)[0] == 0
     code, _, err = call(capsys, "audit", imported)
     assert code == 2
@@ -138,7 +193,9 @@ def test_doctor_of_a_bundled_classifier(capsys):
     code, out, _ = call(capsys, "doctor", "--model", "mnist7", "--sigma", "0.25", "--json")
     found = json.loads(out)
     assert (code, found["broken"]) == (0, False)
-    assert {"determinism", "batch invariance", "throughput"} <= {one["name"] for one in found["findings"]}
+    assert {"determinism", "batch invariance", "throughput"} <= {
+        one["name"] for one in found["findings"]
+    }
 
 
 SOURCE = """
@@ -168,7 +225,16 @@ def fixed(x):
 )
 def test_doctor_of_a_users_classifier(name, code, line, tmp_path, capsys):
     (tmp_path / "mine.py").write_text(SOURCE)
-    options = ("--model", f"{tmp_path / 'mine.py'}:{name}", "--data", "mnist7", "--sigma", "0.25", "--num-classes", "10")
+    options = (
+        "--model",
+        f"{tmp_path / 'mine.py'}:{name}",
+        "--data",
+        "mnist7",
+        "--sigma",
+        "0.25",
+        "--num-classes",
+        "10",
+    )
     found, out, _ = call(capsys, "doctor", *options)
     assert found == code
     assert line in out
@@ -176,7 +242,10 @@ def test_doctor_of_a_users_classifier(name, code, line, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("options", "line"),
-    [(("--model", "mnist7"), "--sigma"), (("--model", "resnet20+x.safetensors", "--sigma", "0.25"), "--data")],
+    [
+        (("--model", "mnist7"), "--sigma"),
+        (("--model", "resnet20+x.safetensors", "--sigma", "0.25"), "--data"),
+    ],
 )
 def test_doctor_asks_for_what_it_needs(options, line, capsys):
     code, _, err = call(capsys, "doctor", *options)

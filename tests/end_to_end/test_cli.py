@@ -16,7 +16,14 @@ import pytest
 from sosmooth import load_run
 from sosmooth.cli import main
 
-DEFAULTS = {"model": "mnist7", "data": "mnist7", "sigma": 0.25, "max": 4, "n": 2000, "batch-size": 500}
+DEFAULTS = {
+    "model": "mnist7",
+    "data": "mnist7",
+    "sigma": 0.25,
+    "max": 4,
+    "n": 2000,
+    "batch-size": 500,
+}
 
 
 def small(**changes):
@@ -31,7 +38,9 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 def sosmooth(*arguments, **options):
     command = [sys.executable, "-m", "sosmooth", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, timeout=120, **options)
+    return subprocess.run(
+        command, capture_output=True, text=True, env=ENVIRONMENT, timeout=120, **options
+    )
 
 
 def call(capsys, *arguments):
@@ -60,7 +69,9 @@ def test_certify_again_goes_on_and_changes_nothing(tmp_path, capsys):
 
 def test_other_settings_are_refused_by_name(tmp_path, capsys):
     call(capsys, "certify", *SMALL, "--out", tmp_path / "run")
-    code, _, err = call(capsys, "certify", *SMALL, "--alpha", "0.01", "--seed", "5", "--out", tmp_path / "run")
+    code, _, err = call(
+        capsys, "certify", *SMALL, "--alpha", "0.01", "--seed", "5", "--out", tmp_path / "run"
+    )
     assert code == 2
     assert "alpha is 0.001 there and 0.01 here" in err
     assert "seed is 0 there and 5 here" in err
@@ -71,14 +82,19 @@ def test_recertify_report_compare_export_import(tmp_path, capsys):
     run = tmp_path / "run"
     call(capsys, "certify", *small(method="dipole"), "--out", run)
     before = (run / "results.parquet").read_bytes()
-    assert call(capsys, "recertify", run, "--method", "first_order", "--out", tmp_path / "first")[0] == 0  # at the run's alpha
+    assert (
+        call(capsys, "recertify", run, "--method", "first_order", "--out", tmp_path / "first")[0]
+        == 0
+    )  # at the run's alpha
     assert (run / "results.parquet").read_bytes() == before
     again = load_run(tmp_path / "first")
     assert set(again["n_used"]) == {1000}  # of each pair only one side is an independent sample
     code, out, _ = call(capsys, "compare", tmp_path / "first", run, "--json")
     assert code == 0
     assert sum(json.loads(out)["relative_change"].values()) <= 4
-    assert call(capsys, "report", tmp_path / "first", run, "--out", tmp_path / "report.html")[0] == 0
+    assert (
+        call(capsys, "report", tmp_path / "first", run, "--out", tmp_path / "report.html")[0] == 0
+    )
     assert "<svg" in (tmp_path / "report.html").read_text()
     assert call(capsys, "export", run, "--out", tmp_path / "log.tsv")[0] == 0
     code, _, _ = call(
@@ -96,11 +112,26 @@ def test_one_run_serves_every_method_of_pairs(tmp_path, capsys):
     call(capsys, "certify", *SMALL, "--out", run)
     radii = {"second_order_dipole": load_run(run)["radius"]}
     for method in ("dipole", "dipole_joint", "second_order_pairs", "first_order"):
-        assert call(capsys, "recertify", run, "--method", method, "--alpha", "0.001", "--out", tmp_path / method)[0] == 0
+        assert (
+            call(
+                capsys,
+                "recertify",
+                run,
+                "--method",
+                method,
+                "--alpha",
+                "0.001",
+                "--out",
+                tmp_path / method,
+            )[0]
+            == 0
+        )
         direct = tmp_path / f"direct-{method}"
         if method != "first_order":  # which draws independent samples when it is asked for directly
             call(capsys, "certify", *small(method=method), "--out", direct)
-            np.testing.assert_allclose(load_run(direct)["radius"], load_run(tmp_path / method)["radius"], rtol=1e-12)
+            np.testing.assert_allclose(
+                load_run(direct)["radius"], load_run(tmp_path / method)["radius"], rtol=1e-12
+            )
         radii[method] = load_run(tmp_path / method)["radius"]
     assert np.all(radii["second_order_dipole"] >= 0.99 * radii["dipole"])
     code, _, err = call(
@@ -261,7 +292,9 @@ def test_three_kills_change_nothing(tmp_path):
     run, rng = tmp_path / "killed", random.Random(0)
     for target in (10, 60, 120):
         process = subprocess.Popen(
-            [sys.executable, "-m", "sosmooth", *arguments, "--out", run], env=ENVIRONMENT, stderr=subprocess.DEVNULL
+            [sys.executable, "-m", "sosmooth", *arguments, "--out", run],
+            env=ENVIRONMENT,
+            stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and process.poll() is None:
@@ -279,7 +312,11 @@ def test_three_kills_change_nothing(tmp_path):
 
 def test_a_second_writer_is_refused(tmp_path):
     arguments = ["certify", *small(n=4000000), "--out", tmp_path / "run"]
-    first = subprocess.Popen([sys.executable, "-m", "sosmooth", *map(str, arguments)], env=ENVIRONMENT, stderr=subprocess.DEVNULL)
+    first = subprocess.Popen(
+        [sys.executable, "-m", "sosmooth", *map(str, arguments)],
+        env=ENVIRONMENT,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         while not (tmp_path / "run" / "manifest.json").exists():
             assert first.poll() is None
@@ -307,7 +344,17 @@ def test_a_run_that_stops_when_it_is_decided(rule, tmp_path, capsys):
     code, _, err = call(capsys, "certify", *small(max=12, n=8000), "--out", run)
     assert code == 2
     assert rule[0].removeprefix("--") in err
-    code, _, err = call(capsys, "recertify", run, "--method", "first_order", "--alpha", "0.001", "--out", tmp_path / "other")
+    code, _, err = call(
+        capsys,
+        "recertify",
+        run,
+        "--method",
+        "first_order",
+        "--alpha",
+        "0.001",
+        "--out",
+        tmp_path / "other",
+    )
     assert code != 0
     assert "answer no other" in err
 
@@ -325,7 +372,13 @@ def test_plan_from_a_pilot(tmp_path, capsys):
     assert [row["n"] for row in rows] == [2000, 4000, 8000, 16000, 32000, 64000]
     assert rows[-1]["mean radius"] > rows[0]["mean radius"]
     assert len(call(capsys, "plan", run, "--n", "64000")[1].splitlines()) == 7
-    for wrong in ((), ("--n", "10", "--radius", "0.1"), ("--radius", "-1"), ("--n", "1"), ("--n", "100", "--alpha", "2")):
+    for wrong in (
+        (),
+        ("--n", "10", "--radius", "0.1"),
+        ("--radius", "-1"),
+        ("--n", "1"),
+        ("--n", "100", "--alpha", "2"),
+    ):
         code, _, err = call(capsys, "plan", run, *wrong)
         assert (code, err.count("\n")) == (2, 1)
 
@@ -339,7 +392,17 @@ def test_exact_noise_is_asked_for_with_one_word_and_kept_by_all_that_follows(tmp
     assert code == 2
     assert "lattice is 0.000245" in err
     assert call(capsys, "validate", run)[0] == 0
-    call(capsys, "recertify", run, "--method", "dipole_joint", "--alpha", "0.01", "--out", tmp_path / "again")
+    call(
+        capsys,
+        "recertify",
+        run,
+        "--method",
+        "dipole_joint",
+        "--alpha",
+        "0.01",
+        "--out",
+        tmp_path / "again",
+    )
     assert load_run(tmp_path / "again").manifest.settings["lattice"] == 1 / 4080
     code, out, _ = call(capsys, "predict", *small(n=200), "--exact", "--json")
     assert code == 0
@@ -347,12 +410,21 @@ def test_exact_noise_is_asked_for_with_one_word_and_kept_by_all_that_follows(tmp
 
 
 def test_exact_noise_needs_data_that_say_their_lattice(tmp_path, capsys):
-    code, _, err = call(capsys, "certify", *small(data="swiss_roll", model="swiss_roll", sigma=0.5), "--exact", "--out", tmp_path)
+    code, _, err = call(
+        capsys,
+        "certify",
+        *small(data="swiss_roll", model="swiss_roll", sigma=0.5),
+        "--exact",
+        "--out",
+        tmp_path,
+    )
     assert code == 2
     assert "does not say which lattice its inputs are on" in err
     assert err.count("\n") == 1
     pixels = np.random.default_rng(0).integers(0, 256, (4, 7, 7))
-    np.savez(tmp_path / "said.npz", inputs=pixels.astype(np.float32) / np.float32(255), lattice=1 / 255)
+    np.savez(
+        tmp_path / "said.npz", inputs=pixels.astype(np.float32) / np.float32(255), lattice=1 / 255
+    )
     np.savez(tmp_path / "wrong.npz", inputs=pixels / 256 + 0.001, lattice=1 / 255)
     assert call(capsys, "predict", *small(data=tmp_path / "said.npz", n=100), "--exact")[0] == 0
     code, _, err = call(capsys, "predict", *small(data=tmp_path / "wrong.npz", n=100), "--exact")

@@ -35,7 +35,9 @@ def test_published_log(capsys):
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     printed, first, second = ([float(row[k]) for row in rows[1:9]] for k in (1, 2, 3))
     assert second[1] == 0.340989
-    assert ["large" in row for row in rows[1:9]] == [old > new for old, new in zip(printed, second, strict=True)]
+    assert ["large" in row for row in rows[1:9]] == [
+        old > new for old, new in zip(printed, second, strict=True)
+    ]
     assert sum(second) > 1.02 * sum(first)
 
 
@@ -70,7 +72,9 @@ def test_cluster_on_this_machine_alone(tmp_path, capsys):
 @pytest.mark.slow
 # Ray leaves pipes and sockets of its own processes to the garbage collector.
 @pytest.mark.filterwarnings(
-    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning", "ignore:.*ray.*:FutureWarning"
+    "ignore::ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+    "ignore:.*ray.*:FutureWarning",
 )
 def test_cluster_by_ray(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(os.environ, "RAY_USAGE_STATS_ENABLED", "0")
@@ -78,5 +82,11 @@ def test_cluster_by_ray(tmp_path, monkeypatch, capsys):
     pytest.importorskip("ray", reason='needs pip install "sosmooth[ray]"')
     options = ["--max", "4", "--n", "200", "--n0", "20"]
     assert example("cluster").main(*options, "--workers", "1", "--out", str(tmp_path / "ray")) == 0
-    assert example("cluster").main(*options, "--engine", "local", "--out", str(tmp_path / "local")) == 0
-    assert load_run(tmp_path / "ray")["count_top"].tolist() == load_run(tmp_path / "local")["count_top"].tolist()
+    assert (
+        example("cluster").main(*options, "--engine", "local", "--out", str(tmp_path / "local"))
+        == 0
+    )
+    assert (
+        load_run(tmp_path / "ray")["count_top"].tolist()
+        == load_run(tmp_path / "local")["count_top"].tolist()
+    )

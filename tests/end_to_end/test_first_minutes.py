@@ -60,7 +60,10 @@ def certify(model, more="--n 100 --n0 20 --out run", sigma=0.25):
         (certify("net.pt"), r"whose weights they are: FILE\.py:factory\+net\.pt"),
         (certify("model.py"), r"write model\.py:NAME, and model\.py:NAME\+FILE for its weights"),
         (certify("model.py:net"), r"model\.py has no 'net'; it has: .*Net"),
-        (certify("model.py:Net+whole.pt"), r"write it by torch\.save\(model\.state_dict\(\), 'whole\.pt'\)"),
+        (
+            certify("model.py:Net+whole.pt"),
+            r"write it by torch\.save\(model\.state_dict\(\), 'whole\.pt'\)",
+        ),
         (certify("model.py:Net+none.pt"), r"no file 'none\.pt'"),
     ],
 )
@@ -71,7 +74,9 @@ def test_wrong_calls_say_what_is_right(here, capsys, line, said):
 
 
 def test_from_a_model_to_a_report(here, capsys):
-    code, out, _ = sosmooth(capsys, certify("model.py:Net+net.pt", "--n 1000000 --out run --dry-run"))
+    code, out, _ = sosmooth(
+        capsys, certify("model.py:Net+net.pt", "--n 1000000 --out run --dry-run")
+    )
     assert code == 0
     assert re.search(r"on this machine, by one process: \d+ (s|min)", out)
     code, out, err = sosmooth(capsys, certify("model.py:Net+net.pt"))
@@ -106,7 +111,9 @@ def test_predict_with_too_few_samples_says_how_many(here, capsys):
 
 
 def test_where_most_abstain_the_cause_is_named(tmp_path, capsys):
-    line = f"certify --model mnist7 --data mnist7 --sigma 0.5 --max 20 --n 1000 --out {tmp_path}/run"
+    line = (
+        f"certify --model mnist7 --data mnist7 --sigma 0.5 --max 20 --n 1000 --out {tmp_path}/run"
+    )
     assert "was the classifier trained with noise of sigma 0.5?" in sosmooth(capsys, line)[2]
     line = f"certify --model mnist7 --data mnist7 --sigma 0.12 --max 2 --n 18 --out {tmp_path}/few"
     assert f"sosmooth plan {tmp_path}/few --n 180" in sosmooth(capsys, line)[2]
@@ -114,7 +121,13 @@ def test_where_most_abstain_the_cause_is_named(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0.3, "less than a second"), (51.2, "51 s"), (3700, "1 h 1 min"), (400_000, "4 d 15 h"), (90, "1 min 30 s")],
+    [
+        (0.3, "less than a second"),
+        (51.2, "51 s"),
+        (3700, "1 h 1 min"),
+        (400_000, "4 d 15 h"),
+        (90, "1 min 30 s"),
+    ],
 )
 def test_durations_are_told_in_words(seconds, said):
     assert duration(seconds) == said

@@ -27,7 +27,12 @@ def test_completion_is_printed_and_is_a_script_of_that_shell(shell, capsys):
     for word in ("recertify", "tolerance", "shuffle-seed"):
         assert word in script
     if shutil.which(shell):
-        assert subprocess.run([shell, "-n"], input=script, text=True, capture_output=True, timeout=60).returncode == 0
+        assert (
+            subprocess.run(
+                [shell, "-n"], input=script, text=True, capture_output=True, timeout=60
+            ).returncode
+            == 0
+        )
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
@@ -35,5 +40,7 @@ def test_bash_completes(tmp_path, capsys):
     main(["completion", "bash"])
     (tmp_path / "script").write_text(capsys.readouterr().out)
     ask = 'source ./script; COMP_WORDS=(sosmooth certify --m); COMP_CWORD=2; _sosmooth; echo "${COMPREPLY[@]}"'
-    done = subprocess.run(["bash", "-c", ask], cwd=tmp_path, text=True, capture_output=True, timeout=60)
+    done = subprocess.run(
+        ["bash", "-c", ask], cwd=tmp_path, text=True, capture_output=True, timeout=60
+    )
     assert done.stdout.split() == ["--model", "--method", "--max"]

@@ -15,7 +15,9 @@ INPUTS = load_dataset("mnist7").get(range(4))
 
 @pytest.fixture(scope="module")
 def smoothed():
-    return SmoothedClassifier(load_classifier("mnist7", sigma=0.25), sigma=0.25, num_classes=10, batch_size=200)
+    return SmoothedClassifier(
+        load_classifier("mnist7", sigma=0.25), sigma=0.25, num_classes=10, batch_size=200
+    )
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,16 @@ def test_results_become_tables_in_one_call(source, request):
     assert isinstance(frame, pandas.DataFrame)
     assert isinstance(other, polars.DataFrame)
     assert list(frame.columns) == other.columns == arrow.column_names == list(columns)
-    assert {"index", "prediction", "radius", "method", "sigma", "alpha", "pair_both", "c_s_lower"} <= columns.keys()
+    assert {
+        "index",
+        "prediction",
+        "radius",
+        "method",
+        "sigma",
+        "alpha",
+        "pair_both",
+        "c_s_lower",
+    } <= columns.keys()
     for name, expected in columns.items():
         for found in (frame[name], other[name], arrow[name]):
             assert np.asarray(found).tolist() == expected.tolist()
@@ -56,20 +67,30 @@ def test_both_give_the_same_columns(certificates, run):
 
 @pytest.fixture
 def art():
-    return pytest.importorskip("sosmooth.interchange.art", reason='needs pip install "sosmooth[art]"', exc_type=ImportError)
+    return pytest.importorskip(
+        "sosmooth.interchange.art", reason='needs pip install "sosmooth[art]"', exc_type=ImportError
+    )
 
 
 def art_classifier():
     from art.estimators.classification import PyTorchClassifier
 
     model = load_classifier("mnist7", sigma=0.25)
-    return PyTorchClassifier(model, loss=torch.nn.CrossEntropyLoss(), input_shape=(7, 7), nb_classes=10, clip_values=(0, 1))
+    return PyTorchClassifier(
+        model,
+        loss=torch.nn.CrossEntropyLoss(),
+        input_shape=(7, 7),
+        nb_classes=10,
+        clip_values=(0, 1),
+    )
 
 
 def test_a_classifier_of_art_can_be_certified(art, certificates, tmp_path):
     base = art.from_art(art_classifier())
     assert base.num_classes == 10
-    found = SmoothedClassifier(base, sigma=0.25, num_classes=10, batch_size=200).certify(INPUTS, n=400, n0=20)
+    found = SmoothedClassifier(base, sigma=0.25, num_classes=10, batch_size=200).certify(
+        INPUTS, n=400, n0=20
+    )
     assert found.tally.count_top.tolist() == certificates.tally.count_top.tolist()
     assert found.radius.tolist() == certificates.radius.tolist()
     with pytest.raises(ValueError, match="a classifier of ART has predict and nb_classes; got int"):
@@ -78,7 +99,9 @@ def test_a_classifier_of_art_can_be_certified(art, certificates, tmp_path):
 
 def test_ours_stands_where_art_expects_a_certified_estimator(art, smoothed, certificates):
     from art.estimators.certification.randomized_smoothing import PyTorchRandomizedSmoothing
-    from art.estimators.certification.randomized_smoothing.randomized_smoothing import RandomizedSmoothingMixin
+    from art.estimators.certification.randomized_smoothing.randomized_smoothing import (
+        RandomizedSmoothingMixin,
+    )
     from art.estimators.classification.classifier import ClassifierMixin
     from art.utils import compute_accuracy, to_categorical
 
@@ -90,7 +113,10 @@ def test_ours_stands_where_art_expects_a_certified_estimator(art, smoothed, cert
     assert prediction.tolist() == certificates.prediction.tolist()
     assert radius.tolist() == certificates.radius.tolist()
     for name in ("certify", "predict", "fit"):
-        asked, answered = (inspect.signature(getattr(kind, name)).parameters for kind in (PyTorchRandomizedSmoothing, type(ours)))
+        asked, answered = (
+            inspect.signature(getattr(kind, name)).parameters
+            for kind in (PyTorchRandomizedSmoothing, type(ours))
+        )
         assert list(answered)[: len(asked) - 1] == list(asked)[: len(asked) - 1]
     one_hot = ours.predict(INPUTS, batch_size=2)
     assert one_hot.shape == (4, 10)

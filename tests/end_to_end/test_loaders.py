@@ -67,7 +67,17 @@ def images_file(tmp_path):
 
 def certified(out, model, data, *options, capsys, n=40, sigma=0.25):
     """The run of a small certification and the rows of a prediction, through the command line, which audits what is certified."""
-    common = ["--model", str(model), "--data", str(data), "--sigma", str(sigma), "--batch-size", "16", *options]
+    common = [
+        "--model",
+        str(model),
+        "--data",
+        str(data),
+        "--sigma",
+        str(sigma),
+        "--batch-size",
+        "16",
+        *options,
+    ]
     code = main(["certify", *common, "--n", str(n), "--n0", "10", "--out", str(out), "--json"])
     captured = capsys.readouterr()
     assert code == 0, captured.err
@@ -75,7 +85,21 @@ def certified(out, model, data, *options, capsys, n=40, sigma=0.25):
     rows = json.loads(capsys.readouterr().out)
     run = load_run(out)
     if (run["radius"] > 0).any():
-        code = main(["audit", str(out), "--max", "1", "--steps", "2", "--samples", "4", "--judge-n", "100", "--json"])
+        code = main(
+            [
+                "audit",
+                str(out),
+                "--max",
+                "1",
+                "--steps",
+                "2",
+                "--samples",
+                "4",
+                "--judge-n",
+                "100",
+                "--json",
+            ]
+        )
         captured = capsys.readouterr()
         assert code == 0, captured.err
         assert len(json.loads(captured.out)["inputs"]) == 1
@@ -112,18 +136,26 @@ def exported_onnx(module, batch="batch", dtype="float32"):
     return onnx, model
 
 
-@pytest.mark.parametrize(("batch", "dtype"), [("batch", "float32"), (4, "float32"), (None, "float64"), (1, "float16")])
+@pytest.mark.parametrize(
+    ("batch", "dtype"), [("batch", "float32"), (4, "float32"), (None, "float64"), (1, "float16")]
+)
 def test_onnx(tmp_path, images_file, capsys, batch, dtype):
     pytest.importorskip("onnxruntime", reason='needs pip install "sosmooth[onnx]"')
     onnx, model = exported_onnx(linear(), batch, dtype)
     onnx.save(model, tmp_path / "net.onnx")
     opened = open_classifier(str(tmp_path / "net.onnx"))
     assert opened.num_classes == 3
-    assert opened.settings["file_sha256"] == hashlib.sha256((tmp_path / "net.onnx").read_bytes()).hexdigest()
+    assert (
+        opened.settings["file_sha256"]
+        == hashlib.sha256((tmp_path / "net.onnx").read_bytes()).hexdigest()
+    )
     for count in (1, 5, 6):
         found = opened.classifier(torch.from_numpy(IMAGES[:count])).float()
         torch.testing.assert_close(
-            found, scores_of(linear(), IMAGES[:count]), rtol=1e-3, atol=5e-3 if dtype == "float16" else 1e-5
+            found,
+            scores_of(linear(), IMAGES[:count]),
+            rtol=1e-3,
+            atol=5e-3 if dtype == "float16" else 1e-5,
         )
     if dtype != "float16":
         run, rows = certified(tmp_path / "run", tmp_path / "net.onnx", images_file, capsys=capsys)
@@ -135,13 +167,22 @@ def test_onnx(tmp_path, images_file, capsys, batch, dtype):
 def test_onnx_weights_beside_the_file_are_part_of_its_digest(tmp_path):
     pytest.importorskip("onnxruntime", reason='needs pip install "sosmooth[onnx]"')
     onnx, model = exported_onnx(linear())
-    onnx.save(model, tmp_path / "net.onnx", save_as_external_data=True, location="net.weights", size_threshold=0)
+    onnx.save(
+        model,
+        tmp_path / "net.onnx",
+        save_as_external_data=True,
+        location="net.weights",
+        size_threshold=0,
+    )
     first = open_classifier(str(tmp_path / "net.onnx"))
     torch.testing.assert_close(first.classifier(torch.from_numpy(IMAGES)), scores_of(linear()))
     weights = np.fromfile(tmp_path / "net.weights", dtype=np.uint8)
     weights[:4] = np.frombuffer(np.float32(0.125).tobytes(), dtype=np.uint8)
     weights.tofile(tmp_path / "net.weights")
-    assert open_classifier(str(tmp_path / "net.onnx")).settings["file_sha256"] != first.settings["file_sha256"]
+    assert (
+        open_classifier(str(tmp_path / "net.onnx")).settings["file_sha256"]
+        != first.settings["file_sha256"]
+    )
 
 
 def test_onnx_that_cannot_be_read(tmp_path, monkeypatch):
@@ -156,7 +197,10 @@ def test_onnx_that_cannot_be_read(tmp_path, monkeypatch):
     model.graph.input.add().CopyFrom(model.graph.input[0])
     model.graph.input[1].name = "y"
     (tmp_path / "two.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(ValueError, match=r"takes x: tensor\(float\) .*, y: .*; a classifier takes one floating tensor"):
+    with pytest.raises(
+        ValueError,
+        match=r"takes x: tensor\(float\) .*, y: .*; a classifier takes one floating tensor",
+    ):
         load_classifier(f"{tmp_path}/two.onnx")
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     with pytest.raises(ModuleNotFoundError, match=r'pip install "sosmooth\[onnx\]"'):
@@ -176,7 +220,10 @@ def test_exported_programs(tmp_path, images_file, capsys, kind):
     torch.export.save(exported_program(net(), LIMITS[kind]), tmp_path / "net.pt2")
     opened = open_classifier(str(tmp_path / "net.pt2"))
     assert opened.num_classes == 3
-    assert opened.settings["file_sha256"] == hashlib.sha256((tmp_path / "net.pt2").read_bytes()).hexdigest()
+    assert (
+        opened.settings["file_sha256"]
+        == hashlib.sha256((tmp_path / "net.pt2").read_bytes()).hexdigest()
+    )
     for count in (1, 2, 4, 6):
         found = opened.classifier(torch.from_numpy(IMAGES[:count]))
         torch.testing.assert_close(found, scores_of(net(), IMAGES[:count]))
@@ -197,7 +244,11 @@ def rewritten(path, out, change):
     from torch.export.pt2_archive import PT2ArchiveReader, PT2ArchiveWriter
 
     with PT2ArchiveReader(io.BytesIO(path.read_bytes())) as reader:
-        records = {name: reader.read_bytes(name) for name in reader.get_file_names() if not name.startswith(".data")}
+        records = {
+            name: reader.read_bytes(name)
+            for name in reader.get_file_names()
+            if not name.startswith(".data")
+        }
     graph = json.loads(records["models/model.json"])
     change(graph, records)
     records["models/model.json"] = json.dumps(graph).encode()
@@ -218,7 +269,9 @@ def with_operator(graph, records):
 
 def with_size(graph, records):
     values = graph["graph_module"]["graph"]["tensor_values"]
-    next(iter(values.values()))["sizes"][0] = {"as_expr": {"expr_str": made_by("4"), "hint": {"as_int": 4}}}
+    next(iter(values.values()))["sizes"][0] = {
+        "as_expr": {"expr_str": made_by("4"), "hint": {"as_int": 4}}
+    }
 
 
 def with_name(graph, records):
@@ -226,7 +279,9 @@ def with_name(graph, records):
 
 
 def with_import(graph, records):
-    spec = json.dumps([1, {"type": "collections.defaultdict", "context": "{}", "children_spec": []}])
+    spec = json.dumps(
+        [1, {"type": "collections.defaultdict", "context": "{}", "children_spec": []}]
+    )
     graph["graph_module"]["module_call_graph"][0]["signature"]["in_spec"] = spec
 
 
@@ -270,7 +325,9 @@ def test_what_torch_would_run_of_an_exported_program_is_dropped(tmp_path, monkey
 
     torch.export.save(exported_program(net(), {}), tmp_path / "net.pt2")
     rewritten(tmp_path / "net.pt2", tmp_path / "bad.pt2", change)
-    torch.testing.assert_close(load_classifier(f"{tmp_path}/bad.pt2")(torch.from_numpy(IMAGES)), scores_of(net()))
+    torch.testing.assert_close(
+        load_classifier(f"{tmp_path}/bad.pt2")(torch.from_numpy(IMAGES)), scores_of(net())
+    )
     assert not (tmp_path / "MADE").exists()
 
 
@@ -286,11 +343,15 @@ def test_exported_programs_that_cannot_be_read(tmp_path):
 
 
 def fitted(classes=(0, 1, 2)):
-    linear_model = pytest.importorskip("sklearn.linear_model", reason='needs pip install "sosmooth[sklearn]"')
+    linear_model = pytest.importorskip(
+        "sklearn.linear_model", reason='needs pip install "sosmooth[sklearn]"'
+    )
     pipeline = pytest.importorskip("sklearn.pipeline")
     preprocessing = pytest.importorskip("sklearn.preprocessing")
     labels = np.asarray(classes)[np.argmax(FEATURES[:, :3], axis=1)]
-    return pipeline.make_pipeline(preprocessing.StandardScaler(), linear_model.LogisticRegression()).fit(FEATURES, labels)
+    return pipeline.make_pipeline(
+        preprocessing.StandardScaler(), linear_model.LogisticRegression()
+    ).fit(FEATURES, labels)
 
 
 SKLEARN = """
@@ -310,7 +371,10 @@ def write_csv(path, labels=None):
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["a", "b", "label", "c", "d"])
-        rows.writerows([*row[:2].tolist(), label, *row[2:].tolist()] for row, label in zip(FEATURES, labels, strict=True))
+        rows.writerows(
+            [*row[:2].tolist(), label, *row[2:].tolist()]
+            for row, label in zip(FEATURES, labels, strict=True)
+        )
 
 
 def test_scikit_learn(tmp_path, capsys):
@@ -318,7 +382,14 @@ def test_scikit_learn(tmp_path, capsys):
     skops = pytest.importorskip("skops.io", reason='needs pip install "sosmooth[sklearn]"')
     skops.dump(estimator, tmp_path / "net.skops")
     write_csv(tmp_path / "data.csv")
-    run, rows = certified(tmp_path / "run", tmp_path / "net.skops", f"csv:{tmp_path}/data.csv", "--max", "8", capsys=capsys)
+    run, rows = certified(
+        tmp_path / "run",
+        tmp_path / "net.skops",
+        f"csv:{tmp_path}/data.csv",
+        "--max",
+        "8",
+        capsys=capsys,
+    )
     assert (run["radius"] > 0).any()
     same_certificates(run, lambda x: torch.from_numpy(estimator.predict(x.numpy())), FEATURES[:8])
     assert len(rows) == 8
@@ -331,7 +402,14 @@ def test_scikit_learn(tmp_path, capsys):
         assert opened.num_classes == 3
         found = opened.classifier(torch.from_numpy(FEATURES))
         assert (found.numpy() == FEATURES[:, :3].argmax(1)).mean() > 0.9
-    certified(tmp_path / "forest", f"{tmp_path}/made.py:forest", f"csv:{tmp_path}/data.csv", "--max", "2", capsys=capsys)
+    certified(
+        tmp_path / "forest",
+        f"{tmp_path}/made.py:forest",
+        f"csv:{tmp_path}/data.csv",
+        "--max",
+        "2",
+        capsys=capsys,
+    )
 
 
 def test_scikit_learn_classes_are_numbered_in_their_order(tmp_path):
@@ -371,10 +449,18 @@ def test_skops_files_that_are_refused(tmp_path):
 
 def image_model(folder, **processor):
     """A random vision transformer in a folder, as the library saves it."""
-    transformers = pytest.importorskip("transformers", reason='needs pip install "sosmooth[huggingface]"')
+    transformers = pytest.importorskip(
+        "transformers", reason='needs pip install "sosmooth[huggingface]"'
+    )
     torch.manual_seed(0)
     config = transformers.ViTConfig(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=8, patch_size=4, num_labels=3
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        image_size=8,
+        patch_size=4,
+        num_labels=3,
     )
     model = transformers.ViTForImageClassification(config).eval()
     with torch.no_grad():
@@ -399,7 +485,9 @@ def test_hugging_face_images(tmp_path, images_file, capsys):
     mean = torch.tensor([0.5, 0.4, 0.3]).view(3, 1, 1)
     same_certificates(run, lambda x: model(pixel_values=(x - mean) / 0.2).logits, IMAGES)
     assert len(rows) == 6
-    raw, _ = certified(tmp_path / "raw", f"hf:{tmp_path}/vit", images_file, "--normalize", "none", capsys=capsys)
+    raw, _ = certified(
+        tmp_path / "raw", f"hf:{tmp_path}/vit", images_file, "--normalize", "none", capsys=capsys
+    )
     assert raw.manifest.settings["model"]["normalization"] == "none"
     assert raw.manifest.settings["model"]["spec"] == f"hf:{tmp_path}/vit?normalize=none"
     same_certificates(raw, lambda x: model(pixel_values=x).logits, IMAGES)
@@ -425,7 +513,9 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "good", "bad", "film", "very"]
 @pytest.fixture
 def text_model(tmp_path):
     """A random BERT with a tokenizer of a few words, in a folder."""
-    transformers = pytest.importorskip("transformers", reason='needs pip install "sosmooth[huggingface]"')
+    transformers = pytest.importorskip(
+        "transformers", reason='needs pip install "sosmooth[huggingface]"'
+    )
     torch.manual_seed(0)
     config = transformers.BertConfig(
         vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
@@ -437,14 +527,16 @@ def text_model(tmp_path):
     model.save_pretrained(tmp_path / "bert")
     (tmp_path / "vocab.txt").write_text("\n".join(WORDS))
     tokenizers = pytest.importorskip("tokenizers")
-    made = tokenizers.Tokenizer(tokenizers.models.WordPiece({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    made = tokenizers.Tokenizer(
+        tokenizers.models.WordPiece({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]")
+    )
     made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     made.post_processor = tokenizers.processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
-    transformers.PreTrainedTokenizerFast(tokenizer_object=made, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(
-        tmp_path / "bert"
-    )
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made, pad_token="[PAD]", unk_token="[UNK]"
+    ).save_pretrained(tmp_path / "bert")
     return model
 
 
@@ -475,14 +567,18 @@ def test_texts_that_cannot_be_read(tmp_path, text_model):
         load_dataset(f"text:{tmp_path}/texts.csv")
     with pytest.raises(ValueError, match="tokens must be a whole number"):
         load_dataset(f"text:{tmp_path}/texts.csv?model={tmp_path}/bert&tokens=0")
-    assert load_dataset(f"text:{tmp_path}/texts.csv?model={tmp_path}/bert&tokens=3").labels.tolist() == [-1]
+    assert load_dataset(
+        f"text:{tmp_path}/texts.csv?model={tmp_path}/bert&tokens=3"
+    ).labels.tolist() == [-1]
 
 
 def test_timm(tmp_path, capsys):
     try:
         import timm
     except (ImportError, RuntimeError) as error:
-        pytest.skip(f"timm needs torchvision, of which there is no CPU build for this torch: {error}")
+        pytest.skip(
+            f"timm needs torchvision, of which there is no CPU build for this torch: {error}"
+        )
     from safetensors.torch import save_file
 
     torch.manual_seed(0)
@@ -493,7 +589,13 @@ def test_timm(tmp_path, capsys):
     assert opened.num_classes == 1000
     images = RNG.random((2, 3, 64, 64), dtype=np.float32)
     np.savez(tmp_path / "images.npz", inputs=images)
-    certified(tmp_path / "run", f"timm:resnet10t+{tmp_path}/net.safetensors", tmp_path / "images.npz", capsys=capsys, n=10)
+    certified(
+        tmp_path / "run",
+        f"timm:resnet10t+{tmp_path}/net.safetensors",
+        tmp_path / "images.npz",
+        capsys=capsys,
+        n=10,
+    )
 
 
 CALLABLES = """
@@ -510,16 +612,32 @@ def pair(): return torch.ones(4, 3, 8, 8) / 2, torch.zeros(4, dtype=torch.long)
 def test_numpy_functions_and_pairs_of_arrays(tmp_path, images_file, capsys):
     (tmp_path / "made.py").write_text(CALLABLES)
     run, rows = certified(
-        tmp_path / "run", f"{tmp_path}/made.py:brightest", f"{tmp_path}/made.py:pair", "--num-classes", "3", capsys=capsys
+        tmp_path / "run",
+        f"{tmp_path}/made.py:brightest",
+        f"{tmp_path}/made.py:pair",
+        "--num-classes",
+        "3",
+        capsys=capsys,
     )
     assert (len(run), len(rows)) == (4, 4)
-    same_certificates(run, lambda x: x.mean((2, 3)).argmax(1), np.full((4, 3, 8, 8), 0.5, np.float32))
+    same_certificates(
+        run, lambda x: x.mean((2, 3)).argmax(1), np.full((4, 3, 8, 8), 0.5, np.float32)
+    )
 
 
-def test_normalization_is_in_front_of_the_classifier_and_in_the_manifest(tmp_path, images_file, capsys):
+def test_normalization_is_in_front_of_the_classifier_and_in_the_manifest(
+    tmp_path, images_file, capsys
+):
     (tmp_path / "made.py").write_text(CALLABLES)
     text = "0.9,0.5,0.1/0.1,1.0,2.0"
-    run, _ = certified(tmp_path / "run", f"{tmp_path}/made.py:means", images_file, "--normalize", text, capsys=capsys)
+    run, _ = certified(
+        tmp_path / "run",
+        f"{tmp_path}/made.py:means",
+        images_file,
+        "--normalize",
+        text,
+        capsys=capsys,
+    )
     recorded = run.manifest.settings["model"]
     assert recorded["normalization"] == text
     again = open_classifier(recorded["spec"])
@@ -527,20 +645,29 @@ def test_normalization_is_in_front_of_the_classifier_and_in_the_manifest(tmp_pat
     mean, std = torch.tensor([0.9, 0.5, 0.1]), torch.tensor([0.1, 1.0, 2.0])
     same_certificates(run, lambda x: (x.mean((2, 3)) - mean) / std, IMAGES)
     same_certificates(run, again.classifier, IMAGES)
-    with pytest.raises(RunError, match=r"another classifier: its normalization is 0\.9,0\.5,0\.1/0\.1,1\.0,2\.0, that of"):
-        check_same(run, open_classifier(f"{tmp_path}/made.py:means"), load_dataset(str(images_file)))
-    assert open_classifier(f"{tmp_path}/made.py:means", normalize="imagenet").settings["normalization"] == (
-        "0.485,0.456,0.406/0.229,0.224,0.225"
-    )
+    with pytest.raises(
+        RunError,
+        match=r"another classifier: its normalization is 0\.9,0\.5,0\.1/0\.1,1\.0,2\.0, that of",
+    ):
+        check_same(
+            run, open_classifier(f"{tmp_path}/made.py:means"), load_dataset(str(images_file))
+        )
+    assert open_classifier(f"{tmp_path}/made.py:means", normalize="imagenet").settings[
+        "normalization"
+    ] == ("0.485,0.456,0.406/0.229,0.224,0.225")
     one = load_classifier(f"{tmp_path}/made.py:brightest", normalize="0.5/0.25")
     assert one(torch.from_numpy(IMAGES)).tolist() == IMAGES.mean((2, 3)).argmax(1).tolist()
-    with pytest.raises(ValueError, match="cannot read the options 'normalise=imagenet'; write normalize=imagenet"):
+    with pytest.raises(
+        ValueError, match="cannot read the options 'normalise=imagenet'; write normalize=imagenet"
+    ):
         load_classifier(f"{tmp_path}/made.py:means?normalise=imagenet")
     with pytest.raises(ValueError, match="the normalisation is for 2 channels; the inputs have 3"):
         load_classifier(f"{tmp_path}/made.py:means", normalize="0,0/1,1")(torch.from_numpy(IMAGES))
 
 
-@pytest.mark.parametrize("text", ["cifar", "0.5", "0.5/0", "0.5/-1", "0.5,0.5/1", "a/1", "nan/1", "0/inf", "0/1/2", ""])
+@pytest.mark.parametrize(
+    "text", ["cifar", "0.5", "0.5/0", "0.5/-1", "0.5,0.5/1", "a/1", "nan/1", "0/inf", "0/1/2", ""]
+)
 def test_normalizations_that_make_no_sense(text):
     with pytest.raises(ValueError, match="MEAN/STD, as in"):
         open_classifier("mnist7", sigma=0.25, normalize=text)
@@ -563,12 +690,20 @@ def test_parquet_with_images(tmp_path, capsys):
     np.testing.assert_array_equal(data.get(range(5)), EXPECTED)
     assert data.labels.tolist() == [0, 1, 2, -1, 0]
     assert data.lattice == 1 / 255
-    pq.write_table(pa.table({"img": [png(image) for image in PIXELS], "fine": [0, 1, 2, 0, 1]}), tmp_path / "b.parquet")
+    pq.write_table(
+        pa.table({"img": [png(image) for image in PIXELS], "fine": [0, 1, 2, 0, 1]}),
+        tmp_path / "b.parquet",
+    )
     named = load_dataset(f"parquet:{tmp_path}/b.parquet?image=img&label=fine&crop=4")
     np.testing.assert_array_equal(named.get([1]), EXPECTED[1:2, :, 2:6, 2:6])
     assert named.settings["spec"] == f"parquet:{tmp_path}/b.parquet?image=img&label=fine&crop=4"
     (tmp_path / "made.py").write_text(CALLABLES)
-    certified(tmp_path / "run", f"{tmp_path}/made.py:means", f"parquet:{tmp_path}/a.parquet", capsys=capsys)
+    certified(
+        tmp_path / "run",
+        f"{tmp_path}/made.py:means",
+        f"parquet:{tmp_path}/a.parquet",
+        capsys=capsys,
+    )
 
 
 def test_parquet_that_cannot_be_read(tmp_path):
@@ -578,7 +713,10 @@ def test_parquet_that_cannot_be_read(tmp_path):
         ({"image": [{"bytes": None, "path": "a.png"}], "label": [0]}, "image 0 has no bytes"),
         ({"image": [b"no image"], "label": [0]}, "image 0 is no readable image"),
         ({"image": [png(PIXELS[0])], "label": ["cat"]}, "labels must be integers; got 'cat'"),
-        ({"image": [png(PIXELS[0]), png(PIXELS[0][:4])], "label": [0, 1]}, r"bring all to one size, or add \?resize"),
+        (
+            {"image": [png(PIXELS[0]), png(PIXELS[0][:4])], "label": [0, 1]},
+            r"bring all to one size, or add \?resize",
+        ),
     ):
         pq.write_table(pa.table(table), path)
         with pytest.raises(ValueError, match=message):
@@ -594,14 +732,24 @@ def test_parquet_that_cannot_be_read(tmp_path):
 
 def test_hugging_face_data(tmp_path, capsys):
     datasets = pytest.importorskip("datasets", reason='needs pip install "sosmooth[huggingface]"')
-    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b", "c"])})
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["a", "b", "c"])}
+    )
     made = datasets.Dataset.from_dict(
-        {"image": [{"bytes": png(image), "path": None} for image in PIXELS], "label": [0, 1, 2, 0, 1]}, features=features
+        {
+            "image": [{"bytes": png(image), "path": None} for image in PIXELS],
+            "label": [0, 1, 2, 0, 1],
+        },
+        features=features,
     )
     made.save_to_disk(tmp_path / "one")
     data = load_dataset(f"hf:{tmp_path}/one")
     np.testing.assert_array_equal(data.get(range(5)), EXPECTED)
-    assert (data.num_classes, data.settings["classes"], data.lattice) == (3, ["a", "b", "c"], 1 / 255)
+    assert (data.num_classes, data.settings["classes"], data.lattice) == (
+        3,
+        ["a", "b", "c"],
+        1 / 255,
+    )
     datasets.DatasetDict({"train": made, "test": made.select([2])}).save_to_disk(tmp_path / "two")
     assert load_dataset(f"hf:{tmp_path}/two").labels.tolist() == [2]
     assert len(load_dataset(f"hf:{tmp_path}/two?split=train")) == 5
@@ -644,7 +792,15 @@ def test_csv_features(tmp_path):
 def test_shuffle_seed_chooses_as_by_chance_and_is_recorded_by_the_indices(tmp_path, capsys):
     def chosen(seed, count):
         run, rows = certified(
-            tmp_path / f"{seed}_{count}", "mnist7", "mnist7", "--max", str(count), "--shuffle-seed", str(seed), capsys=capsys, n=4
+            tmp_path / f"{seed}_{count}",
+            "mnist7",
+            "mnist7",
+            "--max",
+            str(count),
+            "--shuffle-seed",
+            str(seed),
+            capsys=capsys,
+            n=4,
         )
         assert run["index"].tolist() == [row["index"] for row in rows] == sorted(run["index"])
         assert run.manifest.settings["indices"] == ",".join(map(str, run["index"]))
@@ -657,7 +813,12 @@ def test_shuffle_seed_chooses_as_by_chance_and_is_recorded_by_the_indices(tmp_pa
 
 def test_a_missing_package_is_one_line(tmp_path, capsys, monkeypatch, images_file):
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
-    code = main(["predict", "--model", f"hf:{tmp_path}", "--data", str(images_file), "--sigma", "0.25"])
+    code = main(
+        ["predict", "--model", f"hf:{tmp_path}", "--data", str(images_file), "--sigma", "0.25"]
+    )
     captured = capsys.readouterr()
     assert code == 2
-    assert captured.err == 'sosmooth: transformers is not installed; get it by pip install "sosmooth[huggingface]"\n'
+    assert (
+        captured.err
+        == 'sosmooth: transformers is not installed; get it by pip install "sosmooth[huggingface]"\n'
+    )

@@ -26,7 +26,9 @@ from sosmooth.workers.ray_cluster import RayWorkers
 
 # Ray leaves pipes and sockets of its own processes to the garbage collector.
 pytestmark = pytest.mark.filterwarnings(
-    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning", "ignore:.*ray.*:FutureWarning"
+    "ignore::ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+    "ignore:.*ray.*:FutureWarning",
 )
 NODE = {"num_cpus": 2, "num_gpus": 0, "object_store_memory": 80 * 2**20, "include_dashboard": False}
 
@@ -45,7 +47,9 @@ def own(tmp_path_factory):
 
 
 def ray_pool(cluster, setup, **changes):
-    return Pool(RayWorkers(setup, **{"address": cluster.address, "limit": None, "notice": print} | changes))
+    return Pool(
+        RayWorkers(setup, **{"address": cluster.address, "limit": None, "notice": print} | changes)
+    )
 
 
 @pytest.mark.slow
@@ -65,7 +69,11 @@ def test_actors_that_are_killed_change_nothing(cluster, own):
 def test_the_same_to_the_bit(cluster):
     setup, get = setup_of("mnist7"), load_dataset("mnist7").get
     with ray_pool(cluster, setup) as pool:
-        for of in (*map(sampling, METHODS), sampling("dipole", radius=0.1), sampling("dipole", tolerance=0.05)):
+        for of in (
+            *map(sampling, METHODS),
+            sampling("dipole", radius=0.1),
+            sampling("dipole", tolerance=0.05),
+        ):
             for share_evaluations in (None, 8_000):
                 found = sampled_by(pool, setup, get, INDICES, of, share_evaluations)
                 assert_same(found, sampled_here(setup, get, INDICES, of))
@@ -77,7 +85,13 @@ def test_a_node_joins_and_leaves(cluster, own):
     indices, of = list(range(6)), sampling(n=40_000, batch_size=200)
     with ray_pool(cluster, own.setup) as pool:
         samples = sample_by(
-            pool, own.get, indices, of, sigma=own.setup.sigma, progress=lambda evaluations: None, share_evaluations=10_000
+            pool,
+            own.get,
+            indices,
+            of,
+            sigma=own.setup.sigma,
+            progress=lambda evaluations: None,
+            share_evaluations=10_000,
         )
         found = [next(samples)[0]]
         node = cluster.add_node(num_cpus=2, object_store_memory=80 * 2**20)
@@ -102,7 +116,10 @@ def test_a_limit_and_a_cluster_that_is_not_there(cluster, own):
         ray_pool(cluster, own.setup, limit=0)
     with pytest.raises(ValueError, match="--address must be auto or HOST:PORT"):
         ray_pool(cluster, own.setup, address="here")
-    with pytest.raises(WorkersError, match=r"no Ray cluster is to be had at 127\.0\.0\.1:1: .*begin one with `ray start --head`"):
+    with pytest.raises(
+        WorkersError,
+        match=r"no Ray cluster is to be had at 127\.0\.0\.1:1: .*begin one with `ray start --head`",
+    ):
         ray_pool(cluster, own.setup, address="127.0.0.1:1")
 
 
@@ -114,11 +131,19 @@ def certify(cluster, own, out):
 @pytest.mark.slow
 def test_the_driver_is_killed_and_started_again(cluster, own, tmp_path):
     """From the command line; standard output is JSON alone, though an actor dies."""
-    command = [*certify(cluster, own, tmp_path / "run"), "--engine", "ray", "--address", cluster.address]
+    command = [
+        *certify(cluster, own, tmp_path / "run"),
+        "--engine",
+        "ray",
+        "--address",
+        cluster.address,
+    ]
     own.mood("slow")
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 100
-    while time.monotonic() < deadline and not ((tmp_path / "run/manifest.json").exists() and len(load_run(tmp_path / "run"))):
+    while time.monotonic() < deadline and not (
+        (tmp_path / "run/manifest.json").exists() and len(load_run(tmp_path / "run"))
+    ):
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
@@ -129,7 +154,9 @@ def test_the_driver_is_killed_and_started_again(cluster, own, tmp_path):
     assert json.loads(done.stdout)["complete"]
     own.mood("honest")
     assert main(certify(cluster, own, tmp_path / "alone")[3:]) == 0
-    run, alone = (load_run(tmp_path / name).table.drop_columns(["seconds"]) for name in ("run", "alone"))
+    run, alone = (
+        load_run(tmp_path / name).table.drop_columns(["seconds"]) for name in ("run", "alone")
+    )
     assert run.equals(alone)
 
 

@@ -23,12 +23,33 @@ IMAGES = 30
 def runs(tmp_path_factory):
     """One run of real images and two recertifications of it."""
     folder = tmp_path_factory.mktemp("runs")
-    options = {"model": "mnist7", "data": "mnist7", "sigma": 0.25, "max": IMAGES, "n": 4000, "batch-size": 2000}
+    options = {
+        "model": "mnist7",
+        "data": "mnist7",
+        "sigma": 0.25,
+        "max": IMAGES,
+        "n": 4000,
+        "batch-size": 2000,
+    }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     assert main(["certify", *words, "--out", str(folder / "pairs")]) == 0
     for method in ("first_order", "dipole"):
         path = str(folder / method)
-        assert main(["recertify", str(folder / "pairs"), "--method", method, "--alpha", "0.001", "--out", path]) == 0
+        assert (
+            main(
+                [
+                    "recertify",
+                    str(folder / "pairs"),
+                    "--method",
+                    method,
+                    "--alpha",
+                    "0.001",
+                    "--out",
+                    path,
+                ]
+            )
+            == 0
+        )
     return [folder / name for name in ("first_order", "dipole", "pairs")]
 
 
@@ -41,13 +62,21 @@ def report(runs):
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'sosmooth[test]'")
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install 'sosmooth[test]'"
+    )
+    program = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
     if program is None:
         pytest.skip("there is no Chromium here; Debian's package is `chromium`")
-    root = hasattr(os, "geteuid") and os.geteuid() == 0  # Chromium's sandbox refuses to run for root
+    root = (
+        hasattr(os, "geteuid") and os.geteuid() == 0
+    )  # Chromium's sandbox refuses to run for root
     with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(executable_path=program, chromium_sandbox=not root, args=["--disable-gpu"])
+        launched = driver.chromium.launch(
+            executable_path=program, chromium_sandbox=not root, args=["--disable-gpu"]
+        )
         yield launched
         launched.close()
 
@@ -59,7 +88,9 @@ def opened(browser):
 
     def open_page(path, *, width=1100, scheme="light", at="", javascript=True):
         page = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=javascript
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            java_script_enabled=javascript,
         ).new_page()
         said, asked = [], []
         page.on("console", lambda message: said.append(message.text))
@@ -99,10 +130,14 @@ def test_the_curve_tells_the_runs_where_the_pointer_is(opened, report):
     accuracy.hover(position={"x": 350, "y": 200})
     tip = accuracy.locator(".hoverlayer .legend")
     tip.wait_for()
-    assert all(name in tip.text_content() for name in ("radius", "first_order", "dipole", "pairs", "%"))
+    assert all(
+        name in tip.text_content() for name in ("radius", "first_order", "dipole", "pairs", "%")
+    )
     page.get_by_role("checkbox", name="dipole").uncheck()
     accuracy.hover(position={"x": 351, "y": 200})
-    page.wait_for_function("() => !document.querySelector('#plot-accuracy .hoverlayer').textContent.includes('dipole')")
+    page.wait_for_function(
+        "() => !document.querySelector('#plot-accuracy .hoverlayer').textContent.includes('dipole')"
+    )
     assert page.locator("#images th").all_inner_texts()[2:4] == ["first_order", "pairs"]
 
 
@@ -122,7 +157,9 @@ def test_a_bar_of_the_histogram_leaves_its_images_in_the_table(opened, report):
 
 def test_the_table_sorts_by_its_titles_and_says_so(opened, report, runs):
     page = opened(report)
-    expected = sorted((float(floored(radius, 4)) for radius in load_run(runs[0])["radius"]), reverse=True)
+    expected = sorted(
+        (float(floored(radius, 4)) for radius in load_run(runs[0])["radius"]), reverse=True
+    )
     title = page.locator("#images th button", has_text="first_order")
     title.focus()
     page.keyboard.press("Enter")
@@ -140,9 +177,16 @@ def test_filters_leave_what_they_say(opened, report, runs):
     opened_runs = [load_run(run) for run in runs]
     abstained = np.any([run["prediction"] == -1 for run in opened_runs], axis=0)
     label = opened_runs[0]["label"]
-    wrong = np.any([(run["prediction"] >= 0) & (run["prediction"] != label) for run in opened_runs], axis=0)
+    wrong = np.any(
+        [(run["prediction"] >= 0) & (run["prediction"] != label) for run in opened_runs], axis=0
+    )
     found = page.locator("#found")
-    for value, count in (("abstained", abstained.sum()), ("wrong", wrong.sum()), ("pictures", 3), ("all", IMAGES)):
+    for value, count in (
+        ("abstained", abstained.sum()),
+        ("wrong", wrong.sum()),
+        ("pictures", 3),
+        ("all", IMAGES),
+    ):
         page.select_option("#answer", value)
         assert found.inner_text().endswith(f"of {count} images")
     page.select_option("#label", "7")
@@ -181,7 +225,11 @@ def test_a_page_of_an_image_shows_what_the_classifier_saw(opened, report):
     words = page.locator(".pictures figcaption").all_inner_texts()
     assert words[0] == "x"
     assert [word[:5] for word in words[1:5]] == ["x + ε", "x − ε", "x + ε", "x − ε"]
-    assert all(page.locator(".pictures img").evaluate_all("images => images.map(image => image.naturalWidth === 7)"))
+    assert all(
+        page.locator(".pictures img").evaluate_all(
+            "images => images.map(image => image.naturalWidth === 7)"
+        )
+    )
 
 
 def test_plots_work_with_the_keyboard(opened, report):
@@ -201,7 +249,9 @@ def test_every_control_is_reached_by_the_tabulator(opened, report):
     for _ in range(30):
         page.keyboard.press("Tab")
         reached.add(
-            page.evaluate("(e => e.id || e.dataset.column || e.closest('fieldset')?.id || e.tagName)(document.activeElement)")
+            page.evaluate(
+                "(e => e.id || e.dataset.column || e.closest('fieldset')?.id || e.tagName)(document.activeElement)"
+            )
         )
     assert {
         "runs",
@@ -254,7 +304,20 @@ def test_without_a_script_the_figures_stand(opened, report):
 def test_hostile_names_stay_text(opened, runs, tmp_path):
     folder = tmp_path / HOSTILE
     shutil.copytree(runs[2], folder)
-    assert main(["report", str(runs[0]), str(folder), "--out", str(tmp_path / "report.html"), "--pictures", "0"]) == 0
+    assert (
+        main(
+            [
+                "report",
+                str(runs[0]),
+                str(folder),
+                "--out",
+                str(tmp_path / "report.html"),
+                "--pictures",
+                "0",
+            ]
+        )
+        == 0
+    )
     page = opened(tmp_path / "report.html")
     plot(page, "accuracy").hover(position={"x": 350, "y": 200})
     tip = page.locator("#plot-accuracy .hoverlayer .legend")
@@ -278,8 +341,13 @@ def test_a_name_in_the_address_that_is_no_image_shows_the_overview(opened, repor
 def test_it_opens_quickly(opened, report):
     begun = time.perf_counter()
     page = opened(report)
-    seconds = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd") / 1000
-    print(f"\nthe report opened in {seconds:.2f} s ({time.perf_counter() - begun:.2f} s with the new page)")
+    seconds = (
+        page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
+        / 1000
+    )
+    print(
+        f"\nthe report opened in {seconds:.2f} s ({time.perf_counter() - begun:.2f} s with the new page)"
+    )
     assert seconds < 60
 
 
@@ -289,8 +357,34 @@ def test_it_opens_quickly(opened, report):
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("method", ["first_order", "second_order_dipole"])
 def test_the_noisy_copies_are_those_that_the_classifier_saw(exact, method, tmp_path):
-    options = ["--model", "mnist7", "--data", "mnist7", "--sigma", "0.25", "--indices", "3,4", "--n", "2000", "--seed", "5"]
-    assert main(["certify", *options, "--method", method, *["--exact"][:exact], "--out", str(tmp_path / "run")]) == 0
+    options = [
+        "--model",
+        "mnist7",
+        "--data",
+        "mnist7",
+        "--sigma",
+        "0.25",
+        "--indices",
+        "3,4",
+        "--n",
+        "2000",
+        "--seed",
+        "5",
+    ]
+    assert (
+        main(
+            [
+                "certify",
+                *options,
+                "--method",
+                method,
+                *["--exact"][:exact],
+                "--out",
+                str(tmp_path / "run"),
+            ]
+        )
+        == 0
+    )
     run, inputs = load_run(tmp_path / "run"), load_dataset("mnist7")
     assert redrawable(run)
     classifier = load_classifier("mnist7", sigma=0.25)
@@ -302,12 +396,20 @@ def test_the_noisy_copies_are_those_that_the_classifier_saw(exact, method, tmp_p
             return classifier(points)
 
         lattice = inputs.lattice if exact else None
-        smoothed = SmoothedClassifier(spy, sigma=0.25, num_classes=10, batch_size=4000, device="cpu", lattice=lattice)
-        smoothed.certify(inputs.get([index]), method=method, n0=100, n=2000, alpha=0.001, seed=5, indices=[index])
+        smoothed = SmoothedClassifier(
+            spy, sigma=0.25, num_classes=10, batch_size=4000, device="cpu", lattice=lattice
+        )
+        smoothed.certify(
+            inputs.get([index]), method=method, n0=100, n=2000, alpha=0.001, seed=5, indices=[index]
+        )
         estimation = seen[-1]
         assert len(estimation) == 2000
         # Of pairs the batch holds all x + ε, then all x − ε.
-        rows, signs = ([0, 1000, 1, 1001], [1, -1, 1, -1]) if method == "second_order_dipole" else ([0, 1, 2, 3], [1] * 4)
+        rows, signs = (
+            ([0, 1000, 1, 1001], [1, -1, 1, -1])
+            if method == "second_order_dipole"
+            else ([0, 1, 2, 3], [1] * 4)
+        )
         np.testing.assert_array_equal(noisy.copies, estimation[rows])
         assert noisy.signs == signs
         assert noisy.answers == classifier(estimation[rows]).argmax(1).tolist()
@@ -327,7 +429,10 @@ def test_the_direction_drawn_is_the_one_that_was_certified_with(runs):
 
 
 def test_pictures_of_other_data_are_refused(runs, tmp_path, capsys):
-    assert main(["report", str(runs[0]), "--data", "mnist7:train", "--out", str(tmp_path / "a.html")]) == 2
+    assert (
+        main(["report", str(runs[0]), "--data", "mnist7:train", "--out", str(tmp_path / "a.html")])
+        == 2
+    )
     assert "was made with other data" in capsys.readouterr().err
     weights = ["--model", "mnist7_pca10"]
     assert main(["report", str(runs[2]), *weights, "--out", str(tmp_path / "a.html")]) == 2

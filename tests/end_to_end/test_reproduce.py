@@ -38,7 +38,11 @@ def test_the_list(capsys):
 def test_a_population_figure(tmp_path, capsys):
     code, out, err = call(capsys, "reproduce", "fig3", "--out", tmp_path / "new" / "folder")
     assert (code, err) == (0, "")
-    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == ["fig3.csv", "fig3.png", "fig3.svg"]
+    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == [
+        "fig3.csv",
+        "fig3.png",
+        "fig3.svg",
+    ]
     assert str(tmp_path / "new" / "folder" / "fig3.png") in out
 
 
@@ -46,19 +50,26 @@ def test_a_sampled_figure_says_what_differs_and_goes_on(tmp_path, capsys):
     arguments = ["reproduce", "fig5", *FEW, "--out", tmp_path]
     assert call(capsys, *arguments)[0] == 0
     names = sorted(path.name for path in (tmp_path / "runs").iterdir())
-    assert names == [f"mnist7_sigma_0.25_n_2000_images_6_{method}" for method in ("dipole", "first_order", "second_order")]
+    assert names == [
+        f"mnist7_sigma_0.25_n_2000_images_6_{method}"
+        for method in ("dipole", "first_order", "second_order")
+    ]
     runs = [load_run(tmp_path / "runs" / name) for name in names]
-    assert len({int(run["seed"][0]) for run in runs}) == 3  # samples of its own for each, as published
+    assert (
+        len({int(run["seed"][0]) for run in runs}) == 3
+    )  # samples of its own for each, as published
     assert all(run["index"].tolist() == [0, 1666, 3332, 4998, 6664, 8330] for run in runs)
 
     rows = table(tmp_path / "fig5.csv")
-    assert {(row["published_n"], row["n"], row["published_images"], row["images"]) for row in rows} == {
-        ("100000", "2000", "1000", "6")
-    }
+    assert {
+        (row["published_n"], row["n"], row["published_images"], row["images"]) for row in rows
+    } == {("100000", "2000", "1000", "6")}
     assert {row["classifier"] for row in rows} == {"mnist7_cnn"}
     within = [row for row in rows if (row["method"], row["quantity"]) == ("dipole", "within_1")]
     assert [row["published"] for row in within] == ["462"]
-    certified = sum(int(run["prediction"][i] == run["label"][i]) for run in runs[:1] for i in range(6))
+    certified = sum(
+        int(run["prediction"][i] == run["label"][i]) for run in runs[:1] for i in range(6)
+    )
     accuracy = next(row["ours"] for row in rows if row["quantity"] == "certified accuracy, dipole")
     assert float(accuracy) == pytest.approx(certified / 6, abs=1e-4)
     same = [row for row in rows if row["ours_same_samples"]]
@@ -69,7 +80,10 @@ def test_a_sampled_figure_says_what_differs_and_goes_on(tmp_path, capsys):
     assert "Not run here" in page
 
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
-    pictures = {path: path.read_bytes() for path in (tmp_path / "fig5.png", tmp_path / "fig5.csv", tmp_path / "fig5.md")}
+    pictures = {
+        path: path.read_bytes()
+        for path in (tmp_path / "fig5.png", tmp_path / "fig5.csv", tmp_path / "fig5.md")
+    }
     assert call(capsys, *arguments)[0] == 0
     assert {path: path.read_bytes() for path in before} == before
     assert {path: path.read_bytes() for path in pictures} == pictures
@@ -91,13 +105,21 @@ def test_the_other_bundled_data(tmp_path, capsys, name):
 def cifar(tmp_path):
     """Inputs in the shape of CIFAR-10's, and weights of a small network for them."""
     rng = np.random.default_rng(0)
-    np.savez(tmp_path / "data.npz", inputs=rng.random((3, 3, 32, 32), dtype=np.float32), labels=np.array([0, 1, 2]))
+    np.savez(
+        tmp_path / "data.npz",
+        inputs=rng.random((3, 3, 32, 32), dtype=np.float32),
+        labels=np.array([0, 1, 2]),
+    )
     save_weights(tmp_path / "weights_0.25.safetensors", build("resnet20"), RESNET20)
     return tmp_path
 
 
 def given(folder, **changes):
-    options = {"data": folder / "data.npz", "weights": folder / "weights_{sigma}.safetensors", "out": folder / "out"} | changes
+    options = {
+        "data": folder / "data.npz",
+        "weights": folder / "weights_{sigma}.safetensors",
+        "out": folder / "out",
+    } | changes
     options = {"runs": "20:1"} | options
     return [*(word for name, value in options.items() if value for word in (f"--{name}", value))]
 
@@ -105,7 +127,10 @@ def given(folder, **changes):
 def test_data_of_ones_own_with_another_architecture(cifar, capsys):
     code, _, err = call(capsys, "reproduce", "fig6", *given(cifar))
     assert (code, err.count("\n")) == (2, 1)
-    assert "of the architecture resnet20, this figure's is resnet110; give --architecture resnet20" in err
+    assert (
+        "of the architecture resnet20, this figure's is resnet110; give --architecture resnet20"
+        in err
+    )
     assert not (cifar / "out").exists()
     assert call(capsys, "reproduce", "fig6", *given(cifar, architecture="resnet20"))[0] == 0
     rows = table(cifar / "out" / "fig6_cifar10.csv")
@@ -143,7 +168,9 @@ def test_what_is_missing_is_named_with_its_home(cifar, capsys, name, changes, sa
 
 def test_weights_trained_with_another_sigma(cifar, capsys):
     weights = cifar / "weights_0.25.safetensors"
-    code, _, err = call(capsys, "reproduce", "fig12", *given(cifar, weights=weights, architecture="resnet20"))
+    code, _, err = call(
+        capsys, "reproduce", "fig12", *given(cifar, weights=weights, architecture="resnet20")
+    )
     assert (code, err.count("\n")) == (2, 1)
     assert "was trained with sigma 0.25, this panel's is 0.12" in err
     assert not (cifar / "out").exists()
@@ -154,7 +181,9 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, capsys):
     assert call(capsys, "reproduce", "fig1a", "--out", tmp_path)[0] == 0
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # a write beyond fails as on a full disk
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (1000, limits[1])
+    )  # a write beyond fails as on a full disk
     try:
         code, _, err = call(capsys, "reproduce", "fig1a", "--out", tmp_path)
     finally:

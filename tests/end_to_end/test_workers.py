@@ -54,7 +54,9 @@ def own_pool(own):
 @pytest.mark.parametrize("method", METHODS)
 def test_the_same_to_the_bit(mnist7, method, share_evaluations):
     of = sampling(method)
-    assert_same(sampled_by(*mnist7, INDICES, of, share_evaluations), sampled_here(*mnist7[1:], INDICES, of))
+    assert_same(
+        sampled_by(*mnist7, INDICES, of, share_evaluations), sampled_here(*mnist7[1:], INDICES, of)
+    )
 
 
 def test_a_sum_over_parts_in_any_order(mnist7):
@@ -71,7 +73,10 @@ def test_the_same_to_the_bit_until_it_is_decided(mnist7, rule):
 
 def test_the_same_to_the_bit_with_exact_noise_in_another_precision():
     inputs = load_dataset("mnist7")
-    setup, of = setup_of("mnist7", lattice=inputs.lattice, execution=Execution("bfloat16")), sampling(n=12_000)
+    setup, of = (
+        setup_of("mnist7", lattice=inputs.lattice, execution=Execution("bfloat16")),
+        sampling(n=12_000),
+    )
     with Pool(ProcessWorkers(setup, 1)) as pool:
         found = sampled_by(pool, setup, inputs.get, INDICES[:2], of, SPLIT)
     assert_same(found, sampled_here(setup, inputs.get, INDICES[:2], of))
@@ -79,7 +84,10 @@ def test_the_same_to_the_bit_with_exact_noise_in_another_precision():
 
 def test_one_worker_finds_the_batch_size_for_all(mnist7):
     of = sampling("dipole", n=2000, batch_size=None)
-    assert_same(sampled_by(*mnist7, INDICES, of), sampled_here(*mnist7[1:], INDICES, replace(of, batch_size=1000)))
+    assert_same(
+        sampled_by(*mnist7, INDICES, of),
+        sampled_here(*mnist7[1:], INDICES, replace(of, batch_size=1000)),
+    )
 
 
 @pytest.mark.parametrize("share_evaluations", [40_000, SPLIT], ids=["whole", "split"])
@@ -94,7 +102,9 @@ def test_workers_that_are_killed_change_nothing(own, own_pool, share_evaluations
 
 def test_an_input_that_workers_die_of_is_named(own, own_pool):
     own.mood("deadly")
-    with pytest.raises(WorkersError, match=r"3 workers ended while they sampled input 4 \(the last: .*SIGKILL\)"):
+    with pytest.raises(
+        WorkersError, match=r"3 workers ended while they sampled input 4 \(the last: .*SIGKILL\)"
+    ):
         sampled_by(own_pool, own.setup, own.get, [0, 4, 7], sampling(n=200), 100)
 
 
@@ -102,7 +112,9 @@ def test_a_classifier_that_fails_everywhere_names_the_input(own, own_pool):
     own.mood("raising")
     of = sampling(n=200)
     # The inputs share batches: the worker finds out which of them it is.
-    with pytest.raises(ClassifierError, match=r"failed on every worker that tried .*input 6: .*out of ideas"):
+    with pytest.raises(
+        ClassifierError, match=r"failed on every worker that tried .*input 6: .*out of ideas"
+    ):
         sampled_by(own_pool, own.setup, own.get, list(range(8)), of, 10_000)
     # The same workers go on with other inputs.
     assert_same(sampled_by(own_pool, own.setup, own.get, [1, 2], of), own.honestly([1, 2], of))
@@ -135,8 +147,14 @@ def test_memory_that_runs_out_in_a_worker(own, own_pool):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"settings": {"source_sha256": "abc"}}, "there and 'abc' where the run is written; the classifier .* must be the same"),
-        ({"versions": {"torch": "1.0"}}, "torch is '.*' there and '1.0' where the run is written; install the same"),
+        (
+            {"settings": {"source_sha256": "abc"}},
+            "there and 'abc' where the run is written; the classifier .* must be the same",
+        ),
+        (
+            {"versions": {"torch": "1.0"}},
+            "torch is '.*' there and '1.0' where the run is written; install the same",
+        ),
         ({"spec": "nothing.safetensors"}, "cannot be opened: .*nothing.safetensors"),
         ({"device": "abacus"}, "abacus"),
     ],
@@ -163,13 +181,23 @@ def result_columns(run):
 
 def children(pid):
     """Processes whose parent is `pid`."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    return [int(child) for child, parent in map(str.split, listed.splitlines()) if int(parent) == pid]
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True
+    ).stdout
+    return [
+        int(child) for child, parent in map(str.split, listed.splitlines()) if int(parent) == pid
+    ]
 
 
 def living(pids):
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,stat="], capture_output=True, text=True, check=True).stdout
-    return [int(pid) for pid, state in map(str.split, listed.splitlines()) if int(pid) in pids and not state.startswith("Z")]
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,stat="], capture_output=True, text=True, check=True
+    ).stdout
+    return [
+        int(pid)
+        for pid, state in map(str.split, listed.splitlines())
+        if int(pid) in pids and not state.startswith("Z")
+    ]
 
 
 ARGUMENTS = ("--indices", "0:1200:20", "--n", 8000, "--batch-size", 1000, "--method", "dipole")
@@ -189,7 +217,9 @@ def test_the_driver_ends_and_is_started_again(tmp_path, alone, number):
     command = certify(*ARGUMENTS, "--workers", 2, "--out", tmp_path / "run")
     process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not ((tmp_path / "run/manifest.json").exists() and len(load_run(tmp_path / "run"))):
+    while time.monotonic() < deadline and not (
+        (tmp_path / "run/manifest.json").exists() and len(load_run(tmp_path / "run"))
+    ):
         assert process.poll() is None
         time.sleep(0.01)
     workers = children(process.pid)
@@ -208,7 +238,19 @@ def test_the_driver_ends_and_is_started_again(tmp_path, alone, number):
 
 def test_the_command_line_with_workers(tmp_path, own, capsys):
     own.mood("raising")
-    call = ["certify", "--model", own.spec, "--data", own.data, "--sigma", "0.25", "--n", "200", "--batch-size", "100"]
+    call = [
+        "certify",
+        "--model",
+        own.spec,
+        "--data",
+        own.data,
+        "--sigma",
+        "0.25",
+        "--n",
+        "200",
+        "--batch-size",
+        "100",
+    ]
     assert main([*call, "--workers", "1", "--out", str(tmp_path / "run")]) == 1
     err = capsys.readouterr().err
     assert "input 6: " in err
@@ -238,7 +280,15 @@ def test_inputs_are_read_as_they_are_needed(mnist7):
         read.extend(indices)
         return get(indices)
 
-    samples = sample_by(pool, reading, range(100), sampling("dipole", n=500), sigma=0.25, progress=print, share_evaluations=1000)
+    samples = sample_by(
+        pool,
+        reading,
+        range(100),
+        sampling("dipole", n=500),
+        sigma=0.25,
+        progress=print,
+        share_evaluations=1000,
+    )
     for found, _ in enumerate(samples, 1):
         assert len(read) <= found + 12
     assert sorted(read) == list(range(100))

@@ -129,12 +129,17 @@ def assert_the_first_two_stand(run: Path) -> None:
     [
         ("sleeps", "did not return from a batch of shape 1024×5 within 0.3 seconds"),
         ("swallows", "did not return from a batch of shape 1024×5 within 0.3 seconds"),
-        ("more_classes", "returned torch.float32 of shape (1024, 4); it must return floating scores (1024, 3)"),
+        (
+            "more_classes",
+            "returned torch.float32 of shape (1024, 4); it must return floating scores (1024, 3)",
+        ),
         ("memory", "memory ran out for a single evaluation"),
         ("other_labels", "input 2: the classifier returned NaN"),
     ],
 )
-def test_a_fault_ends_with_one_line_and_what_was_certified_stands(tmp_path, arguments, capsys, name, said):
+def test_a_fault_ends_with_one_line_and_what_was_certified_stands(
+    tmp_path, arguments, capsys, name, said
+):
     begun = time.monotonic()
     assert main(arguments(name, "--timeout", "0.3")) == 1
     assert time.monotonic() - begun < 30
@@ -146,7 +151,10 @@ def test_a_fault_ends_with_one_line_and_what_was_certified_stands(tmp_path, argu
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("stuck", "sosmooth: the classifier did not return from a batch of shape 1024×5 within 0.3 seconds"),
+        (
+            "stuck",
+            "sosmooth: the classifier did not return from a batch of shape 1024×5 within 0.3 seconds",
+        ),
         ("keeps_the_lock", "Timeout (0:00:00.9"),
     ],
 )
@@ -159,9 +167,14 @@ def test_a_call_that_never_returns_to_python_ends_with_the_process(tmp_path, arg
 
 
 def test_a_hanging_first_evaluation_and_a_hanging_prediction(tmp_path, arguments, capsys):
-    (tmp_path / "hanging.py").write_text("import time\ndef f():\n    return lambda x: time.sleep(60)\n")
+    (tmp_path / "hanging.py").write_text(
+        "import time\ndef f():\n    return lambda x: time.sleep(60)\n"
+    )
     own = ["--model", str(tmp_path / "hanging.py:f"), *arguments("x")[3:7], "--timeout", "0.2"]
-    for command in (["certify", *own, "--out", str(tmp_path / "run")], ["predict", *own, "--n", "50", "--num-classes", "3"]):
+    for command in (
+        ["certify", *own, "--out", str(tmp_path / "run")],
+        ["predict", *own, "--n", "50", "--num-classes", "3"],
+    ):
         assert main(command) == 1
         assert_one_line(capsys.readouterr().err, "did not return")
     assert main(["predict", *own[:-1], "-1", "--num-classes", "3"]) == 2
@@ -169,7 +182,10 @@ def test_a_hanging_first_evaluation_and_a_hanging_prediction(tmp_path, arguments
 
 
 def test_within_the_limit_nothing_changes(tmp_path, arguments):
-    smoothed = [SmoothedClassifier(lambda x: x[:, :2], sigma=0.5, num_classes=2, batch_timeout=limit) for limit in (None, 30.0)]
+    smoothed = [
+        SmoothedClassifier(lambda x: x[:, :2], sigma=0.5, num_classes=2, batch_timeout=limit)
+        for limit in (None, 30.0)
+    ]
     inputs = np.array([[1.0, 0.0, 0.0], [0.0, 0.2, 0.0]])
     plain, limited = (each.certify(inputs, n=500) for each in smoothed)
     assert plain.radius.tolist() == limited.radius.tolist()
@@ -177,7 +193,9 @@ def test_within_the_limit_nothing_changes(tmp_path, arguments):
 
 
 def test_the_limit_is_for_the_main_thread():
-    smoothed = SmoothedClassifier(lambda x: x[:, :2], sigma=0.5, num_classes=2, batch_timeout=1.0, batch_size=10)
+    smoothed = SmoothedClassifier(
+        lambda x: x[:, :2], sigma=0.5, num_classes=2, batch_timeout=1.0, batch_size=10
+    )
     found: list[BaseException] = []
 
     def certify():
@@ -193,7 +211,9 @@ def test_the_limit_is_for_the_main_thread():
 
 
 def test_a_hang_raises_in_the_library():
-    smoothed = SmoothedClassifier(lambda x: time.sleep(30), sigma=0.5, num_classes=2, batch_timeout=0.1)
+    smoothed = SmoothedClassifier(
+        lambda x: time.sleep(30), sigma=0.5, num_classes=2, batch_timeout=0.1
+    )
     with pytest.raises(ClassifierError, match=r"within 0\.1 seconds"):
         smoothed.certify(np.zeros((1, 3)), n=20)
 
@@ -221,7 +241,9 @@ def test_real_memory_that_runs_out_halves_the_batch(tmp_path, arguments):
     assert run.manifest.batch_size < 1024
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_an_interruption(tmp_path, arguments, number):
     """Terminated in the middle; what was certified stands, and the same command goes on from there."""
     process = in_a_process(arguments("slow"))

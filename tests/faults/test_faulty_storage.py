@@ -68,7 +68,9 @@ def test_the_manifest_and_the_table_cut_at_every_byte(tmp_path, whole):
     run = tmp_path / "undisturbed"
     for name, read in (("manifest.json", manifest_of), ("results.parquet", table_from_parquet)):
         data = (run / name).read_bytes()
-        assert read(run / name, data) == (whole if read is table_from_parquet else load_run(run).manifest)
+        assert read(run / name, data) == (
+            whole if read is table_from_parquet else load_run(run).manifest
+        )
         for size in range(len(data)):
             try:
                 found = read(run / name, data[:size])
@@ -79,7 +81,9 @@ def test_the_manifest_and_the_table_cut_at_every_byte(tmp_path, whole):
             assert found == read(run / name, data)
 
 
-@pytest.mark.parametrize("step", [101, pytest.param(1, marks=pytest.mark.slow)], ids=["some bytes", "every byte"])
+@pytest.mark.parametrize(
+    "step", [101, pytest.param(1, marks=pytest.mark.slow)], ids=["some bytes", "every byte"]
+)
 @pytest.mark.parametrize("name", ["manifest.json", "results.parquet"])
 def test_a_finished_run_cut_at(tmp_path, name, whole, step):
     run = tmp_path / "undisturbed"
@@ -108,7 +112,9 @@ def test_the_journal_of_a_killed_run_cut_at(tmp_path, name, whole, step):
     writer = RunWriter.open(live, settings=SETTINGS, indices=INDICES)
     for index in INDICES[:2]:
         writer.add(certificate(index), [1], [0.5])
-    shutil.copytree(live, run)  # as a power cut leaves it: the write-ahead log was never put into the file
+    shutil.copytree(
+        live, run
+    )  # as a power cut leaves it: the write-ahead log was never put into the file
     writer.close()
     expected = {row["index"]: row for row in whole.to_pylist()}
     before = {path.name: path.read_bytes() for path in run.iterdir()}
@@ -130,7 +136,9 @@ def test_the_journal_of_a_killed_run_cut_at(tmp_path, name, whole, step):
             resumed += 1
             copy = tmp_path / f"resumed{size}"
             shutil.copytree(run, copy)
-            assert write(copy).table.drop_columns(["seconds"]).equals(whole.drop_columns(["seconds"]))
+            assert (
+                write(copy).table.drop_columns(["seconds"]).equals(whole.drop_columns(["seconds"]))
+            )
     assert 2 in sizes
     assert resumed
 
@@ -153,7 +161,9 @@ class Refusing:
         return call
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO], ids=errno.errorcode.get)
+@pytest.mark.parametrize(
+    "code", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO], ids=errno.errorcode.get
+)
 def test_a_file_system_that_refuses_from_any_moment_on(tmp_path, whole, code):
     """Full, permission lost, turned read-only, broken: at every single call in turn."""
     expected = {row["index"]: row for row in whole.to_pylist()}
@@ -225,7 +235,10 @@ def test_a_folder_that_disappears_is_one_line(tmp_path):
     writer.close()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere; the calls that refuse are tested above")
+@pytest.mark.skipif(
+    os.geteuid() == 0,
+    reason="the superuser may write everywhere; the calls that refuse are tested above",
+)
 def test_permission_lost_in_the_middle(tmp_path):
     write(tmp_path / "run", stop_after=1)
     (tmp_path / "run").chmod(0o500)

@@ -66,10 +66,54 @@ class Reader:
 # --- changes -----------------------------------------------------------------------------------------------------------------
 
 _TOKENS = [
-    *(b"", b"0", b"-1", b"1e999", b"-0.0", b"nan", b"inf", b"-inf", b"1.5", b"1_0", b"0x10", b"\t", b"\n", b",", b"\r", b"\0"),
-    *(b"9" * 30, b"9" * 5000, b"1e-400", b"18446744073709551616", b"9223372036854775808", b"2147483648", b"true", b"null"),
-    *("٣".encode(), "\u202e".encode(), "𝟘".encode(), b"\xff\xfe", b"\xef\xbb\xbf", b"<script>", b"../../etc", b'"', b"[" * 3000),
-    *(b"\xff" * 4, b"\xff" * 8, b"\x7f\xff\xff\xff", b"\0" * 8, b"\x80", b"999999999:0:0", b"1000000000 days, 0:00:00"),
+    *(
+        b"",
+        b"0",
+        b"-1",
+        b"1e999",
+        b"-0.0",
+        b"nan",
+        b"inf",
+        b"-inf",
+        b"1.5",
+        b"1_0",
+        b"0x10",
+        b"\t",
+        b"\n",
+        b",",
+        b"\r",
+        b"\0",
+    ),
+    *(
+        b"9" * 30,
+        b"9" * 5000,
+        b"1e-400",
+        b"18446744073709551616",
+        b"9223372036854775808",
+        b"2147483648",
+        b"true",
+        b"null",
+    ),
+    *(
+        "٣".encode(),
+        "\u202e".encode(),
+        "𝟘".encode(),
+        b"\xff\xfe",
+        b"\xef\xbb\xbf",
+        b"<script>",
+        b"../../etc",
+        b'"',
+        b"[" * 3000,
+    ),
+    *(
+        b"\xff" * 4,
+        b"\xff" * 8,
+        b"\x7f\xff\xff\xff",
+        b"\0" * 8,
+        b"\x80",
+        b"999999999:0:0",
+        b"1000000000 days, 0:00:00",
+    ),
 ]
 
 
@@ -100,7 +144,9 @@ def mutated(data: bytes, others: list[bytes], rng: random.Random) -> bytes:
         elif kind == 7:
             other = rng.choice(others)
             start = rng.randrange(len(other) + 1)
-            result[at : at + rng.randrange(64)] = other[start : start + 1 + int(rng.expovariate(0.02))]
+            result[at : at + rng.randrange(64)] = other[
+                start : start + 1 + int(rng.expovariate(0.02))
+            ]
         elif kind == 8 and at + 8 <= size:
             form = rng.choice(("<q", ">q", "<i", ">i", "<d", "<f"))
             number = rng.choice((0, -1, 1, 2**31 - 1, -(2**31), rng.randrange(-1000, 1000)))
@@ -130,8 +176,30 @@ _VALUES: list[Any] = [
         2**64,
         10**400,
     ),
-    *("", "x", "<script>alert(1)</script>", "\u202e", "9" * 400, [], {}, [0], {"a": 1}, ["a", None], [[]] * 3),
-    *("first_order", "second_order_dipole", "sha256:0", "2024-01-01T00:00:00+00:00", "log", "run", -(2**63), 10**18, 1e-12),
+    *(
+        "",
+        "x",
+        "<script>alert(1)</script>",
+        "\u202e",
+        "9" * 400,
+        [],
+        {},
+        [0],
+        {"a": 1},
+        ["a", None],
+        [[]] * 3,
+    ),
+    *(
+        "first_order",
+        "second_order_dipole",
+        "sha256:0",
+        "2024-01-01T00:00:00+00:00",
+        "log",
+        "run",
+        -(2**63),
+        10**18,
+        1e-12,
+    ),
 ]
 
 
@@ -175,7 +243,11 @@ def a_run(folder: Path, method: str) -> Path:
     if method == "second_order_dipole":
         design = Design.ANTITHETIC
         both = count // 2 - 5
-        tally |= {"pair_both": both, "pair_plus_only": np.full(size, 5), "pair_minus_only": count - 2 * both - 5}
+        tally |= {
+            "pair_both": both,
+            "pair_plus_only": np.full(size, 5),
+            "pair_minus_only": count - 2 * both - 5,
+        }
         tally["pair_none"] = 1000 - both - 5 - tally["pair_minus_only"]
         tally |= {name: np.full(size, 500) for name in ("direction_pairs", "slope_pairs")}
         tally |= {"direction_one": np.full(size, 4), "direction_norm": np.full(size, 0.1)}
@@ -190,18 +262,28 @@ def a_run(folder: Path, method: str) -> Path:
         index=np.arange(size) * 5,
         **{name: _SETTINGS[name] for name in ("alpha", "sigma", "n0", "seed")},  # type: ignore[arg-type]
     )
-    with RunWriter.open(folder, settings={**_SETTINGS, "method": method}, indices=(certificates.input_index).tolist()) as writer:
+    with RunWriter.open(
+        folder,
+        settings={**_SETTINGS, "method": method},
+        indices=(certificates.input_index).tolist(),
+    ) as writer:
         writer.add(certificates, np.arange(size), np.full(size, 0.25))
         writer.finish()
     return folder
 
 
 def _manifests(place: Path) -> list[bytes]:
-    return [(a_run(place / m, m) / "manifest.json").read_bytes() for m in ("first_order", "second_order_dipole")]
+    return [
+        (a_run(place / m, m) / "manifest.json").read_bytes()
+        for m in ("first_order", "second_order_dipole")
+    ]
 
 
 def _tables(place: Path) -> list[bytes]:
-    return [(a_run(place / m, m) / "results.parquet").read_bytes() for m in ("second_order_dipole", "first_order")]
+    return [
+        (a_run(place / m, m) / "results.parquet").read_bytes()
+        for m in ("second_order_dipole", "first_order")
+    ]
 
 
 def _read_manifest(data: bytes, place: Path) -> object:
@@ -221,7 +303,9 @@ def _validated(folder: Path) -> object:
     findings = validate_run(folder)
     if any("\n" in finding for finding in findings):
         raise AssertionError(f"a finding of several lines: {findings}")
-    run = load_run(folder)  # after the findings: what validate_run says of a run, opening it says too
+    run = load_run(
+        folder
+    )  # after the findings: what validate_run says of a run, opening it says too
     return [run.certificates()[i] for i in range(len(run))]
 
 
@@ -237,7 +321,17 @@ def _read_run_of_table(data: bytes, place: Path) -> object:
     return _validated(folder)
 
 
-_ARROW = [pa.int64(), pa.int8(), pa.uint64(), pa.float64(), pa.float32(), pa.string(), pa.binary(), pa.bool_(), pa.null()]
+_ARROW = [
+    pa.int64(),
+    pa.int8(),
+    pa.uint64(),
+    pa.float64(),
+    pa.float32(),
+    pa.string(),
+    pa.binary(),
+    pa.bool_(),
+    pa.null(),
+]
 _ARROW += [
     pa.timestamp("s"),
     pa.list_(pa.int64()),
@@ -262,7 +356,10 @@ def _varied_table(data: bytes, rng: random.Random) -> bytes:
             table = table.slice(rng.randrange(3), rng.randrange(4))
         else:
             type_ = rng.choice([table.schema.types[at], table.schema.types[at], *_ARROW])
-            values = [rng.choice([*_VALUES, None, b"", 0, 1, 5, 10, 100, 1000, 2000]) for _ in range(len(table))]
+            values = [
+                rng.choice([*_VALUES, None, b"", 0, 1, 5, 10, 100, 1000, 2000])
+                for _ in range(len(table))
+            ]
             try:
                 table = table.set_column(at, name, pa.array(values, type_, from_pandas=False))
             except (pa.ArrowException, ValueError, TypeError, OverflowError):
@@ -293,7 +390,9 @@ def _read_journal(data: bytes, place: Path) -> object:
     if not folder.exists():
         a_run(folder, "second_order_dipole")
         manifest = json.loads((folder / "manifest.json").read_text())
-        (folder / "manifest.json").write_text(json.dumps(manifest | {"complete": False, "table_digest": None}))
+        (folder / "manifest.json").write_text(
+            json.dumps(manifest | {"complete": False, "table_digest": None})
+        )
         (folder / "results.parquet").unlink()
     for beside in ("-wal", "-shm"):
         (folder / f"journal.sqlite{beside}").unlink(missing_ok=True)
@@ -308,7 +407,9 @@ def _varied_journal(data: bytes, rng: random.Random) -> bytes:
         connection.execute("DROP TABLE rows")
         connection.execute("CREATE TABLE rows (input, row)")
         for number, row in rows:
-            connection.execute("INSERT INTO rows VALUES (?, ?)", (number, varied_json(row.encode(), rng).decode()))
+            connection.execute(
+                "INSERT INTO rows VALUES (?, ?)", (number, varied_json(row.encode(), rng).decode())
+            )
         connection.commit()
         return connection.serialize()
 
@@ -335,15 +436,28 @@ _VALUES_OF_LOGS = {
 def _logs(place: Path) -> list[bytes]:
     texts = []
     for method, columns in _LOGS.items():
-        rows = [f"{i * 10}\t{i}\t{i}\t0.4{i}\t{_VALUES_OF_LOGS[method]}1\t0:00:0{i}.25" for i in range(3)]
+        rows = [
+            f"{i * 10}\t{i}\t{i}\t0.4{i}\t{_VALUES_OF_LOGS[method]}1\t0:00:0{i}.25"
+            for i in range(3)
+        ]
         texts.append("\n".join([f"idx\tlabel\tpredict\tradius\t{columns}correct\ttime", *rows, ""]))
-    texts.append("idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t1\t1\t0.5\t1\t1 day, 0:00:01\n3\t1\t-1\t0.0\t0\t0:00:01\n")
+    texts.append(
+        "idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t1\t1\t0.5\t1\t1 day, 0:00:01\n3\t1\t-1\t0.0\t0\t0:00:01\n"
+    )
     return [text.encode() for text in texts]
 
 
 def _read_log(data: bytes, place: Path) -> object:
-    method = "dipole" if b"asymmetric" in data else "second_order" if b"raw_grad_norm" in data else "first_order"
-    return table_of_log(place / "a.tsv", data, method=method, sigma=0.25, n=1000, alpha=0.001, dimension=10)
+    method = (
+        "dipole"
+        if b"asymmetric" in data
+        else "second_order"
+        if b"raw_grad_norm" in data
+        else "first_order"
+    )
+    return table_of_log(
+        place / "a.tsv", data, method=method, sigma=0.25, n=1000, alpha=0.001, dimension=10
+    )
 
 
 # --- weights -----------------------------------------------------------------------------------------------------------------
@@ -351,7 +465,11 @@ def _read_log(data: bytes, place: Path) -> object:
 
 def _weights(place: Path) -> list[bytes]:
     path = place / "a.safetensors"
-    save_weights(path, build("swiss_roll_mlp"), {"architecture": "swiss_roll_mlp", "num_classes": 2, "sigma": 0.5})
+    save_weights(
+        path,
+        build("swiss_roll_mlp"),
+        {"architecture": "swiss_roll_mlp", "num_classes": 2, "sigma": 0.5},
+    )
     return [path.read_bytes()]
 
 
@@ -365,7 +483,9 @@ def _varied_safetensors(data: bytes, rng: random.Random) -> bytes:
     size = int.from_bytes(data[:8], "little")
     if rng.random() < 0.3:  # the metadata are JSON within JSON
         header = json.loads(data[8 : 8 + size])
-        header["__metadata__"]["sosmooth"] = varied_json(header["__metadata__"]["sosmooth"].encode(), rng).decode()
+        header["__metadata__"]["sosmooth"] = varied_json(
+            header["__metadata__"]["sosmooth"].encode(), rng
+        ).decode()
         changed = json.dumps(header).encode()
     else:
         changed = varied_json(data[8 : 8 + size], rng)
@@ -374,7 +494,11 @@ def _varied_safetensors(data: bytes, rng: random.Random) -> bytes:
 
 def _checkpoints(place: Path) -> list[bytes]:
     path = place / "a.checkpoint.safetensors"
-    write_tensors(path, {"w": torch.ones(3)}, {"checkpoint": {"seed": 1, "epochs": 2}, "history": [{"epoch": 1, "loss": 0.5}]})
+    write_tensors(
+        path,
+        {"w": torch.ones(3)},
+        {"checkpoint": {"seed": 1, "epochs": 2}, "history": [{"epoch": 1, "loss": 0.5}]},
+    )
     return [path.read_bytes()]
 
 
@@ -412,11 +536,15 @@ def varied_zip(data: bytes, rng: random.Random) -> bytes:
     out = io.BytesIO()
     with (
         warnings.catch_warnings(action="ignore"),
-        zipfile.ZipFile(out, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive,
+        zipfile.ZipFile(
+            out, "w", rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
+        ) as archive,
     ):
         for number, (name, content) in enumerate(members):
             if number == chosen and rng.random() < 0.1:
-                name = rng.choice(["../" + name, "/" + name, name + "\0", "labels.npy", "x.npy", "data/"])
+                name = rng.choice(
+                    ["../" + name, "/" + name, name + "\0", "labels.npy", "x.npy", "data/"]
+                )
             if number == chosen:
                 head = content[:200] if rng.random() < 0.7 else content
                 content = mutated(head, [content], rng) + content[len(head) :]
@@ -447,7 +575,10 @@ def _read_npz(data: bytes, place: Path) -> object:
 
 
 def _idx_files(place: Path) -> list[bytes]:
-    return [struct.pack(">4B3I", 0, 0, 8, 3, 2, 4, 4) + bytes(range(32)), struct.pack(">4BI", 0, 0, 8, 1, 5) + bytes(5)]
+    return [
+        struct.pack(">4B3I", 0, 0, 8, 3, 2, 4, 4) + bytes(range(32)),
+        struct.pack(">4BI", 0, 0, 8, 1, 5) + bytes(5),
+    ]
 
 
 def _read_idx(data: bytes, place: Path) -> object:
@@ -455,7 +586,9 @@ def _read_idx(data: bytes, place: Path) -> object:
 
 
 def _gzip_files(place: Path) -> list[bytes]:
-    return [gzip.compress(data, mtime=0) for data in _idx_files(place)] + [gzip.compress(bytes(10_000), mtime=0)]
+    return [gzip.compress(data, mtime=0) for data in _idx_files(place)] + [
+        gzip.compress(bytes(10_000), mtime=0)
+    ]
 
 
 def _read_gzip(data: bytes, place: Path) -> object:
@@ -471,7 +604,11 @@ def _pickles(place: Path) -> list[bytes]:
         b"K\x00K\x01\x87q\x0bRq\x0c(K\x03X\x01\x00\x00\x00|q\rNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tq\x0eb\x89"
         b"C\x06abcdefq\x0ftq\x10bX\x06\x00\x00\x00labelsq\x11]q\x12(K\x01K\x02K\x03eu."
     )
-    return [array, b"\x80\x02]q\x00(K\x01X\x01\x00\x00\x00aNe.", b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00}\x94."]
+    return [
+        array,
+        b"\x80\x02]q\x00(K\x01X\x01\x00\x00\x00aNe.",
+        b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00}\x94.",
+    ]
 
 
 def _read_pickle(data: bytes, place: Path) -> object:
@@ -510,19 +647,35 @@ def _varied_png(data: bytes, rng: random.Random) -> bytes:
     if rng.random() < 0.2:
         chunks.insert(
             chosen,
-            rng.choice([(b"zTXt", b"a\0\0" + zlib.compress(bytes(10**6))), (b"iCCP", b"a\0\0" + zlib.compress(bytes(99)))]),
+            rng.choice(
+                [
+                    (b"zTXt", b"a\0\0" + zlib.compress(bytes(10**6))),
+                    (b"iCCP", b"a\0\0" + zlib.compress(bytes(99))),
+                ]
+            ),
         )
     result = data[:8]
     for number, (name, content) in enumerate(chunks):
         if number == chosen:
             content = mutated(content, [data], rng)
-            name = rng.choice([name] * 6 + [b"tRNS", b"PLTE", b"IDAT", b"acTL", b"fdAT", b"gAMA", b"tEXt", b"eXIf"])
-        result += len(content).to_bytes(4, "big") + name + content + zlib.crc32(name + content).to_bytes(4, "big")
+            name = rng.choice(
+                [name] * 6
+                + [b"tRNS", b"PLTE", b"IDAT", b"acTL", b"fdAT", b"gAMA", b"tEXt", b"eXIf"]
+            )
+        result += (
+            len(content).to_bytes(4, "big")
+            + name
+            + content
+            + zlib.crc32(name + content).to_bytes(4, "big")
+        )
     return result
 
 
 def _labels_files(place: Path) -> list[bytes]:
-    return [b"file,label\na.png,3\nb.png,-1\n", b'\xef\xbb\xbffile,label,more\r\n"a.png",0,x\r\nb.png,1,y\r\n']
+    return [
+        b"file,label\na.png,3\nb.png,-1\n",
+        b'\xef\xbb\xbffile,label,more\r\n"a.png",0,x\r\nb.png,1,y\r\n',
+    ]
 
 
 def _read_labels(data: bytes, place: Path) -> object:
@@ -547,7 +700,10 @@ def _read_features(data: bytes, place: Path) -> object:
 
 def _tables_of_images(place: Path) -> list[bytes]:
     files = []
-    for cells in (_images(place)[:2], [{"bytes": each, "path": "a"} for each in _images(place)[:2]]):
+    for cells in (
+        _images(place)[:2],
+        [{"bytes": each, "path": "a"} for each in _images(place)[:2]],
+    ):
         sink = pa.BufferOutputStream()
         pq.write_table(pa.table({"image": cells, "label": [1, None]}), sink)
         files.append(sink.getvalue().to_pybytes())
@@ -570,7 +726,12 @@ READERS: dict[str, Reader] = {
     "indices": Reader(lambda place: [b"0,7,100:200,0:1000:10", b"::-1", b"5"], _read_indices, 100),
     "idx": Reader(_idx_files, _read_idx, 100),
     "pickle": Reader(_pickles, _read_pickle, 150),
-    "gzip": Reader(_gzip_files, _read_gzip, 60, lambda data, rng: gzip.compress(mutated(bytes(99), [data], rng), mtime=0)),
+    "gzip": Reader(
+        _gzip_files,
+        _read_gzip,
+        60,
+        lambda data, rng: gzip.compress(mutated(bytes(99), [data], rng), mtime=0),
+    ),
     "table": Reader(_tables, _read_table, 8, _varied_table),
     "npz": Reader(_npz_files, _read_npz, 20, varied_zip),
     "safetensors": Reader(_weights, _read_weights, 10, _varied_safetensors),

@@ -62,12 +62,19 @@ def test_broken_files_are_read_or_refused_in_one_line(tmp_path, name):
     for _ in range(SLOW.get(name, 400)):
         data = rng.choice(seeds)
         varied = reader.vary is not None and rng.random() < 0.6
-        read(name, reader.vary(data, rng) if reader.vary and varied else mutated(data, seeds, rng), tmp_path)
+        read(
+            name,
+            reader.vary(data, rng) if reader.vary and varied else mutated(data, seeds, rng),
+            tmp_path,
+        )
 
 
 HEADER = "idx\tlabel\tpredict\tradius\traw_count\tp_A_bar\tcorrect\ttime"
 FIELD = st.one_of(
-    st.floats().map(repr), st.integers().map(str), st.text(max_size=8), st.sampled_from(["nan", "-0", "1e999", "0:00:01", "−1"])
+    st.floats().map(repr),
+    st.integers().map(str),
+    st.text(max_size=8),
+    st.sampled_from(["nan", "-0", "1e999", "0:00:01", "−1"]),
 )
 
 
@@ -76,14 +83,25 @@ FIELD = st.one_of(
 def test_logs_of_any_fields(rows):
     text = "\n".join([HEADER, *("\t".join(row) for row in rows)])
     try:
-        table_of_log(Path("a.tsv"), text.encode(errors="replace"), method="first_order", sigma=1.0, n=100, alpha=0.01)
+        table_of_log(
+            Path("a.tsv"),
+            text.encode(errors="replace"),
+            method="first_order",
+            sigma=1.0,
+            n=100,
+            alpha=0.01,
+        )
     except RunError as error:
         assert_one_line(error)
 
 
 JSON = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9), st.just(10**400)),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=9), inner, max_size=3)),
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9), st.just(10**400)
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=9), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 NAMES = [
@@ -98,11 +116,16 @@ NAMES = [
     "complete",
     "derived_from",
 ]
-MANIFEST = st.dictionaries(st.sampled_from(NAMES), st.one_of(JSON, st.just(1), st.just({})), max_size=10)
+MANIFEST = st.dictionaries(
+    st.sampled_from(NAMES), st.one_of(JSON, st.just(1), st.just({})), max_size=10
+)
 
 
 @settings(settings.get_profile("fuzz"))
-@given(MANIFEST, st.dictionaries(st.sampled_from(["method", "sigma", "n", "n0", "alpha", "seed"]), JSON))
+@given(
+    MANIFEST,
+    st.dictionaries(st.sampled_from(["method", "sigma", "n", "n0", "alpha", "seed"]), JSON),
+)
 def test_manifests_of_any_json(values, chosen):
     data = json.dumps(values | {"schema_version": 1, "settings": chosen}).encode()
     try:
@@ -116,7 +139,17 @@ def test_manifests_of_any_json(values, chosen):
 
 
 ARROW = st.sampled_from(
-    [pa.int64(), pa.int8(), pa.uint64(), pa.float32(), pa.string(), pa.binary(), pa.bool_(), pa.timestamp("s"), pa.null()]
+    [
+        pa.int64(),
+        pa.int8(),
+        pa.uint64(),
+        pa.float32(),
+        pa.string(),
+        pa.binary(),
+        pa.bool_(),
+        pa.timestamp("s"),
+        pa.null(),
+    ]
 )
 
 
@@ -141,8 +174,18 @@ def png(width: int, height: int, *chunks: tuple[bytes, bytes]) -> bytes:
     """A PNG file of that size, with further chunks."""
     header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\x00\x00\x00\x00"
     data = b"\x89PNG\r\n\x1a\n"
-    for name, content in [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(bytes(99))), (b"IEND", b"")]:
-        data += len(content).to_bytes(4, "big") + name + content + zlib.crc32(name + content).to_bytes(4, "big")
+    for name, content in [
+        (b"IHDR", header),
+        *chunks,
+        (b"IDAT", zlib.compress(bytes(99))),
+        (b"IEND", b""),
+    ]:
+        data += (
+            len(content).to_bytes(4, "big")
+            + name
+            + content
+            + zlib.crc32(name + content).to_bytes(4, "big")
+        )
     return data
 
 
@@ -152,9 +195,15 @@ def png(width: int, height: int, *chunks: tuple[bytes, bytes]) -> bytes:
         (png(9_000, 9_000), "9000 × 9000 pixels; at most"),
         (png(60_000, 60_000), "pixels"),
         (png(2**31 - 1, 2**31 - 1), "pixels|cannot|readable"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(x) print\n", "no readable image"),
+        (
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n(x) print\n",
+            "no readable image",
+        ),
         (b"GIF89a\x01\0\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\0;", "no readable image"),
-        (png(4, 4, (b"zTXt", b"a\0\0" + zlib.compress(bytes(10**8)))), "cannot be decoded|no readable image"),
+        (
+            png(4, 4, (b"zTXt", b"a\0\0" + zlib.compress(bytes(10**8)))),
+            "cannot be decoded|no readable image",
+        ),
     ],
     ids=["many pixels", "more", "most", "PostScript", "GIF", "text bomb"],
 )
@@ -179,7 +228,9 @@ def tar(*members: tarfile.TarInfo) -> bytes:
     return out.getvalue()
 
 
-def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "", size: int = 0) -> tarfile.TarInfo:
+def member(
+    name: str, kind: bytes = tarfile.REGTYPE, target: str = "", size: int = 0
+) -> tarfile.TarInfo:
     found = tarfile.TarInfo(name)
     found.type, found.linkname, found.size = kind, target, size
     return found
@@ -226,7 +277,10 @@ def test_weights_that_unpack_to_more_than_they_seem(tmp_path):
     with pytest.raises(ValueError, match="w is no plain tensor"):
         read_tensors(tmp_path / "seen.pt")
     torch.save({"w": torch.eye(3).to_sparse()}, tmp_path / "sparse.pt")
-    with warnings.catch_warnings(action="ignore"), pytest.raises(ValueError, match=r"is no plain tensor|holds more"):
+    with (
+        warnings.catch_warnings(action="ignore"),
+        pytest.raises(ValueError, match=r"is no plain tensor|holds more"),
+    ):
         read_tensors(tmp_path / "sparse.pt")
     assert read_tensors(tmp_path / "whole.pt")[0]["w"].shape == (10_000,)
 
@@ -240,11 +294,17 @@ def test_a_line_of_ten_megabytes_is_one_short_line(tmp_path):
 
 
 def test_gzip_within_gzip_is_only_bytes(tmp_path):
-    assert READERS["gzip"].read(gzip.compress(gzip.compress(bytes(9))), tmp_path) == gzip.compress(bytes(9))
+    assert READERS["gzip"].read(gzip.compress(gzip.compress(bytes(9))), tmp_path) == gzip.compress(
+        bytes(9)
+    )
 
 
 def test_the_changes_follow_from_the_seed_and_change_something():
-    data = [mutated(b"0123456789" * 20, [b"abc"], random.Random(seed)) for seed in (0, 0, *range(1, 50))]
+    data = [
+        mutated(b"0123456789" * 20, [b"abc"], random.Random(seed)) for seed in (0, 0, *range(1, 50))
+    ]
     assert data[0] == data[1]
     assert len(set(data)) > 45
-    assert varied_json(b'{"a": [1, 2]}', random.Random(3)) == varied_json(b'{"a": [1, 2]}', random.Random(3))
+    assert varied_json(b'{"a": [1, 2]}', random.Random(3)) == varied_json(
+        b'{"a": [1, 2]}', random.Random(3)
+    )

@@ -32,20 +32,29 @@ def check(radius, truth):
 
 
 def test_second_order_from_the_probability():
-    p, gamma, truth = (np.array([float(row[name]) for row in SECOND_ORDER]) for name in ("p", "gamma", "radius"))
+    p, gamma, truth = (
+        np.array([float(row[name]) for row in SECOND_ORDER]) for name in ("p", "gamma", "radius")
+    )
     assert len(p) >= 80
     check(second_order_radius(p, gamma), truth)
 
 
 def test_second_order_from_the_error_mass():
     error = np.array([float(1 - Decimal(row["p"])) for row in SECOND_ORDER])
-    gamma, truth = (np.array([float(row[name]) for row in SECOND_ORDER]) for name in ("gamma", "radius"))
+    gamma, truth = (
+        np.array([float(row[name]) for row in SECOND_ORDER]) for name in ("gamma", "radius")
+    )
     check(second_order_radius(error=error, gradient_norm=gamma), truth)
 
 
 def test_second_order_at_the_largest_gradient_is_first_order():
     largest = {row["p"]: row for row in SECOND_ORDER}.values()  # the last row of each p
-    error, truth = (np.array(x) for x in zip(*((float(1 - Decimal(r["p"])), float(r["radius"])) for r in largest), strict=True))
+    error, truth = (
+        np.array(x)
+        for x in zip(
+            *((float(1 - Decimal(r["p"])), float(r["radius"])) for r in largest), strict=True
+        )
+    )
     check(first_order_radius(error=error), truth)
 
 

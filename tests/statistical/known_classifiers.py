@@ -42,14 +42,19 @@ class Known:
     def pair_masses(self) -> tuple[float, float]:
         """C_S and C_N."""
         p = self._mean(lambda part: float(sum(special.ndtr(b) - special.ndtr(a) for a, b in part)))
-        overlap = lambda a, b, c, d: max(float(special.ndtr(min(b, d)) - special.ndtr(max(a, c))), 0.0)  # noqa: E731
+
+        def overlap(a: float, b: float, c: float, d: float) -> float:
+            return max(float(special.ndtr(min(b, d)) - special.ndtr(max(a, c))), 0.0)
+
         c_s = self._mean(lambda part: sum(overlap(a, b, -d, -c) for a, b in part for c, d in part))
         return c_s, max(p - c_s, 0.0)
 
 
 def extremal(c_s: float, c_n: float, gradient_share: float) -> Known:
     region = second_order_dipole_region(c_s, c_n, gradient_share * float(pdf(special.ndtri(c_n))))
-    return Known(f"extremal {gradient_share}", (tuple((float(a), float(b)) for a, b in region.intervals),))
+    return Known(
+        f"extremal {gradient_share}", (tuple((float(a), float(b)) for a, b in region.intervals),)
+    )
 
 
 _INF = np.inf
@@ -67,7 +72,14 @@ KNOWN = (
 )
 
 
-def draw(known: Known, dimension: int, n: int, repetitions: int, rng: np.random.Generator, share: float = 0.5) -> Tally:
+def draw(
+    known: Known,
+    dimension: int,
+    n: int,
+    repetitions: int,
+    rng: np.random.Generator,
+    share: float = 0.5,
+) -> Tally:
     """Tallies of `n // 2` antithetic pairs each, from their exact law."""
     pairs = n // 2
     first = int(share * pairs)
@@ -80,11 +92,16 @@ def draw(known: Known, dimension: int, n: int, repetitions: int, rng: np.random.
     one_first = np.sum(one[:, :first], axis=1)
     # The other coordinates of z do not depend on h: given the counts, their part of the mean is Gaussian.
     across = (
-        np.sqrt(0.25 * one_first * rng.chisquare(dimension - 1, repetitions)) / first if dimension > 1 else np.zeros(repetitions)
+        np.sqrt(0.25 * one_first * rng.chisquare(dimension - 1, repetitions)) / first
+        if dimension > 1
+        else np.zeros(repetitions)
     )
     norm = np.hypot(along, across)
     safe = np.where(norm > 0, norm, 1.0)[:, None]
-    slope = z[:, first:] * along[:, None] / safe + rng.standard_normal((repetitions, pairs - first)) * across[:, None] / safe
+    slope = (
+        z[:, first:] * along[:, None] / safe
+        + rng.standard_normal((repetitions, pairs - first)) * across[:, None] / safe
+    )
     y = np.minimum(h[:, first:] * slope, SLOPE_CAP)
     count = lambda mask: np.sum(mask, axis=1)  # noqa: E731
     return Tally(

@@ -19,7 +19,10 @@ STRIPES = {
     # The top class and its rival are half-lines that face each other: the worst case of both bounds at once.
     "facing half-lines": ([0, 2, 1], special.ndtri([0.56, 0.57])),
     # No class has half of the probability; six others share what is between.
-    "below one half": ([0, 2, 3, 4, 5, 6, 7, 1], special.ndtri([0.45, 0.49, 0.53, 0.57, 0.61, 0.65, 0.69])),
+    "below one half": (
+        [0, 2, 3, 4, 5, 6, 7, 1],
+        special.ndtri([0.45, 0.49, 0.53, 0.57, 0.61, 0.65, 0.69]),
+    ),
     "slab among three": ([1, 0, 2, 3], [-0.7, 0.6, 1.1]),
     "even and odd": ([1, 2, 0, 2, 1], [-1.2, -0.8, 0.8, 1.2]),
 }
@@ -28,7 +31,9 @@ STRIPES = {
 def smoothed_values(labels, ends, at):
     """Probability of each class with the input moved to `at`, (classes, *at)."""
     edges = np.subtract.outer(np.concatenate([[-np.inf], ends, [np.inf]]), at)
-    return np.tensordot(np.eye(max(labels) + 1)[labels], np.diff(special.ndtr(edges), axis=0), axes=(0, 0))
+    return np.tensordot(
+        np.eye(max(labels) + 1)[labels], np.diff(special.ndtr(edges), axis=0), axes=(0, 0)
+    )
 
 
 def true_radius(labels, ends):
@@ -43,7 +48,11 @@ def true_radius(labels, ends):
         lost = np.flatnonzero(lead(sign * grid) <= 0)
         if len(lost):
             i = lost[0]
-            found.append(optimize.brentq(lambda t, sign=sign: lead(sign * t), grid[i - 1], grid[i], xtol=1e-12))
+            found.append(
+                optimize.brentq(
+                    lambda t, sign=sign: lead(sign * t), grid[i - 1], grid[i], xtol=1e-12
+                )
+            )
     return min(found, default=np.inf)
 
 
@@ -53,7 +62,14 @@ def drawn(labels, ends, design, n, repetitions, rng):
     size = np.full(repetitions, n)
     if design is not Design.ANTITHETIC:
         counts = rng.multinomial(n, smoothed_values(labels, ends, 0.0), repetitions)
-        return Tally(design, size, 3, count_top=counts[:, 0], class_counts=counts, gradient_sq_estimate=np.full(repetitions, 9.0))
+        return Tally(
+            design,
+            size,
+            3,
+            count_top=counts[:, 0],
+            class_counts=counts,
+            gradient_sq_estimate=np.full(repetitions, 9.0),
+        )
     cuts = np.concatenate([[0.0], np.unique(np.abs(ends)), [np.inf]])
     middle = np.minimum(0.5 * (cuts[:-1] + cuts[1:]), cuts[:-1] + 1)
     label = lambda z: np.asarray(labels)[np.searchsorted(ends, z)]  # noqa: E731
@@ -68,7 +84,9 @@ def drawn(labels, ends, design, n, repetitions, rng):
         else:
             one[:, a] += k[:, j]
             one[:, b] += k[:, j]
-    plus = np.where((far == 0) & (near != 0), straight, 0) + np.where((near == 0) & (far != 0), k - straight, 0)
+    plus = np.where((far == 0) & (near != 0), straight, 0) + np.where(
+        (near == 0) & (far != 0), k - straight, 0
+    )
     zero = np.zeros(repetitions, dtype=np.int64)
     return Tally(
         design,
@@ -92,8 +110,14 @@ def drawn(labels, ends, design, n, repetitions, rng):
 
 def certify(name, tally, alpha, classes="all"):
     size = len(tally)
-    settings = {"selected": np.zeros(size, dtype=np.int64), "selection_margin": np.ones(size), "index": np.arange(size)}
-    return certify_tally(name, tally, **settings, sigma=1.0, alpha=alpha, n0=100, seed=0, classes=classes)
+    settings = {
+        "selected": np.zeros(size, dtype=np.int64),
+        "selection_margin": np.ones(size),
+        "index": np.arange(size),
+    }
+    return certify_tally(
+        name, tally, **settings, sigma=1.0, alpha=alpha, n0=100, seed=0, classes=classes
+    )
 
 
 def overlap(a, b):
@@ -129,7 +153,9 @@ def test_with_the_exact_values_it_is_never_above_the_true_radius():
             second_order_dipole_region(*top),
         ]
         neither = [(1 - c_s - 2 * c_n, c_n, gamma) for c_s, c_n, gamma in others]
-        complement = [second_order_dipole_region(max(c_s, 0.0), c_n, gamma) for c_s, c_n, gamma in neither]
+        complement = [
+            second_order_dipole_region(max(c_s, 0.0), c_n, gamma) for c_s, c_n, gamma in neither
+        ]
         radii = [float(multiclass_radius(region, complement)) for region in tops]
         assert max(radii) <= true * (1 + 1e-9)
         assert max(radii) <= radii[3] * (1 + 1e-9)
@@ -156,7 +182,9 @@ def test_below_one_half_all_certifies_and_top_abstains(name):
     radius, true = found.radius, true_radius(labels, ends)
     assert np.all(certify(name, tally, 0.001, "top").radius == 0)
     assert np.all((radius > 0) & (radius < true))
-    if name == "first_order":  # both worst cases at once: what is missing is the price of estimation alone
+    if (
+        name == "first_order"
+    ):  # both worst cases at once: what is missing is the price of estimation alone
         assert np.all(radius > 0.85 * true)
 
 

@@ -20,7 +20,9 @@ def half_space(x):
 @pytest.mark.parametrize("method", METHODS)
 def test_the_radius_exceeds_the_true_one_with_probability_alpha_at_most(method, lattice):
     inputs = torch.tensor([100.0, 0.0]).expand(REPETITIONS, 2) / 255
-    smoothed = SmoothedClassifier(half_space, sigma=SIGMA, num_classes=2, batch_size=2048, lattice=lattice)
+    smoothed = SmoothedClassifier(
+        half_space, sigma=SIGMA, num_classes=2, batch_size=2048, lattice=lattice
+    )
     certificates = smoothed.certify(inputs, method=method, n=400, n0=20, alpha=ALPHA)
     failures = np.sum((certificates.radius > 5.5 / 255) | (certificates.prediction == 1))
     assert failures <= stats.binom.isf(1e-6, REPETITIONS, ALPHA)
@@ -31,15 +33,21 @@ def test_the_radius_exceeds_the_true_one_with_probability_alpha_at_most(method, 
 @pytest.mark.parametrize("method", ["first_order", "dipole_joint"])
 def test_stopping_is_right_at_the_edge(method, lattice):
     inputs = torch.tensor([100.0, 0.0]).expand(REPETITIONS, 2) / 255
-    smoothed = SmoothedClassifier(half_space, sigma=SIGMA, num_classes=2, batch_size=2048, lattice=lattice)
-    certificates = smoothed.certify(inputs, method=method, n=400, n0=20, alpha=ALPHA, radius=5.5 / 255 * (1 + 1e-6))
+    smoothed = SmoothedClassifier(
+        half_space, sigma=SIGMA, num_classes=2, batch_size=2048, lattice=lattice
+    )
+    certificates = smoothed.certify(
+        inputs, method=method, n=400, n0=20, alpha=ALPHA, radius=5.5 / 255 * (1 + 1e-6)
+    )
     assert np.sum(certificates.prediction == 0) <= stats.binom.isf(1e-6, REPETITIONS, ALPHA)
 
 
 @pytest.mark.parametrize("lattice", [None, LATTICE], ids=["float", "exact"])
 def test_predict_is_wrong_with_probability_alpha_at_most(lattice):
     inputs = torch.tensor([105.0, 0.0]).expand(2000, 2) / 255  # P(class 0) = 0.539
-    smoothed = SmoothedClassifier(half_space, sigma=SIGMA, num_classes=2, batch_size=2048, lattice=lattice)
+    smoothed = SmoothedClassifier(
+        half_space, sigma=SIGMA, num_classes=2, batch_size=2048, lattice=lattice
+    )
     predicted = smoothed.predict(inputs, n=100, alpha=ALPHA)
     assert np.sum(predicted == 1) <= stats.binom.isf(1e-6, 2000, ALPHA)
     assert np.mean(predicted == 0) > 0.1
@@ -49,8 +57,12 @@ def test_predict_is_wrong_with_probability_alpha_at_most(lattice):
 @pytest.mark.parametrize("method", ["second_order", "second_order_pairs"])
 def test_the_gradient_is_above_its_bound_with_probability_alpha_at_most(method, lattice):
     inputs = torch.tensor([100.0, 0.0]).expand(60, 2) / 255
-    smoothed = SmoothedClassifier(half_space, sigma=SIGMA, num_classes=2, batch_size=4096, lattice=lattice)
-    bound = smoothed.certify(inputs, method=method, n=8000, n0=20, alpha=ALPHA).bounds["gradient_norm_upper"]
+    smoothed = SmoothedClassifier(
+        half_space, sigma=SIGMA, num_classes=2, batch_size=4096, lattice=lattice
+    )
+    bound = smoothed.certify(inputs, method=method, n=8000, n0=20, alpha=ALPHA).bounds[
+        "gradient_norm_upper"
+    ]
     truth = stats.norm.pdf(5.5 / 255 / SIGMA) / SIGMA
     assert np.sum(bound < truth) <= stats.binom.isf(1e-6, 60, ALPHA)
     assert np.median(bound) < 3 * truth

@@ -46,7 +46,9 @@ def test_the_true_radius_is_exceeded_by_at_most_alpha(name):
     smoothed = SmoothedClassifier(classifier, sigma=SIGMA, num_classes=2, batch_size=8192)
     inputs = np.broadcast_to(center, (repetitions, 20)).copy()
     radius = smoothed.certify(inputs, method=name, n=n, alpha=ALPHA).radius
-    assert np.sum(radius > SIGMA * region.radius() * (1 + 1e-12)) <= stats.binom.isf(1e-6, repetitions, ALPHA)
+    assert np.sum(radius > SIGMA * region.radius() * (1 + 1e-12)) <= stats.binom.isf(
+        1e-6, repetitions, ALPHA
+    )
 
 
 @pytest.mark.parametrize("name", ["first_order", "dipole"])
@@ -56,7 +58,9 @@ def test_many_samples_reach_the_true_radius(name):
     region, n = REGIONS[name], 10**7
     p = float(region.measure())
     both, one = (p, 0.0) if name == "first_order" else (0.65, 0.15)
-    both_, plus, minus, none = rng.multinomial(n // 2, [both, one, one, 1 - both - 2 * one], size=50).T
+    both_, plus, minus, none = rng.multinomial(
+        n // 2, [both, one, one, 1 - both - 2 * one], size=50
+    ).T
     count = rng.binomial(n, p, size=50)
     tally = Tally(
         Design.INDEPENDENT if name == "first_order" else Design.ANTITHETIC,
@@ -70,7 +74,15 @@ def test_many_samples_reach_the_true_radius(name):
     )
     zeros = np.zeros(50, dtype=int)
     found = certify_tally(
-        name, tally, selected=zeros, selection_margin=zeros + 1, index=np.arange(50), sigma=SIGMA, alpha=ALPHA, n0=100, seed=0
+        name,
+        tally,
+        selected=zeros,
+        selection_margin=zeros + 1,
+        index=np.arange(50),
+        sigma=SIGMA,
+        alpha=ALPHA,
+        n0=100,
+        seed=0,
     )
     assert np.all(found.radius >= 0.99 * SIGMA * region.radius())
 

@@ -8,7 +8,12 @@ from scipy import special, stats
 from sosmooth.certificates.first_order import first_order_radius
 from sosmooth.certificates.region import pdf
 from sosmooth.certificates.second_order_dipole import second_order_dipole_radius
-from sosmooth.confidence.pair_gradient import ALL, HALF, direction_share, pair_gradient_norm_upper_bound
+from sosmooth.confidence.pair_gradient import (
+    ALL,
+    HALF,
+    direction_share,
+    pair_gradient_norm_upper_bound,
+)
 from sosmooth.confidence.proportion import proportion_lower_bound
 from sosmooth.methods import METHODS
 from sosmooth.tally import SLOPE_CAP, Tally
@@ -38,7 +43,10 @@ def failures(known, dimension, n, repetitions, seed, share):
     rng = np.random.default_rng(seed)
     count = 0
     for start in range(0, repetitions, 500):
-        count += np.sum(bound(draw(known, dimension, n, min(500, repetitions - start), rng, share)) < known.gamma)
+        count += np.sum(
+            bound(draw(known, dimension, n, min(500, repetitions - start), rng, share))
+            < known.gamma
+        )
     return count
 
 
@@ -47,18 +55,26 @@ def failures(known, dimension, n, repetitions, seed, share):
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.name)
 def test_gradient_bound_covers(known, dimension, share):
     repetitions = 500
-    assert failures(known, dimension, 400, repetitions, dimension, share) <= stats.binom.isf(FALSE_ALARM, repetitions, ALPHA)
+    assert failures(known, dimension, 400, repetitions, dimension, share) <= stats.binom.isf(
+        FALSE_ALARM, repetitions, ALPHA
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("share", [HALF, ALL])
-@pytest.mark.parametrize(("n", "dimension"), [(40, 1), (40, 2), (40, 50), (40, 1000), (1000, 2), (1000, 1000)])
+@pytest.mark.parametrize(
+    ("n", "dimension"), [(40, 1), (40, 2), (40, 50), (40, 1000), (1000, 2), (1000, 1000)]
+)
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.name)
 def test_gradient_bound_covers_20000_times(known, dimension, n, share):
-    assert failures(known, dimension, n, 20_000, dimension, share) <= stats.binom.isf(FALSE_ALARM, 20_000, ALPHA)
+    assert failures(known, dimension, n, 20_000, dimension, share) <= stats.binom.isf(
+        FALSE_ALARM, 20_000, ALPHA
+    )
 
 
-def measured(known: Known, dimension: int, pairs: int, repetitions: int, rng: np.random.Generator) -> np.ndarray:
+def measured(
+    known: Known, dimension: int, pairs: int, repetitions: int, rng: np.random.Generator
+) -> np.ndarray:
     """`‖X̄‖`, the mean slope and the count of one-sided pairs from vectors of the whole dimension, nothing taken from a law."""
     first = int(HALF * pairs)
     axis = rng.standard_normal(dimension)
@@ -80,13 +96,26 @@ def test_the_law_used_here_is_that_of_real_vectors():
     rng = np.random.default_rng(8)
     real = measured(known, dimension, pairs, repetitions, rng)
     t = draw(known, dimension, 2 * pairs, repetitions, rng)
-    law = np.stack([t.direction_norm, t.slope_sum / t.slope_pairs, t.slope_sq_sum / t.slope_pairs, t.direction_one], axis=1)
+    law = np.stack(
+        [
+            t.direction_norm,
+            t.slope_sum / t.slope_pairs,
+            t.slope_sq_sum / t.slope_pairs,
+            t.direction_one,
+        ],
+        axis=1,
+    )
     for a, b in zip(real.T, law.T, strict=True):
         assert stats.ks_2samp(a, b).pvalue > 1e-6
-        assert abs(np.mean(a) - np.mean(b)) <= 5 * np.hypot(np.std(a), np.std(b)) / np.sqrt(repetitions)
+        assert abs(np.mean(a) - np.mean(b)) <= 5 * np.hypot(np.std(a), np.std(b)) / np.sqrt(
+            repetitions
+        )
 
 
-@pytest.mark.parametrize(("dimension", "n", "limit"), [(3072, 10**5, 0.162), (150_528, 10**5, 0.172), (150_528, 10**6, 0.154)])
+@pytest.mark.parametrize(
+    ("dimension", "n", "limit"),
+    [(3072, 10**5, 0.162), (150_528, 10**5, 0.172), (150_528, 10**6, 0.154)],
+)
 def test_the_size_of_the_bound(dimension, n, limit):
     """P(error) = 0.1, P(none right) = 0.002, gradient at 85 % of its maximum, failure probability 5e-4, in expectation."""
     error, none = 0.1, 0.002
@@ -135,7 +164,13 @@ def test_the_gain_on_a_classifier_as_measured_on_images():
     for name in ("dipole", "dipole_joint", "second_order_pairs", "second_order_dipole"):
         radius = METHODS[name].radius(METHODS[name].bounds(tally, 0.001, 1.0), 1.0)
         ratio[name] = float(np.mean(radius / reference))
-    assert 1.0 < ratio["dipole"] < ratio["dipole_joint"] < ratio["second_order_pairs"] < ratio["second_order_dipole"]
+    assert (
+        1.0
+        < ratio["dipole"]
+        < ratio["dipole_joint"]
+        < ratio["second_order_pairs"]
+        < ratio["second_order_dipole"]
+    )
     assert ratio["second_order_dipole"] > 1.17
 
 

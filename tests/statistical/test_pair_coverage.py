@@ -36,7 +36,11 @@ def first_order(c_s, c_n):
     return second_order_radius(c_s + c_n, np.inf)
 
 
-CASES = {"dipole": (dipole, (DIPOLE,)), "together": (together, (HALF, DIPOLE)), "first order": (first_order, (equal,))}
+CASES = {
+    "dipole": (dipole, (DIPOLE,)),
+    "together": (together, (HALF, DIPOLE)),
+    "first order": (first_order, (equal,)),
+}
 
 
 def masses(wrong, share):
@@ -72,7 +76,12 @@ def worst_failure(n, alpha, radius, costs):
     truth = radius(*masses(wrong, share))
     choose = special.gammaln(n + 1) - sum(special.gammaln(k + 1) for k in (both, one, none))
     p_e, p_z = (wrong * (1 - share))[:, None], (wrong * share)[:, None]
-    log_law = choose + special.xlogy(both, 1 - wrong[:, None]) + special.xlogy(one, p_e) + special.xlogy(none, p_z)
+    log_law = (
+        choose
+        + special.xlogy(both, 1 - wrong[:, None])
+        + special.xlogy(one, p_e)
+        + special.xlogy(none, p_z)
+    )
     failed = certified > truth[:, None] * (1 + 1e-12)
     return float(np.max(np.sum(np.exp(log_law) * failed, axis=1))), certified
 

@@ -42,7 +42,11 @@ def drawn(rule, truths, rng):
 def certified(rule, truths, rng):
     tally = drawn(rule, truths, rng)
     size = len(truths)
-    found = {"selected": np.zeros(size, int), "selection_margin": np.ones(size, int), "index": np.arange(size)}
+    found = {
+        "selected": np.zeros(size, int),
+        "selection_margin": np.ones(size, int),
+        "index": np.arange(size),
+    }
     return rule.certify(tally, **found, n0=1, seed=0)
 
 
@@ -64,11 +68,15 @@ def test_a_radius_just_out_of_reach_is_certified_with_probability_at_most_alpha(
         found = certified(rule, np.tile(truth, (repetitions, 1)), rng)
         # The truth is on the edge: each of the two answers is wrong.
         assert np.sum(found.prediction == 0) <= allowed(alpha, repetitions)
-        assert np.sum(found.abstain_reason == "not_certifiable_at_radius") <= allowed(alpha, repetitions)
+        assert np.sum(found.abstain_reason == "not_certifiable_at_radius") <= allowed(
+            alpha, repetitions
+        )
         assert np.sum(found.prediction == 0) >= 1  # or nothing was tested
 
 
-@pytest.mark.parametrize("method", ["first_order", pytest.param("dipole_joint", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "method", ["first_order", pytest.param("dipole_joint", marks=pytest.mark.slow)]
+)
 def test_a_radius_within_tolerance_is_too_large_with_probability_at_most_alpha(method):
     alpha, repetitions, rng = 0.1, 300, np.random.default_rng(2)
     for truth in ([0.75, 0.15, 0.1], [0.98, 0.02, 0.0]):
@@ -91,10 +99,18 @@ def test_typical_inputs_are_decided_with_a_small_part_of_the_samples(method):
     rng = np.random.default_rng(3)
     p = special.ndtr(rng.normal(0.7, 1.1, 400))
     one = (1 - p) * 1.6 * np.minimum(p, 0.6)
-    truths = np.stack([p, 0 * p, 1 - p], -1) if method == "first_order" else np.stack([p - one / 2, one, 1 - p - one / 2], -1)
+    truths = (
+        np.stack([p, 0 * p, 1 - p], -1)
+        if method == "first_order"
+        else np.stack([p - one / 2, one, 1 - p - one / 2], -1)
+    )
     rule = RobustAt(0.25, method, 100_000, 0.25, 0.001)
     found = certified(rule, truths, rng)
-    radius = special.ndtri(p) if method == "first_order" else dipole_radius(truths[:, 0], truths[:, 1] / 2)
+    radius = (
+        special.ndtri(p)
+        if method == "first_order"
+        else dipole_radius(truths[:, 0], truths[:, 1] / 2)
+    )
     assert np.mean(found.tally.n) < 6000
     far = np.abs(radius - 1) > 0.05
     assert np.array_equal((found.prediction == 0)[far], (radius > 1)[far])

@@ -6,13 +6,17 @@ from whole_pipeline import COMMON, EDGES, REGIONS, between_lattice_points, cover
 from sosmooth import METHODS
 
 
-@pytest.mark.parametrize("exact", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["float", "exact"])
+@pytest.mark.parametrize(
+    "exact", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["float", "exact"]
+)
 @pytest.mark.parametrize("method", METHODS)
 def test_the_true_radius_is_exceeded_within_the_binomial_limit(method, exact):
     for planted in (EDGES[method], *COMMON):
         found = coverage(method, planted, runs=500, exact=exact)
         assert found.failures <= found.limit
-    assert coverage(method, EDGES[method], runs=20, n=20_000, exact=exact).certified > 10  # it is not safe by saying nothing
+    assert (
+        coverage(method, EDGES[method], runs=20, n=20_000, exact=exact).certified > 10
+    )  # it is not safe by saying nothing
 
 
 def test_every_method_has_its_edge():

@@ -65,7 +65,9 @@ def between_lattice_points(region: Region) -> Region:
     return Region(tuple((moved(lower), moved(upper)) for lower, upper in region.intervals))
 
 
-def coverage(method: str, planted: str, *, runs: int, n: int = 400, exact: bool = False, seed: int = 0) -> Coverage:
+def coverage(
+    method: str, planted: str, *, runs: int, n: int = 400, exact: bool = False, seed: int = 0
+) -> Coverage:
     """Certify one input `runs` times with independent noise, and count the radii above the true one."""
     region = between_lattice_points(REGIONS[planted])
     axis = np.eye(DIMENSION)[0]

@@ -26,7 +26,9 @@ def quantile_from_tail(tail):
         return mp.inf if tail == 0 else -mp.inf
     if tail > HALF:
         return -quantile_from_tail(1 - tail)
-    z = mp.sqrt(-2 * mp.log(2 * tail))  # never left of the root by much, and Newton on a concave function is safe
+    z = mp.sqrt(
+        -2 * mp.log(2 * tail)
+    )  # never left of the root by much, and Newton on a concave function is safe
     for _ in range(200):
         here = upper_tail(z)
         step = (mp.log(here) - mp.log(tail)) * here / density(z)
@@ -99,7 +101,9 @@ def assert_radius(radius, intervals, *, relative=1e-10, absolute=1e-13):
         assert measure(intervals, 0) == 1
         return
     assert radius == 0 or measure(intervals, mp.mpf(radius)) >= HALF, "above the true radius"
-    assert measure(intervals, mp.mpf(radius) * (1 + mp.mpf(relative)) + mp.mpf(absolute)) <= HALF, "too far below the true radius"
+    assert measure(intervals, mp.mpf(radius) * (1 + mp.mpf(relative)) + mp.mpf(absolute)) <= HALF, (
+        "too far below the true radius"
+    )
 
 
 def binomial_upper_tail(count, n, p):

@@ -53,9 +53,16 @@ def _counts(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
     rest = max(size - len(corners), 0)
     n = np.floor(10 ** rng.uniform(0, 4.5, rest)).astype(int)
     share = np.choose(
-        rng.integers(3, size=rest), [rng.uniform(size=rest), 10 ** rng.uniform(-7, 0, rest), 1 - 10 ** rng.uniform(-7, 0, rest)]
+        rng.integers(3, size=rest),
+        [
+            rng.uniform(size=rest),
+            10 ** rng.uniform(-7, 0, rest),
+            1 - 10 ** rng.uniform(-7, 0, rest),
+        ],
     )
-    drawn = zip(np.rint(share * n).astype(int), n, 10 ** rng.uniform(-12, np.log10(0.5), rest), strict=True)
+    drawn = zip(
+        np.rint(share * n).astype(int), n, 10 ** rng.uniform(-12, np.log10(0.5), rest), strict=True
+    )
     cases = corners + list(drawn)
     if size < len(corners):
         cases = [cases[i] for i in rng.permutation(len(corners))[:size]]
@@ -85,14 +92,25 @@ def upper_tail_at_most(count: int, n: int, p: float) -> mp.mpf:
             break
     p = mp.mpf(p)
     first = mp.loggamma(n + 1) - mp.loggamma(count + 1) - mp.loggamma(n - count + 1)
-    return mp.exp(first + count * mp.log(p) + (n - count) * mp.log1p(-p)) * total / scale * (1 + mp.mpf(10) ** -25)
+    return (
+        mp.exp(first + count * mp.log(p) + (n - count) * mp.log1p(-p))
+        * total
+        / scale
+        * (1 + mp.mpf(10) ** -25)
+    )
 
 
 def proportions(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
     """Clopper–Pearson: the exact tail at the float returned is at most alpha."""
     count, n, alpha = _counts(size, rng)
-    low, high, wrong = proportion_lower_bound(count, n, alpha), proportion_upper_bound(count, n, alpha), []
-    for k, m, a, p, q in zip(count.tolist(), n.tolist(), alpha.tolist(), low.tolist(), high.tolist(), strict=True):
+    low, high, wrong = (
+        proportion_lower_bound(count, n, alpha),
+        proportion_upper_bound(count, n, alpha),
+        [],
+    )
+    for k, m, a, p, q in zip(
+        count.tolist(), n.tolist(), alpha.tolist(), low.tolist(), high.tolist(), strict=True
+    ):
         if not (0 <= p <= 1 and 0 <= q <= 1) or (k == 0 and p != 0) or (k == m and q != 1):
             wrong.append(f"bounds of {k} of {m} at {a!r} are {p!r}, {q!r}")
         if k > 0 and upper_tail_at_most(k, m, p) > mp.mpf(a):
@@ -121,7 +139,12 @@ def _lower_tail(count: int, n: int, p: float) -> mp.mpf:
             break
     q = mp.mpf(p)
     first = mp.loggamma(n + 1) - mp.loggamma(count + 1) - mp.loggamma(n - count + 1)
-    return mp.exp(first + count * mp.log(q) + (n - count) * mp.log1p(-q)) * total / scale * (1 + mp.mpf(10) ** -25)
+    return (
+        mp.exp(first + count * mp.log(q) + (n - count) * mp.log1p(-q))
+        * total
+        / scale
+        * (1 + mp.mpf(10) ** -25)
+    )
 
 
 def pair_tails(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
@@ -135,22 +158,40 @@ def pair_tails(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
             checked += 1
             if p < 1 and _lower_tail(k, m, p) > exact.upper_tail(-mp.mpf(s)):
                 wrong.append(f"the bound of {k} of {m} at the score {s!r} is {p!r}")
-    for level, angle in zip(10 ** rng.uniform(-13, -0.4, 50), rng.uniform(0, np.pi / 2, 50), strict=True):
+    for level, angle in zip(
+        10 ** rng.uniform(-13, -0.4, 50), rng.uniform(0, np.pi / 2, 50), strict=True
+    ):
         checked += 1
         z = mp.mpf(float(pair_counts._rejecting_score(level, np.array(angle))))
         if exact.upper_tail(z) + mp.mpf(angle) / (2 * mp.pi) * mp.exp(-z * z / 2) > mp.mpf(level):
             wrong.append(f"the score for the level {level!r} and angle {angle!r} is {z}")
-    not_both = np.concatenate([rng.uniform(size=size // 4), 10 ** rng.uniform(-290, 0, size // 4), [0.0, 1.0, *_TINY]])
-    not_both = np.where(not_both > 0, np.maximum(not_both, 1e-290), 0.0)  # `_Tail` bounds by no less
+    not_both = np.concatenate(
+        [rng.uniform(size=size // 4), 10 ** rng.uniform(-290, 0, size // 4), [0.0, 1.0, *_TINY]]
+    )
+    not_both = np.where(
+        not_both > 0, np.maximum(not_both, 1e-290), 0.0
+    )  # `_Tail` bounds by no less
     share = rng.permutation(
-        np.concatenate([rng.uniform(size=size // 4), 1 - 10 ** rng.uniform(-16, 0, size // 4), [0.0, 1.0, *_TINY]])
+        np.concatenate(
+            [
+                rng.uniform(size=size // 4),
+                1 - 10 ** rng.uniform(-16, 0, size // 4),
+                [0.0, 1.0, *_TINY],
+            ]
+        )
     )
     cells = pair_counts._corners(not_both, share)
-    for w, rho, c_s, c_n, error in zip(not_both, share, cells.c_s, cells.c_n, cells.error, strict=True):
+    for w, rho, c_s, c_n, error in zip(
+        not_both, share, cells.c_s, cells.c_n, cells.error, strict=True
+    ):
         checked += 1
         w_, rho_ = Fraction(float(w)), Fraction(float(rho))
         true = 1 - w_, w_ * (1 - rho_) / 2, w_ * (1 + rho_) / 2
-        if Fraction(float(c_s)) > max(true[0], 0) or Fraction(float(c_n)) > true[1] or Fraction(float(error)) < min(true[2], 1):
+        if (
+            Fraction(float(c_s)) > max(true[0], 0)
+            or Fraction(float(c_n)) > true[1]
+            or Fraction(float(error)) < min(true[2], 1)
+        ):
             wrong.append(f"the corner of {w!r}, {rho!r} is {c_s!r}, {c_n!r}, {error!r}")
     return wrong, checked
 
@@ -160,12 +201,26 @@ def gradient_norms(size: int, rng: np.random.Generator) -> tuple[list[str], int]
     wrong = []
     sigma = np.concatenate([_SIGMAS, 10 ** rng.uniform(-6, 6, size - len(_SIGMAS))])
     estimate = rng.choice([-1.0, 1.0, 1.0], size) * 10 ** rng.uniform(-20, 0, size) / sigma**2
-    pairs, dimension = np.floor(10 ** rng.uniform(0, 9, size)), np.floor(10 ** rng.uniform(0, 6, size)).astype(int)
+    pairs, dimension = (
+        np.floor(10 ** rng.uniform(0, 9, size)),
+        np.floor(10 ** rng.uniform(0, 6, size)).astype(int),
+    )
     alpha = rng.choice([*_ALPHAS, 0.02, 3e-5], size)
-    for e, m, d, s, a in zip(estimate.tolist(), pairs.tolist(), dimension.tolist(), sigma.tolist(), alpha.tolist(), strict=True):
+    for e, m, d, s, a in zip(
+        estimate.tolist(),
+        pairs.tolist(),
+        dimension.tolist(),
+        sigma.tolist(),
+        alpha.tolist(),
+        strict=True,
+    ):
         bound = mp.mpf(float(gradient_norm_upper_bound(e, m, dimension=d, sigma=s, alpha=a)))
         log_term = -mp.log(mp.mpf(a))
-        slack = 4 * mp.sqrt(d * log_term / m) if 2 * log_term <= d * m else 4 * mp.sqrt(2) * log_term / m
+        slack = (
+            4 * mp.sqrt(d * log_term / m)
+            if 2 * log_term <= d * m
+            else 4 * mp.sqrt(2) * log_term / m
+        )
         if bound < mp.sqrt(max(mp.mpf(e) * mp.mpf(s) ** 2 + slack, 0)) / mp.mpf(s):
             wrong.append(f"the gradient bound of {e!r}, {m}, {d}, {s!r}, {a!r} is {bound}")
     return wrong, size
@@ -185,13 +240,18 @@ def pair_gradients(size: int, rng: np.random.Generator) -> tuple[list[str], int]
         cut = exact.quantile_from_tail(mp.mpf(share) / 2)
         cost = -mp.log(mp.mpf(0.001)) / 1000
         true_psi, linear = {}, []
-        for j in (*rng.integers(len(lambdas), size=5).tolist(), int(np.argmin((psi[i] + float(cost)) / lambdas))):
+        for j in (
+            *rng.integers(len(lambdas), size=5).tolist(),
+            int(np.argmin((psi[i] + float(cost)) / lambdas)),
+        ):
             half = mp.mpf(float(lambdas[j])) / 2
             grown = mp.exp(half * half / 2) * exact.upper_tail(cut - half)
             true_psi[j] = 2 * (grown - mp.mpf(share) / 2 - half * exact.density(cut))
             checked += 1
             if mp.mpf(float(psi[i, j])) < true_psi[j]:
-                wrong.append(f"ψ at the disagreement {share!r} and λ = {lambdas[j]!r} is {psi[i, j]!r}")
+                wrong.append(
+                    f"ψ at the disagreement {share!r} and λ = {lambdas[j]!r} is {psi[i, j]!r}"
+                )
             linear.append(mp.mpf(float(mean[i])) + (true_psi[j] + cost) / mp.mpf(float(lambdas[j])))
         # At the λ that is chosen, the largest γ that the mean allows.
         j = int(np.argmin((psi[i] + float(cost)) / lambdas))
@@ -199,28 +259,46 @@ def pair_gradients(size: int, rng: np.random.Generator) -> tuple[list[str], int]
         true = (1 + true_psi[j] - mp.exp(-at * mp.mpf(float(mean[i])) - cost)) / at
         checked += 1
         if mp.mpf(float(upper[i])) < min(true, linear[-1]):
-            wrong.append(f"G at the disagreement {share!r} and the mean {mean[i]!r} is {upper[i]!r}")
+            wrong.append(
+                f"G at the disagreement {share!r} and the mean {mean[i]!r} is {upper[i]!r}"
+            )
     c = 2 * mp.mpf(pair_gradient.SLOPE_CAP)
     checked += 1
     if mp.mpf(pair_gradient._CAP_BIAS) < exact.density(c) - c * exact.upper_tail(c):
         wrong.append("the bias of the cap")
     for _ in range(max(size // 8, 10)):
         checked += 1
-        n, alpha, cap = float(np.floor(10 ** rng.uniform(0, 7))), float(rng.choice(_ALPHAS)), float(rng.uniform(0.1, 3))
+        n, alpha, cap = (
+            float(np.floor(10 ** rng.uniform(0, 7))),
+            float(rng.choice(_ALPHAS)),
+            float(rng.uniform(0.1, 3)),
+        )
         second = float(10 ** rng.uniform(-6, 0)) * cap**2
         total, total_sq = float(rng.uniform(-0.5, 0.5) * np.sqrt(n * second)), n * second
-        bound = float(mean_upper_bound(n, total, total_sq, upper=cap, expected_sq=second, alpha=alpha))
+        bound = float(
+            mean_upper_bound(n, total, total_sq, upper=cap, expected_sq=second, alpha=alpha)
+        )
         if bound >= cap:
             continue
         capital = mp.mpf(0)
         level = -np.log(alpha)
-        stakes = np.minimum(np.array([1 / 1.5, 1.0, 1.5]) * cap * np.sqrt(2 * level / (max(n, 1) * second)), _LARGEST_STAKE)
+        stakes = np.minimum(
+            np.array([1 / 1.5, 1.0, 1.5]) * cap * np.sqrt(2 * level / (max(n, 1) * second)),
+            _LARGEST_STAKE,
+        )
         for stake, share in zip(stakes.tolist(), _SHARES.tolist(), strict=True):
             stake = mp.mpf(stake)  # any stakes fixed beforehand are valid: these floats
-            gained = -stake * mp.mpf(total) / mp.mpf(cap) - (-mp.log1p(-stake) - stake) * mp.mpf(total_sq) / mp.mpf(cap) ** 2
-            capital += mp.mpf(share) * mp.exp(gained - n * mp.log1p(-stake * mp.mpf(bound) / mp.mpf(cap)))
+            gained = (
+                -stake * mp.mpf(total) / mp.mpf(cap)
+                - (-mp.log1p(-stake) - stake) * mp.mpf(total_sq) / mp.mpf(cap) ** 2
+            )
+            capital += mp.mpf(share) * mp.exp(
+                gained - n * mp.log1p(-stake * mp.mpf(bound) / mp.mpf(cap))
+            )
         if capital < 1 / mp.mpf(alpha):
-            wrong.append(f"the mean of {n}, {total!r}, {total_sq!r}, {cap!r} at {alpha!r} is bounded by {bound!r}")
+            wrong.append(
+                f"the mean of {n}, {total!r}, {total_sq!r}, {cap!r} at {alpha!r} is bounded by {bound!r}"
+            )
     return wrong, checked
 
 
@@ -229,22 +307,39 @@ def evidence(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
     wrong = []
     n = np.floor(10 ** rng.uniform(0, 7, size)) + 1
     right = np.rint(n * rng.uniform(size=size))
-    for k, m, d in zip(right.tolist(), n.tolist(), rng.uniform(0.01, 6, size).tolist(), strict=True):
+    for k, m, d in zip(
+        right.tolist(), n.tolist(), rng.uniform(0.01, 6, size).tolist(), strict=True
+    ):
         found = proportion_evidence(k, m - k, d)
         up, down = exact.upper_tail(mp.mpf(d)), exact.upper_tail(-mp.mpf(d))
         for value, (gain, loss) in zip(found, ((up, -down), (-up, down)), strict=True):
             most = max(-gain, -loss)
             stakes = [mp.mpf(float(stake)) / most for stake in _STAKES]
-            logs = [k * mp.log1p(stake * gain) + (m - k) * mp.log1p(stake * loss) for stake in stakes]
+            logs = [
+                k * mp.log1p(stake * gain) + (m - k) * mp.log1p(stake * loss) for stake in stakes
+            ]
             top = max(logs)
-            if mp.mpf(float(value)) > top + mp.log(mp.fsum(mp.exp(each - top) for each in logs) / len(logs)):
+            if mp.mpf(float(value)) > top + mp.log(
+                mp.fsum(mp.exp(each - top) for each in logs) / len(logs)
+            ):
                 wrong.append(f"the evidence of {k} right of {m} at {d!r} is {value!r}")
     return wrong, 2 * size
 
 
 def _errors(size: int, rng: np.random.Generator) -> np.ndarray:
     """Error masses: corners, then from one half to the smallest floats."""
-    corners = np.array([0.0, 0.5, 1.0, np.nextafter(0.5, 0), np.nextafter(0.5, 1), 0.25, np.nextafter(1, 0), *_TINY])[:size]
+    corners = np.array(
+        [
+            0.0,
+            0.5,
+            1.0,
+            np.nextafter(0.5, 0),
+            np.nextafter(0.5, 1),
+            0.25,
+            np.nextafter(1, 0),
+            *_TINY,
+        ]
+    )[:size]
     rest = size - len(corners)
     random = np.choose(
         rng.integers(4, size=rest),
@@ -259,7 +354,9 @@ def _errors(size: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _sigmas(size: int, rng: np.random.Generator) -> np.ndarray:
-    return np.where(rng.random(size) < 0.3, rng.choice(_SIGMAS, size), 10 ** rng.uniform(-6, 6, size))
+    return np.where(
+        rng.random(size) < 0.3, rng.choice(_SIGMAS, size), 10 ** rng.uniform(-6, 6, size)
+    )
 
 
 def _too_large(radius: float, sigma: float, intervals) -> bool:
@@ -275,8 +372,20 @@ def first_order_radii(size: int, rng: np.random.Generator) -> tuple[list[str], i
     """The first-order radius, in input units: `Φ(−r/σ) ≥ error`, one evaluation each."""
     error, sigma = _errors(size, rng), _sigmas(size, rng)
     wrong = []
-    for e, s, r in zip(error.tolist(), sigma.tolist(), first_order_radius(error=error, sigma=sigma).tolist(), strict=True):
-        if r < 0 or np.isnan(r) or (r > 0 and (e != 0 if np.isinf(r) else exact.upper_tail(mp.mpf(r) / mp.mpf(s)) < mp.mpf(e))):
+    for e, s, r in zip(
+        error.tolist(),
+        sigma.tolist(),
+        first_order_radius(error=error, sigma=sigma).tolist(),
+        strict=True,
+    ):
+        if (
+            r < 0
+            or np.isnan(r)
+            or (
+                r > 0
+                and (e != 0 if np.isinf(r) else exact.upper_tail(mp.mpf(r) / mp.mpf(s)) < mp.mpf(e))
+            )
+        ):
             wrong.append(f"the first-order radius of {e!r} at sigma {s!r} is {r!r}")
     return wrong, size
 
@@ -302,8 +411,12 @@ def second_order_radii(size: int, rng: np.random.Generator) -> tuple[list[str], 
     error, sigma = _errors(size, rng), _sigmas(size, rng)
     gradient = _gradient(rng, pdf(special.ndtri(error))) / sigma
     radius, wrong = second_order_radius(error=error, gradient_norm=gradient, sigma=sigma), []
-    for e, g, s, r in zip(error.tolist(), gradient.tolist(), sigma.tolist(), radius.tolist(), strict=True):
-        if r > 0 and _too_large(r, s, [exact.band(e, mp.mpf(g) * mp.mpf(s))] if e else [(-mp.inf, mp.inf)]):
+    for e, g, s, r in zip(
+        error.tolist(), gradient.tolist(), sigma.tolist(), radius.tolist(), strict=True
+    ):
+        if r > 0 and _too_large(
+            r, s, [exact.band(e, mp.mpf(g) * mp.mpf(s))] if e else [(-mp.inf, mp.inf)]
+        ):
             wrong.append(f"the second-order radius of {e!r}, {g!r} at sigma {s!r} is {r!r}")
     return wrong, size
 
@@ -337,7 +450,9 @@ def _pairs(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]
             np.clip(0.5 - c_s + 10 ** rng.uniform(-14, -1, rest), 0, most),
         ],
     )
-    return np.concatenate([[s for s, _ in corners], c_s]), np.concatenate([[n for _, n in corners], c_n])
+    return np.concatenate([[s for s, _ in corners], c_s]), np.concatenate(
+        [[n for _, n in corners], c_n]
+    )
 
 
 def dipole_radii(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
@@ -355,9 +470,13 @@ def second_order_dipole_radii(size: int, rng: np.random.Generator) -> tuple[list
     (c_s, c_n), sigma, wrong = _pairs(size, rng), _sigmas(size, rng), []
     gradient = _gradient(rng, pdf(special.ndtri(c_n))) / sigma
     radius = second_order_dipole_radius(c_s, c_n, gradient, sigma=sigma)
-    for a, b, g, s, r in zip(c_s.tolist(), c_n.tolist(), gradient.tolist(), sigma.tolist(), radius.tolist(), strict=True):
+    for a, b, g, s, r in zip(
+        c_s.tolist(), c_n.tolist(), gradient.tolist(), sigma.tolist(), radius.tolist(), strict=True
+    ):
         if r > 0 and _too_large(r, s, exact.pairs_and_gradient(a, b, mp.mpf(g) * mp.mpf(s))):
-            wrong.append(f"the second-order dipole radius of {a!r}, {b!r}, {g!r} at sigma {s!r} is {r!r}")
+            wrong.append(
+                f"the second-order dipole radius of {a!r}, {b!r}, {g!r} at sigma {s!r} is {r!r}"
+            )
     return wrong, size
 
 
@@ -365,36 +484,64 @@ def radii_of_several_classes(size: int, rng: np.random.Generator) -> tuple[list[
     """The distance within which the class is ahead of each other class, of first order and with pairs."""
     wrong = []
     half = size // 2
-    error, others = rng.uniform(0, 0.9, half), rng.uniform(0, 0.5, (3, half)) * 10 ** rng.uniform(-8, 0, (3, half))
-    radius = worst_multiclass_radius(first_order_region(error=error), first_order_region(error=others))
+    error, others = (
+        rng.uniform(0, 0.9, half),
+        rng.uniform(0, 0.5, (3, half)) * 10 ** rng.uniform(-8, 0, (3, half)),
+    )
+    radius = worst_multiclass_radius(
+        first_order_region(error=error), first_order_region(error=others)
+    )
     for i, r in enumerate(radius.tolist()):
         if r > 0 and exact.upper_tail(mp.mpf(r) - exact.quantile_from_tail(error[i])) < max(
-            exact.upper_tail(exact.quantile_from_tail(each) - mp.mpf(r)) for each in others[:, i].tolist()
+            exact.upper_tail(exact.quantile_from_tail(each) - mp.mpf(r))
+            for each in others[:, i].tolist()
         ):
             wrong.append(f"ahead of {others[:, i].tolist()} with the error {error[i]!r}: {r!r}")
     tops, rest = _pairs(half, rng), [_pairs(half, rng) for _ in range(2)]
     radius = worst_multiclass_radius(
-        dipole_region(*tops), dipole_region(np.stack([each[0] for each in rest]), np.stack([each[1] for each in rest]))
+        dipole_region(*tops),
+        dipole_region(np.stack([each[0] for each in rest]), np.stack([each[1] for each in rest])),
     )
     for i, r in enumerate(radius.tolist()):
         if r > 0 and np.isfinite(r):
             ahead = exact.measure(exact.half_line_and_slab(tops[0][i], tops[1][i]), mp.mpf(r))
-            if ahead < max(1 - exact.measure(exact.half_line_and_slab(s[i], n[i]), mp.mpf(r)) for s, n in rest):
+            if ahead < max(
+                1 - exact.measure(exact.half_line_and_slab(s[i], n[i]), mp.mpf(r)) for s, n in rest
+            ):
                 wrong.append(f"ahead with {tops[0][i]!r}, {tops[1][i]!r}: {r!r}")
     return wrong, 2 * half
 
 
 def _radii(size: int, rng: np.random.Generator) -> np.ndarray:
-    corners = np.array([0.0, np.inf, 1.0, 0.1, 0.3, 0.789, 0.79, 1e16, 1e308, *_TINY, np.nextafter(1, 0), np.nextafter(0.5, 0)])
+    corners = np.array(
+        [
+            0.0,
+            np.inf,
+            1.0,
+            0.1,
+            0.3,
+            0.789,
+            0.79,
+            1e16,
+            1e308,
+            *_TINY,
+            np.nextafter(1, 0),
+            np.nextafter(0.5, 0),
+        ]
+    )
     decimals = np.round(rng.uniform(0, 10, size // 2), 3)
-    return np.concatenate([corners, decimals, np.nextafter(decimals, 0), 10 ** rng.uniform(-320, 300, size)])[:size]
+    return np.concatenate(
+        [corners, decimals, np.nextafter(decimals, 0), 10 ** rng.uniform(-320, 300, size)]
+    )[:size]
 
 
 def units(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
     """`sigma · radius`, in exact fractions."""
     radius, sigma, wrong = _radii(size, rng), _sigmas(size, rng), []
     radius = np.where(np.isfinite(radius) & (radius < 1e300), radius, 1.0)
-    for r, s, product_ in zip(radius.tolist(), sigma.tolist(), in_input_units(radius, sigma).tolist(), strict=True):
+    for r, s, product_ in zip(
+        radius.tolist(), sigma.tolist(), in_input_units(radius, sigma).tolist(), strict=True
+    ):
         if Fraction(product_) > Fraction(r) * Fraction(s):
             wrong.append(f"{r!r} times sigma {s!r} is {product_!r}")
     return wrong, size
@@ -403,9 +550,14 @@ def units(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
 def displays(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
     """Printed radii, of reports and of logs: the decimal is not above the number; printed upper bounds not below."""
     wrong = []
-    for radius, digits in zip(_radii(size, rng).tolist(), rng.integers(0, 9, size).tolist(), strict=True):
+    for radius, digits in zip(
+        _radii(size, rng).tolist(), rng.integers(0, 9, size).tolist(), strict=True
+    ):
         exactly, text = Decimal(radius), floored(radius, digits)
-        if not (Decimal(text) <= exactly and (np.isinf(radius) or Decimal(text) > exactly - Decimal(1).scaleb(-digits))):
+        if not (
+            Decimal(text) <= exactly
+            and (np.isinf(radius) or Decimal(text) > exactly - Decimal(1).scaleb(-digits))
+        ):
             wrong.append(f"{radius!r} is printed {text}")
         if Decimal(_printed(radius)) > exactly or Decimal(_printed(radius, up=True)) < exactly:
             wrong.append(f"{radius!r} is exported {_printed(radius)}, {_printed(radius, up=True)}")
@@ -420,12 +572,16 @@ def storage(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
     columns = {
         name: pa.array(radius if name in ("radius", "p_lower") else np.zeros(size), pa.float64())
         if pa.types.is_floating(column.type)
-        else pa.array([""] * size if pa.types.is_string(column.type) else np.arange(size), column.type)
+        else pa.array(
+            [""] * size if pa.types.is_string(column.type) else np.arange(size), column.type
+        )
         for name, column in COLUMNS.items()
     }
     from sosmooth.runs.schema import SCHEMA
 
-    table = table_from_parquet(Path("results.parquet"), parquet_bytes(pa.table(columns, schema=SCHEMA)))
+    table = table_from_parquet(
+        Path("results.parquet"), parquet_bytes(pa.table(columns, schema=SCHEMA))
+    )
     back = json.load(io.StringIO(json.dumps(radius.tolist())))
     wrong = []
     for name, values in (("Parquet", table["radius"].to_numpy()), ("JSON", np.array(back))):

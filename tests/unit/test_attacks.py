@@ -34,10 +34,15 @@ class TestFloatingPoint:
     @pytest.mark.parametrize("sign", [1, -1])
     def test_every_noisy_copy_of_the_target_is_reachable(self, sigma, sign):
         generator = torch.Generator().manual_seed(3)
-        target, z = torch.rand(64, generator=generator), torch.empty(5000, 64).normal_(generator=generator)
+        target, z = (
+            torch.rand(64, generator=generator),
+            torch.empty(5000, 64).normal_(generator=generator),
+        )
         planted = PlantedClassifier(target.numpy(), sigma=sigma)
         assert planted(torch.add(target, z, alpha=sign * sigma)).float().mean() == 1
-        assert planted(target + sign * sigma * z).float().mean() == 1  # rounded twice, as without a fused multiply-add
+        assert (
+            planted(target + sign * sigma * z).float().mean() == 1
+        )  # rounded twice, as without a fused multiply-add
 
     @pytest.mark.parametrize("sigma", [0.12, 0.25])
     def test_exact_noise_is_not_broken(self, sigma):
@@ -49,21 +54,30 @@ class TestFloatingPoint:
         found = {}
         for lattice in (None, step):
             planted = PlantedClassifier(target[0], sigma=sigma)
-            smoothed = SmoothedClassifier(planted, sigma=sigma, num_classes=2, batch_size=2000, lattice=lattice)
+            smoothed = SmoothedClassifier(
+                planted, sigma=sigma, num_classes=2, batch_size=2000, lattice=lattice
+            )
             [certificate] = smoothed.certify(x, method="first_order", n=10_000)
             assert certificate.radius > 10 * np.linalg.norm((target.astype(np.float64) - x).ravel())
-            found[lattice] = (certificate.prediction, int(smoothed.predict(target, n=1000, alpha=1e-6)[0]))
+            found[lattice] = (
+                certificate.prediction,
+                int(smoothed.predict(target, n=1000, alpha=1e-6)[0]),
+            )
         assert found == {None: (0, 1), step: (0, 0)}
 
     def test_the_example_of_the_literature(self):
         """One pixel of 210/255: the float engine certifies it far beyond black, where the class is another."""
         pixel = np.array([[210 / 255]], dtype=np.float32)
-        smoothed = SmoothedClassifier(PlantedClassifier(pixel[0], sigma=0.5), sigma=0.5, num_classes=2, batch_size=2000)
+        smoothed = SmoothedClassifier(
+            PlantedClassifier(pixel[0], sigma=0.5), sigma=0.5, num_classes=2, batch_size=2000
+        )
         [certificate] = smoothed.certify(pixel, method="first_order", n=10_000)
         assert certificate.radius > 1.26 > pixel[0, 0]
         assert smoothed.predict(np.zeros_like(pixel), n=10_000, alpha=1e-6).tolist() == [0]
         planted = PlantedClassifier(pixel[0], sigma=0.5)
-        exact = SmoothedClassifier(planted, sigma=0.5, num_classes=2, batch_size=2000, lattice=1 / 255)
+        exact = SmoothedClassifier(
+            planted, sigma=0.5, num_classes=2, batch_size=2000, lattice=1 / 255
+        )
         assert exact.certify(pixel, method="first_order", n=10_000).radius[0] < pixel[0, 0]
 
 
@@ -81,7 +95,11 @@ class TestExtremal:
     def test_what_has_no_finite_radius_is_not_attacked(self):
         assert not np.any(attack_extremal(first_order_region([0.4, 1.0]), 2.0).succeeds)
 
-    @pytest.mark.parametrize("region", [first_order_region(0.8), dipole_region(0.65, 0.15)], ids=["first order", "dipole"])
+    @pytest.mark.parametrize(
+        "region",
+        [first_order_region(0.8), dipole_region(0.65, 0.15)],
+        ids=["first order", "dipole"],
+    )
     @pytest.mark.parametrize("factor", [0.9, 1.001, 1.1])
     def test_samples_agree_with_the_exact_probability(self, region, factor):
         count, n = sampled_share(region, factor, dimension=20, sigma=0.7, n=200_000)
@@ -92,14 +110,18 @@ class TestExtremal:
 class TestSmoothedPgd:
     def test_nothing_is_found_inside_certified_radii(self):
         x = load_dataset("mnist7").get(list(range(6)))
-        smoothed = SmoothedClassifier(load_classifier("mnist7", sigma=0.25), sigma=0.25, num_classes=10, batch_size=1024)
+        smoothed = SmoothedClassifier(
+            load_classifier("mnist7", sigma=0.25), sigma=0.25, num_classes=10, batch_size=1024
+        )
         certificates = smoothed.certify(x, n=10_000)
         found = [
             attack(smoothed, torch.as_tensor(x[i]), one.prediction, one.radius, QUICK)
             for i, one in enumerate(certificates)
             if one.radius > 0
         ]
-        ratios = np.array([one.closest for one in found]) / certificates.radius[certificates.radius > 0]
+        ratios = (
+            np.array([one.closest for one in found]) / certificates.radius[certificates.radius > 0]
+        )
         assert [one.inside for one in found] == [0] * len(found)
         assert np.all(ratios > 1)
         assert np.sum(np.isfinite(ratios)) >= 4  # the attack attacks
@@ -121,14 +143,20 @@ class TestSmoothedPgd:
         x, direction = np.zeros(20), np.ones(20)
         classifier = ExtremalClassifier(first_order_region(0.8), x, direction, sigma=0.5)
         smoothed = SmoothedClassifier(classifier, sigma=0.5, num_classes=2, batch_size=4096)
-        found = attack(smoothed, torch.zeros(20), 0, 1.3 * 0.5 * float(first_order_region(0.8).radius()), QUICK)
+        found = attack(
+            smoothed, torch.zeros(20), 0, 1.3 * 0.5 * float(first_order_region(0.8).radius()), QUICK
+        )
         assert found.inside > 0
 
     def test_with_exact_noise_only_inputs_on_the_lattice_are_judged(self):
         step = 1 / (16 * 255)
         x = torch.as_tensor(load_dataset("mnist7").get([0])[0])
         smoothed = SmoothedClassifier(
-            load_classifier("mnist7", sigma=0.25), sigma=0.25, num_classes=10, batch_size=1024, lattice=step
+            load_classifier("mnist7", sigma=0.25),
+            sigma=0.25,
+            num_classes=10,
+            batch_size=1024,
+            lattice=step,
         )
         [certificate] = smoothed.certify(x[None].numpy(), n=10_000)
         found = attack(smoothed, x, certificate.prediction, certificate.radius, QUICK)
@@ -136,24 +164,37 @@ class TestSmoothedPgd:
         assert 1 < found.closest / certificate.radius < 3
 
     def test_the_same_seed_finds_the_same(self):
-        smoothed = SmoothedClassifier(load_classifier("mnist7", sigma=0.25), sigma=0.25, num_classes=10, batch_size=1024)
+        smoothed = SmoothedClassifier(
+            load_classifier("mnist7", sigma=0.25), sigma=0.25, num_classes=10, batch_size=1024
+        )
         x = torch.as_tensor(load_dataset("mnist7").get([0])[0])
         assert attack(smoothed, x, 7, 0.3, QUICK) == attack(smoothed, x, 7, 0.3, QUICK)
 
     def test_modes_and_parameters_stay_as_they_are(self):
         network = load_classifier("mnist7", sigma=0.25).train()
         smoothed = SmoothedClassifier(network, sigma=0.25, num_classes=10, batch_size=1024)
-        attack(smoothed, torch.as_tensor(load_dataset("mnist7").get([0])[0]), 7, 0.3, AttackSettings(steps=1, sizes=(0.9,)))
+        attack(
+            smoothed,
+            torch.as_tensor(load_dataset("mnist7").get([0])[0]),
+            7,
+            0.3,
+            AttackSettings(steps=1, sizes=(0.9,)),
+        )
         assert network.training
         assert all(parameter.grad is None for parameter in network.parameters())
 
     @pytest.mark.parametrize(("prediction", "radius"), [(-1, 0.3), (0, 0.0), (0, np.inf), (2, 0.3)])
     def test_what_is_not_certified_is_refused(self, prediction, radius):
-        smoothed = SmoothedClassifier(lambda v: torch.zeros(len(v)).long(), sigma=1, num_classes=2, batch_size=8)
+        smoothed = SmoothedClassifier(
+            lambda v: torch.zeros(len(v)).long(), sigma=1, num_classes=2, batch_size=8
+        )
         with pytest.raises(ValueError, match="certified class"):
             attack(smoothed, torch.zeros(3), prediction, radius)
 
-    @pytest.mark.parametrize("wrong", [{"steps": 0}, {"samples": 1}, {"judge_n": 0}, {"sizes": ()}, {"sizes": (2.0, 1.0)}])
+    @pytest.mark.parametrize(
+        "wrong",
+        [{"steps": 0}, {"samples": 1}, {"judge_n": 0}, {"sizes": ()}, {"sizes": (2.0, 1.0)}],
+    )
     def test_settings_out_of_range_are_refused(self, wrong):
         with pytest.raises(ValueError, match="must"):
             AttackSettings(**wrong)

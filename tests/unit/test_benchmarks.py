@@ -11,7 +11,9 @@ from scipy.stats import norm
 
 from sosmooth import Execution, SmoothedClassifier, second_order_radius
 
-SMALL = replace(cases.CPU[0], n=600, batch_sizes=(64, 200), peer_batch=250, inputs=2, rounds=1, peer_rounds=1)
+SMALL = replace(
+    cases.CPU[0], n=600, batch_sizes=(64, 200), peer_batch=250, inputs=2, rounds=1, peer_rounds=1
+)
 
 
 @pytest.mark.parametrize("execution", [Execution(), Execution(precision="bfloat16")])
@@ -32,7 +34,9 @@ def test_the_gradient_is_drawn_while_it_is_timed():
         assert smoothed.certify(images[:1], n=600).tally.direction_pairs.tolist() == [150]
 
 
-@pytest.mark.parametrize(("sides", "batches"), [(1, [64, 36, 64, 64, 64, 64, 44]), (2, [64, 36, 64, 64, 64, 64, 44])])
+@pytest.mark.parametrize(
+    ("sides", "batches"), [(1, [64, 36, 64, 64, 64, 64, 44]), (2, [64, 36, 64, 64, 64, 64, 44])]
+)
 def test_the_bare_loop_classifies_as_many_noisy_copies(sides, batches):
     seen = []
 
@@ -41,7 +45,9 @@ def test_the_bare_loop_classifies_as_many_noisy_copies(sides, batches):
             seen.append(len(x))
             return x
 
-    bare = Bare(Counting(), torch.zeros(3), sigma=0.5, n0=100, n=300, sides=sides, execution=Execution())
+    bare = Bare(
+        Counting(), torch.zeros(3), sigma=0.5, n0=100, n=300, sides=sides, execution=Execution()
+    )
     for part in (bare.loop, bare.classifier):
         seen.clear()
         part(64)
@@ -55,17 +61,23 @@ def test_the_bare_loop_classifies_as_many_noisy_copies(sides, batches):
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 2.0])
 def test_the_peers_radius_is_theorem_1(p, share):
     gamma = share * norm.pdf(ndtri(p))
-    assert peer._second_order_radius(p, gamma) == pytest.approx(second_order_radius(p, gamma), rel=1e-6, abs=1e-9)
+    assert peer._second_order_radius(p, gamma) == pytest.approx(
+        second_order_radius(p, gamma), rel=1e-6, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("method", list(engine.PEERS))
 def test_the_peer_certifies_what_we_do_within_chance(method):
     classifier, images = cases.mnist7()
-    ours = SmoothedClassifier(classifier, sigma=0.25, num_classes=10).certify(images[:3], method=method, n=20_000)
+    ours = SmoothedClassifier(classifier, sigma=0.25, num_classes=10).certify(
+        images[:3], method=method, n=20_000
+    )
     torch.manual_seed(0)
     run = engine.PEERS[method]
     for x, prediction, radius in zip(images, ours.prediction, ours.radius, strict=False):
-        found = run(classifier, x, sigma=0.25, num_classes=10, n0=100, n=20_000, alpha=0.001, batch=1000)
+        found = run(
+            classifier, x, sigma=0.25, num_classes=10, n0=100, n=20_000, alpha=0.001, batch=1000
+        )
         assert found[0] == prediction
         assert found[1] == pytest.approx(radius, abs=0.015)
 
@@ -82,7 +94,22 @@ def test_untrained_networks_waver(make):
 
 
 def test_the_command_prints_a_table_and_knows_its_options(capsys):
-    engine.main(["--device", "cpu", "--case", "mnist7", "--method", "dipole", "--n", "200", "--inputs", "1", "--rounds", "1"])
+    engine.main(
+        [
+            "--device",
+            "cpu",
+            "--case",
+            "mnist7",
+            "--method",
+            "dipole",
+            "--n",
+            "200",
+            "--inputs",
+            "1",
+            "--rounds",
+            "1",
+        ]
+    )
     out = capsys.readouterr().out
     assert [line.split()[:3] for line in out.splitlines()[2:]] == [["mnist7", "200", "dipole"]]
     with pytest.raises(SystemExit):

@@ -53,13 +53,17 @@ def test_dipole_is_never_below_first_order(pair):
 
 @given(probabilities)
 def test_dipole_without_one_sided_pairs_is_second_order_without_gradient(c_s):
-    np.testing.assert_allclose(dipole_radius(c_s, 0.0), second_order_radius(c_s, 0.0), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(
+        dipole_radius(c_s, 0.0), second_order_radius(c_s, 0.0), rtol=1e-10, atol=1e-12
+    )
 
 
 @given(probabilities)
 def test_dipole_without_pairs_wrong_on_both_sides_is_first_order(c_s):
     c_n = 0.5 * (1 - c_s)
-    np.testing.assert_allclose(dipole_radius(c_s, c_n), first_order_radius(error=c_n), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(
+        dipole_radius(c_s, c_n), first_order_radius(error=c_n), rtol=1e-10, atol=1e-12
+    )
 
 
 @given(probabilities, st.floats(1.0, 10.0))
@@ -97,12 +101,18 @@ def test_rises_with_pairs_right_on_both_sides(pair, part):
 @given(probabilities, shares, sigmas)
 def test_sigma_is_a_unit(p, share, sigma):
     gamma = share * largest(p)
-    np.testing.assert_allclose(first_order_radius(p, sigma=sigma), sigma * first_order_radius(p), rtol=1e-14)
+    np.testing.assert_allclose(
+        first_order_radius(p, sigma=sigma), sigma * first_order_radius(p), rtol=1e-14
+    )
     scaled = second_order_radius(p, gamma / sigma, sigma=sigma)
     if gamma < 0.999 * largest(p):
-        np.testing.assert_allclose(scaled, sigma * second_order_radius(p, gamma), rtol=1e-9, atol=1e-9 * sigma)
+        np.testing.assert_allclose(
+            scaled, sigma * second_order_radius(p, gamma), rtol=1e-9, atol=1e-9 * sigma
+        )
     c_s, c_n = pair_of(p, share)
-    np.testing.assert_allclose(dipole_radius(c_s, c_n, sigma=sigma), sigma * dipole_radius(c_s, c_n), rtol=1e-14)
+    np.testing.assert_allclose(
+        dipole_radius(c_s, c_n, sigma=sigma), sigma * dipole_radius(c_s, c_n), rtol=1e-14
+    )
 
 
 @given(st.floats(0.5, 1))
@@ -116,12 +126,21 @@ def test_error_is_the_same_information(p):
 def test_zero_at_and_below_one_half(p, share):
     assert first_order_radius(p) == 0
     assert second_order_radius(p, share * 0.4) == 0
-    assert dipole_radius(p * share, min(p * (1 - share), 0.5 * (1 - p * share))) == pytest.approx(0, abs=1e-12)
+    assert dipole_radius(p * share, min(p * (1 - share), 0.5 * (1 - p * share))) == pytest.approx(
+        0, abs=1e-12
+    )
 
 
 def test_certainty_is_infinite():
-    assert first_order_radius(1.0) == second_order_radius(1.0, 0.1) == dipole_radius(1.0, 0.0) == np.inf
-    assert first_order_radius(error=0.0) == second_order_radius(error=0.0, gradient_norm=0.0) == np.inf
+    assert (
+        first_order_radius(1.0)
+        == second_order_radius(1.0, 0.1)
+        == dipole_radius(1.0, 0.0)
+        == np.inf
+    )
+    assert (
+        first_order_radius(error=0.0) == second_order_radius(error=0.0, gradient_norm=0.0) == np.inf
+    )
 
 
 def test_the_tails_keep_their_digits():
@@ -132,19 +151,30 @@ def test_the_tails_keep_their_digits():
     assert np.all(second > first_order_radius(error=error))
     # Half of the mass on either side, and the far side is nothing: first order at half the error.
     np.testing.assert_allclose(
-        second_order_radius(error=error, gradient_norm=0.0), first_order_radius(error=error / 2), rtol=1e-10
+        second_order_radius(error=error, gradient_norm=0.0),
+        first_order_radius(error=error / 2),
+        rtol=1e-10,
     )
 
 
 def test_broadcasting():
-    p, gamma, sigma = np.linspace(0.6, 0.9, 4)[:, None], np.array([0.0, 0.1, np.inf]), np.array([[[0.25]], [[0.5]]])
+    p, gamma, sigma = (
+        np.linspace(0.6, 0.9, 4)[:, None],
+        np.array([0.0, 0.1, np.inf]),
+        np.array([[[0.25]], [[0.5]]]),
+    )
     radius = second_order_radius(p, gamma, sigma=sigma)
     assert radius.shape == (2, 4, 3)
     assert radius.dtype == np.float64
     assert radius[1, 2, 1] == second_order_radius(p[2, 0], 0.1, sigma=0.5)
     assert first_order_radius(p, sigma=sigma).shape == (2, 4, 1)
     assert dipole_radius(p, np.array([0.0, 0.01]), sigma=sigma).shape == (2, 4, 2)
-    assert np.ndim(first_order_radius(0.9)) == np.ndim(second_order_radius(0.9, 0.1)) == np.ndim(dipole_radius(0.9, 0.0)) == 0
+    assert (
+        np.ndim(first_order_radius(0.9))
+        == np.ndim(second_order_radius(0.9, 0.1))
+        == np.ndim(dipole_radius(0.9, 0.0))
+        == 0
+    )
     assert second_order_radius(np.empty((0, 3)), 0.1).shape == (0, 3)
     assert dipole_radius([], []).shape == (0,)
     assert first_order_radius([0.9, 0.5]).tolist()[1] == 0.0

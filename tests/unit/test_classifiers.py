@@ -19,7 +19,11 @@ METADATA = {"architecture": "mnist7_cnn", "num_classes": 10, "sigma": 0.25}
 
 def test_building_depends_on_the_seed_and_leaves_the_global_generator_alone():
     before = torch.random.get_rng_state()
-    first, same, other = build("mnist7_cnn", seed=1), build("mnist7_cnn", seed=1), build("mnist7_cnn", seed=2)
+    first, same, other = (
+        build("mnist7_cnn", seed=1),
+        build("mnist7_cnn", seed=1),
+        build("mnist7_cnn", seed=2),
+    )
     assert weights_sha256(first) == weights_sha256(same) != weights_sha256(other)
     assert torch.equal(torch.random.get_rng_state(), before)
     with pytest.raises(ValueError, match="unknown architecture 'alexnet'; there are: mnist7_cnn"):
@@ -42,14 +46,20 @@ def test_the_small_perceptrons_are_those_described():
 
 
 # He et al. 2016, Table 6: parameters in millions; their count leaves out what a few per mille make.
-@pytest.mark.parametrize(("depth", "millions"), [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7)])
+@pytest.mark.parametrize(
+    ("depth", "millions"), [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7)]
+)
 def test_cifar_resnets_have_the_published_size(depth, millions):
     with torch.device("meta"):
         network = ARCHITECTURES[f"resnet{depth}"]()
     assert sum(value.numel() for value in network.parameters()) / 1e6 == pytest.approx(
         millions, abs=0.03 if depth == 110 else 0.006
     )
-    layers = [name for name, _ in network.named_parameters() if name.endswith("weight") and ("conv" in name or "linear" in name)]
+    layers = [
+        name
+        for name, _ in network.named_parameters()
+        if name.endswith("weight") and ("conv" in name or "linear" in name)
+    ]
     assert len(layers) == depth
 
 
@@ -59,7 +69,9 @@ def test_cifar_resnets_have_the_common_names_and_take_images_in_the_unit_cube():
     norms = ("weight", "bias", "running_mean", "running_var")
     expected = {"conv1.weight", "linear.weight", "linear.bias", *(f"bn1.{norm}" for norm in norms)}
     for block in (f"layer{stage}.{number}." for stage in (1, 2, 3) for number in range(3)):
-        expected |= {f"{block}conv{k}.weight" for k in (1, 2)} | {f"{block}bn{k}.{norm}" for k in (1, 2) for norm in norms}
+        expected |= {f"{block}conv{k}.weight" for k in (1, 2)} | {
+            f"{block}bn{k}.{norm}" for k in (1, 2) for norm in norms
+        }
     assert names == expected
     seen = []
     network.conv1.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
@@ -85,7 +97,9 @@ def test_the_imagenet_resnet_has_the_common_names_and_shapes():
     with torch.device("meta"):
         network = ARCHITECTURES["resnet50"]()
     state = network.state_dict()
-    assert sum(value.numel() for value in network.parameters()) == 25_557_032  # as torchvision's resnet50
+    assert (
+        sum(value.numel() for value in network.parameters()) == 25_557_032
+    )  # as torchvision's resnet50
     assert len(state) == 320
     for name, shape in {
         "conv1.weight": (64, 3, 7, 7),
@@ -101,13 +115,20 @@ def test_the_imagenet_resnet_has_the_common_names_and_shapes():
 
 
 def without_counters(model):
-    return {name: value for name, value in model.state_dict().items() if not name.endswith("num_batches_tracked")}
+    return {
+        name: value
+        for name, value in model.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
 
 
 def test_an_architecture_is_filled_from_bare_weights(tmp_path):
     model = build("resnet20", seed=1)
     save_file(without_counters(model), tmp_path / "a.safetensors")
-    torch.save({"state_dict": {f"module.{name}": value for name, value in model.state_dict().items()}}, tmp_path / "a.pth")
+    torch.save(
+        {"state_dict": {f"module.{name}": value for name, value in model.state_dict().items()}},
+        tmp_path / "a.pth",
+    )
     torch.save(model.state_dict(), tmp_path / "a.pt")
     for name in ("a.safetensors", "a.pth", "a.pt"):
         opened = open_classifier(f"resnet20+{tmp_path / name}")
@@ -123,7 +144,9 @@ def test_an_architecture_takes_only_its_own_weights(tmp_path):
     save_file(without_counters(build("resnet32")), path)
     with pytest.raises(ValueError, match=r"not in the network \['layer1\.3.*; it fits resnet32"):
         load_classifier(f"resnet20+{path}")
-    with pytest.raises(ValueError, match=r"does not say its architecture; load it as resnet32\+FILE or package"):
+    with pytest.raises(
+        ValueError, match=r"does not say its architecture; load it as resnet32\+FILE or package"
+    ):
         load_classifier(str(path))
     save_weights(path, build("mnist7_cnn"), METADATA)
     with pytest.raises(ValueError, match="holds weights of mnist7_cnn, not of resnet20"):
@@ -208,7 +231,10 @@ def test_weights_that_cannot_be_read(tmp_path, monkeypatch):
         load_weights(path)
     monkeypatch.setitem(ARCHITECTURES, "linear", lambda: nn.Linear(2, 2))
     save_weights(path, nn.Linear(3, 2, bias=False), {"architecture": "linear", "num_classes": 2})
-    with pytest.raises(ValueError, match=r"missing \['bias'\], not in the network \[\], of another shape \['weight'\]"):
+    with pytest.raises(
+        ValueError,
+        match=r"missing \['bias'\], not in the network \[\], of another shape \['weight'\]",
+    ):
         load_weights(path)
 
 
@@ -229,9 +255,13 @@ def test_the_bundled_weights_have_the_accuracy_that_they_state(name, least):
         model, metadata = load_weights(files[sigma])
         assert metadata["sigma"] == sigma
         assert metadata["data"] == f"{name}:train"
-        assert accuracy(model, inputs, labels) == pytest.approx(metadata["clean_accuracy"], abs=0.0005)
+        assert accuracy(model, inputs, labels) == pytest.approx(
+            metadata["clean_accuracy"], abs=0.0005
+        )
         assert metadata["clean_accuracy"] > clean
-        found = accuracy(model, inputs, labels, sigma=sigma, seed=1, repeats=max(1, 10_000 // len(inputs)))
+        found = accuracy(
+            model, inputs, labels, sigma=sigma, seed=1, repeats=max(1, 10_000 // len(inputs))
+        )
         assert found == pytest.approx(metadata["noisy_accuracy"], abs=0.015)
         assert metadata["noisy_accuracy"] > noisy
 
@@ -244,7 +274,9 @@ def test_the_bundled_classifier_needs_a_sigma_that_there_is():
         "weights_sha256": weights_sha256(opened.classifier),
         "training_sigma": 0.5,
     }
-    with pytest.raises(ValueError, match=r"needs the sigma it was trained with; there are: 0\.12, 0\.25, 0\.5"):
+    with pytest.raises(
+        ValueError, match=r"needs the sigma it was trained with; there are: 0\.12, 0\.25, 0\.5"
+    ):
         load_classifier("mnist7")
     with pytest.raises(ValueError, match=r"for sigma 0\.3; there are: 0\.12, 0\.25, 0\.5"):
         load_classifier("mnist7", sigma=0.3)

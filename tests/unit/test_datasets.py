@@ -33,7 +33,11 @@ def in_memory_set(inputs=None, labels=(0, 1, 2), num_classes=3):
     ("spec", "length", "sha256"),
     [
         ("mnist7", 10_000, "969e82de7eabce26526b0ce0ced7b47702b3c83393f45ebf3b5c85e08c8c052b"),
-        ("mnist7:train", 60_000, "fe74237c50cc15dd8f32514aa253882e0fe8939aa493d7e7faf87fa64ba5e3bd"),
+        (
+            "mnist7:train",
+            60_000,
+            "fe74237c50cc15dd8f32514aa253882e0fe8939aa493d7e7faf87fa64ba5e3bd",
+        ),
     ],
 )
 def test_mnist7_is_the_mean_of_the_blocks_of_mnist(spec, length, sha256):
@@ -71,7 +75,9 @@ def test_digest_depends_on_inputs_labels_shape_and_order_only():
     inputs = RNG.random((600, 2, 3), dtype=np.float32)
     labels = np.arange(600)
     whole = in_memory("a", inputs, labels, num_classes=None, settings={})
-    lazy = read_lazily("b", lambda i: inputs[i], labels, length=600, num_classes=600, settings={"spec": "b"})
+    lazy = read_lazily(
+        "b", lambda i: inputs[i], labels, length=600, num_classes=600, settings={"spec": "b"}
+    )
     indices = list(range(0, 600, 2))
     digest = whole.digest(indices)
     assert lazy.digest(indices) == digest
@@ -79,8 +85,12 @@ def test_digest_depends_on_inputs_labels_shape_and_order_only():
         whole.digest(indices[::-1]),
         whole.digest(indices[:-1]),
         in_memory("a", inputs, labels[::-1], num_classes=None, settings={}).digest(indices),
-        in_memory("a", inputs.reshape(600, 6), labels, num_classes=None, settings={}).digest(indices),
-        in_memory("a", np.nextafter(inputs, np.float32(2)), labels, num_classes=None, settings={}).digest(indices),
+        in_memory("a", inputs.reshape(600, 6), labels, num_classes=None, settings={}).digest(
+            indices
+        ),
+        in_memory(
+            "a", np.nextafter(inputs, np.float32(2)), labels, num_classes=None, settings={}
+        ).digest(indices),
     }
     assert digest not in others
     assert len(others) == 5
@@ -107,7 +117,11 @@ def test_broken_arrays_are_refused(change, message):
 
 @pytest.mark.parametrize(
     ("value", "message"),
-    [(np.zeros((2, 1)), "shape"), (np.zeros((1, 2), dtype=np.int32), "int32"), (np.full((1, 2), np.inf), "input 1 holds NaN")],
+    [
+        (np.zeros((2, 1)), "shape"),
+        (np.zeros((1, 2), dtype=np.int32), "int32"),
+        (np.full((1, 2), np.inf), "input 1 holds NaN"),
+    ],
 )
 def test_a_broken_item_is_refused_when_it_is_read(value, message):
     items = [np.zeros((1, 2)), value]
@@ -117,14 +131,21 @@ def test_a_broken_item_is_refused_when_it_is_read(value, message):
         data.get([0, 1])
 
 
-@pytest.mark.parametrize(("inputs_name", "labels_name"), [("inputs", "labels"), ("x", "y"), ("images", "labels")])
+@pytest.mark.parametrize(
+    ("inputs_name", "labels_name"), [("inputs", "labels"), ("x", "y"), ("images", "labels")]
+)
 def test_npz_names(tmp_path, inputs_name, labels_name):
     inputs = RNG.random((4, 3))
-    np.savez(tmp_path / "data.npz", **{inputs_name: inputs, labels_name: np.array([0, 1, -1, 2], dtype=np.int8)})
+    np.savez(
+        tmp_path / "data.npz",
+        **{inputs_name: inputs, labels_name: np.array([0, 1, -1, 2], dtype=np.int8)},
+    )
     data = load_dataset(str(tmp_path / "data.npz"))
     np.testing.assert_array_equal(data.get(range(4)), inputs.astype(np.float32))
     assert data.labels.tolist() == [0, 1, -1, 2]
-    assert data.settings["sha256"] == hashlib.sha256((tmp_path / "data.npz").read_bytes()).hexdigest()
+    assert (
+        data.settings["sha256"] == hashlib.sha256((tmp_path / "data.npz").read_bytes()).hexdigest()
+    )
 
 
 def test_npz_bytes_are_scaled_and_the_settings_say_so(tmp_path):
@@ -159,13 +180,18 @@ def test_npz_that_cannot_be_read(tmp_path, monkeypatch):
 
 def test_npz_whose_header_asks_for_more_than_the_archive_holds(tmp_path):
     np.savez(tmp_path / "small.npz", x=np.zeros((2, 2)))
-    with zipfile.ZipFile(tmp_path / "small.npz") as small, zipfile.ZipFile(tmp_path / "data.npz", "w") as hostile:
+    with (
+        zipfile.ZipFile(tmp_path / "small.npz") as small,
+        zipfile.ZipFile(tmp_path / "data.npz", "w") as hostile,
+    ):
         hostile.writestr("x.npy", small.read("x.npy").replace(b"(2, 2)", b"(9**9,")[:-8])
         honest = small.read("x.npy")
     with pytest.raises(ValueError, match=r"x\.npy"):
         load_dataset(str(tmp_path / "data.npz"))
     with zipfile.ZipFile(tmp_path / "data.npz", "w") as hostile:
-        hostile.writestr("x.npy", honest.replace(b"(2, 2), }" + b" " * 11, b"(2, 99999999999), }" + b" "))
+        hostile.writestr(
+            "x.npy", honest.replace(b"(2, 2), }" + b" " * 11, b"(2, 99999999999), }" + b" ")
+        )
     with pytest.raises(ValueError, match="has 160 bytes where its header asks for"):
         load_dataset(str(tmp_path / "data.npz"))
 
@@ -202,7 +228,10 @@ def test_flat_image_folder(tmp_path):
 
     labels_file(("b.png", 4), ("a.png", 2))
     assert load_dataset(str(tmp_path)).labels.tolist() == [2, 4]
-    assert load_dataset(str(tmp_path)).settings["listing_sha256"] != unlabelled.settings["listing_sha256"]
+    assert (
+        load_dataset(str(tmp_path)).settings["listing_sha256"]
+        != unlabelled.settings["listing_sha256"]
+    )
     labels_file(("b.png", 4))
     with pytest.raises(ValueError, match=r"does not name 'a\.png'"):
         load_dataset(str(tmp_path))
@@ -257,7 +286,9 @@ def test_images_are_brought_to_one_size(tmp_path):
         load_dataset(f"{tmp_path}?crop=21").get([0])
 
 
-@pytest.mark.parametrize("options", ["size=3", "crop=a", "crop", "resize=10", "resize=5&crop=10", "crop=0"])
+@pytest.mark.parametrize(
+    "options", ["size=3", "crop=a", "crop", "resize=10", "resize=5&crop=10", "crop=0"]
+)
 def test_image_options_that_make_no_sense(tmp_path, options):
     save_image(tmp_path / "a.png", 0, mode="L")
     with pytest.raises(ValueError, match=r"write .*resize=256&crop=224"):
@@ -300,7 +331,11 @@ def test_swiss_roll_is_split_at_three_pi():
 
 
 def write_idx(folder, name, array, monkeypatch, packed=False):
-    content = bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+    content = (
+        bytes((0, 0, 8, array.ndim))
+        + struct.pack(f">{array.ndim}I", *array.shape)
+        + array.tobytes()
+    )
     monkeypatch.setitem(mnist.FILES, name, hashlib.sha256(content).hexdigest())
     path = folder / (f"{name}.gz" if packed else name)
     path.write_bytes(gzip.compress(content) if packed else content)
@@ -310,13 +345,23 @@ def write_idx(folder, name, array, monkeypatch, packed=False):
 def test_mnist_files(tmp_path, monkeypatch):
     images = RNG.integers(0, 256, (3, 28, 28), dtype=np.uint8)
     path = write_idx(tmp_path, "t10k-images-idx3-ubyte", images, monkeypatch)
-    write_idx(tmp_path, "t10k-labels-idx1-ubyte", np.array([7, 2, 1], dtype=np.uint8), monkeypatch, packed=True)
+    write_idx(
+        tmp_path,
+        "t10k-labels-idx1-ubyte",
+        np.array([7, 2, 1], dtype=np.uint8),
+        monkeypatch,
+        packed=True,
+    )
     data = load_dataset(f"mnist:{tmp_path}")
     assert data.labels.tolist() == [7, 2, 1]
-    np.testing.assert_array_equal(data.get([2]), images[2][None, None].astype(np.float32) / np.float32(255))
+    np.testing.assert_array_equal(
+        data.get([2]), images[2][None, None].astype(np.float32) / np.float32(255)
+    )
     assert data.settings["sha256"] == mnist.FILES["t10k-images-idx3-ubyte"]
     assert load_dataset(f"mnist:test:{tmp_path}").digest([0]) == data.digest([0])
-    with pytest.raises(FileNotFoundError, match=r"no train-images-idx3-ubyte .*sosmooth download mnist"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no train-images-idx3-ubyte .*sosmooth download mnist"
+    ):
         load_dataset(f"mnist:train:{tmp_path}")
     with pytest.raises(FileNotFoundError, match="write mnist:FOLDER"):
         load_dataset("mnist")
@@ -336,7 +381,9 @@ def test_gzip_that_unpacks_to_too_much(tmp_path, monkeypatch):
         mnist.unpacked(tmp_path / "a.gz")
 
 
-@pytest.mark.parametrize("content", [b"", b"\0\0\x08\x01", b"\0\0\x09\x01\0\0\0\x02ab", b"\0\0\x08\x01\0\0\0\x02a"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\0\0\x08\x01", b"\0\0\x09\x01\0\0\0\x02ab", b"\0\0\x08\x01\0\0\0\x02a"]
+)
 def test_idx_files_that_cannot_be_read(content):
     with pytest.raises(ValueError, match="idx file"):
         mnist.read_idx(content, axes=1)
@@ -373,13 +420,21 @@ def small_batches(monkeypatch):
     """Batches of four images, as (pixels, labels), five to train with and one to test with."""
     monkeypatch.setattr(cifar10, "_ROWS", 4)
     names = ["test_batch", *(f"data_batch_{number}" for number in range(1, 6))]
-    return {name: (RNG.integers(0, 256, (4, 3072), dtype=np.uint8), RNG.integers(0, 10, 4, dtype=np.uint8)) for name in names}
+    return {
+        name: (
+            RNG.integers(0, 256, (4, 3072), dtype=np.uint8),
+            RNG.integers(0, 10, 4, dtype=np.uint8),
+        )
+        for name in names
+    }
 
 
 def write_binary(folder, batches):
     folder.mkdir(parents=True)
     for name, (pixels, labels) in batches.items():
-        (folder / f"{name}.bin").write_bytes(np.concatenate([labels[:, None], pixels], axis=1).tobytes())
+        (folder / f"{name}.bin").write_bytes(
+            np.concatenate([labels[:, None], pixels], axis=1).tobytes()
+        )
 
 
 def test_cifar10_in_both_versions(tmp_path, small_batches):
@@ -388,12 +443,17 @@ def test_cifar10_in_both_versions(tmp_path, small_batches):
     for name, (pixels, labels) in small_batches.items():
         (tmp_path / "python" / name).write_bytes(python2_pickle(pixels, labels))
     for split, count in (("test", 4), ("train", 20)):
-        binary, python = (load_dataset(f"cifar10:{split}:{tmp_path}/{version}") for version in ("binary", "python"))
+        binary, python = (
+            load_dataset(f"cifar10:{split}:{tmp_path}/{version}")
+            for version in ("binary", "python")
+        )
         assert len(binary) == count
         assert binary.num_classes == 10
         assert binary.digest(range(count)) == python.digest(range(count))
     pixels, labels = small_batches["data_batch_2"]
-    np.testing.assert_array_equal(binary.get([5]), pixels[1].reshape(1, 3, 32, 32).astype(np.float32) / np.float32(255))
+    np.testing.assert_array_equal(
+        binary.get([5]), pixels[1].reshape(1, 3, 32, 32).astype(np.float32) / np.float32(255)
+    )
     assert binary.labels[4:8].tolist() == labels.tolist()
     assert load_dataset(f"cifar10:{tmp_path}/binary/{cifar10.BINARY}").digest([0]) == load_dataset(
         f"cifar10:{tmp_path}/binary"
@@ -430,7 +490,13 @@ def test_cifar10_that_cannot_be_read(tmp_path, small_batches):
 
 
 def test_pickles_of_plain_values_and_arrays_are_read_without_unpickling():
-    value = {"a": [1, -5, 70_000, None, True, False, "é"], "b": (1, 2, 3, 4), "c": {"d": b"bytes"}, "e": [], "f": ()}
+    value = {
+        "a": [1, -5, 70_000, None, True, False, "é"],
+        "b": (1, 2, 3, 4),
+        "c": {"d": b"bytes"},
+        "e": [],
+        "f": (),
+    }
     assert read_pickled_arrays(pickle.dumps(value, 3)) == value
     array = RNG.integers(0, 256, (5, 3), dtype=np.uint8)
     for order in "CF":
@@ -482,7 +548,9 @@ def served(tmp_path):
         def log_message(self, *arguments):
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=folder)
+    )
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield folder, f"http://127.0.0.1:{server.server_port}"
@@ -503,17 +571,28 @@ def write_archive(path, files):
 def test_an_archive_is_fetched_checked_and_unpacked(tmp_path, served, monkeypatch, small_batches):
     folder, address = served
     write_binary(tmp_path / "b", small_batches)
-    files = {f"{cifar10.BINARY}/{path.name}": path.read_bytes() for path in (tmp_path / "b").iterdir()}
+    files = {
+        f"{cifar10.BINARY}/{path.name}": path.read_bytes() for path in (tmp_path / "b").iterdir()
+    }
     sha256 = write_archive(folder / "c.tar.gz", files)
-    monkeypatch.setitem(SOURCES, "cifar10", (RemoteFile(f"{address}/c.tar.gz", sha256, "tar", 10**6),))
+    monkeypatch.setitem(
+        SOURCES, "cifar10", (RemoteFile(f"{address}/c.tar.gz", sha256, "tar", 10**6),)
+    )
     begun = []
-    assert download("cifar10", tmp_path / "made" / "here", on_file=begun.append) == tmp_path / "made" / "here"
+    assert (
+        download("cifar10", tmp_path / "made" / "here", on_file=begun.append)
+        == tmp_path / "made" / "here"
+    )
     assert [remote.name for remote in begun] == ["c.tar.gz"]
-    assert load_dataset(f"cifar10:{tmp_path}/made/here").digest([3]) == load_dataset(f"cifar10:{tmp_path}/b").digest([3])
+    assert load_dataset(f"cifar10:{tmp_path}/made/here").digest([3]) == load_dataset(
+        f"cifar10:{tmp_path}/b"
+    ).digest([3])
     assert [path.name for path in (tmp_path / "made").iterdir()] == ["here"]
     with pytest.raises(FileExistsError, match="not an empty folder"):
         download("cifar10", tmp_path / "made" / "here")
-    with pytest.raises(ValueError, match="no data set 'svhn' to download; there are: mnist, cifar10"):
+    with pytest.raises(
+        ValueError, match="no data set 'svhn' to download; there are: mnist, cifar10"
+    ):
         download("svhn", tmp_path / "svhn")
 
 
@@ -537,14 +616,22 @@ def test_what_cannot_be_fetched_leaves_nothing(tmp_path, served, monkeypatch):
     broken = hashlib.sha256(b"no archive").hexdigest()
     good = RemoteFile(f"{address}/a.gz", digest, "gzip", 1000)
     for remote, error, message in (
-        (RemoteFile(f"{address}/a.gz", "0" * 64, "gzip", 1000), ValueError, f"a.gz: sha256 {digest}, expected 0000"),
+        (
+            RemoteFile(f"{address}/a.gz", "0" * 64, "gzip", 1000),
+            ValueError,
+            f"a.gz: sha256 {digest}, expected 0000",
+        ),
         (RemoteFile(f"{address}/b.gz", digest, "gzip", 1000), ValueError, "no whole gzip file"),
         (RemoteFile(f"{address}/a.gz", digest, "gzip", 5), ValueError, "more than 5 bytes"),
         (RemoteFile(f"{address}/c.tar.gz", "0" * 64, "tar", 1000), ValueError, "expected 0000"),
         (RemoteFile(f"{address}/c.tar.gz", escaping, "tar", 1000), ValueError, "unpacked safely"),
         (RemoteFile(f"{address}/d.tar.gz", broken, "tar", 1000), ValueError, "no archive"),
         (RemoteFile(f"{address}/absent.gz", digest, "gzip", 1000), OSError, "answered 404"),
-        (RemoteFile("http://127.0.0.1:1/a.gz", digest, "gzip", 1000), OSError, "cannot reach http://127.0.0.1:1/a.gz"),
+        (
+            RemoteFile("http://127.0.0.1:1/a.gz", digest, "gzip", 1000),
+            OSError,
+            "cannot reach http://127.0.0.1:1/a.gz",
+        ),
     ):
         monkeypatch.setitem(SOURCES, "mnist", (good, remote))
         with pytest.raises(error, match=message):
@@ -603,7 +690,9 @@ def test_factories(tmp_path):
 
 
 def test_unknown_specs(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no data set 'mnist8'; write mnist7, .* cifar10:FOLDER"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no data set 'mnist8'; write mnist7, .* cifar10:FOLDER"
+    ):
         load_dataset("mnist8")
     (tmp_path / "data.txt").touch()
     with pytest.raises(ValueError, match=r"must be \.npz"):
@@ -616,9 +705,15 @@ def test_data_sets_say_which_lattice_they_are_on(tmp_path):
     np.savez(tmp_path / "floats.npz", inputs=pixels / 3.0)
     np.savez(tmp_path / "said.npz", inputs=pixels / 3.0, lattice=1 / 3)
     np.savez(tmp_path / "wrong.npz", inputs=pixels / 3.0, lattice=[1, 3])
-    lattices = [load_dataset(str(tmp_path / f"{name}.npz")).lattice for name in ("bytes", "floats", "said")]
+    lattices = [
+        load_dataset(str(tmp_path / f"{name}.npz")).lattice for name in ("bytes", "floats", "said")
+    ]
     assert lattices == [1 / 255, None, 1 / 3]
-    assert [load_dataset(name).lattice for name in ("mnist7", "mnist7_pca10", "swiss_roll")] == [1 / 4080, None, None]
+    assert [load_dataset(name).lattice for name in ("mnist7", "mnist7_pca10", "swiss_roll")] == [
+        1 / 4080,
+        None,
+        None,
+    ]
     with pytest.raises(ValueError, match="lattice must be one floating number"):
         load_dataset(str(tmp_path / "wrong.npz"))
 

@@ -5,14 +5,23 @@ import torch
 
 from sosmooth import load_classifier
 from sosmooth.datasets import load_dataset
-from sosmooth.diagnosis import Status, devices, examine_classifier, examine_generator, examine_installation
+from sosmooth.diagnosis import (
+    Status,
+    devices,
+    examine_classifier,
+    examine_generator,
+    examine_installation,
+)
 from sosmooth.sampling.noise import NoiseSource
 
 
 def examined(classifier, **changes):
     """Status of each check by name."""
     options = {"sigma": 0.25, "num_classes": 10} | changes
-    return {one.name: one for one in examine_classifier(classifier, load_dataset("mnist7").get([0, 1, 2]), **options)}
+    return {
+        one.name: one
+        for one in examine_classifier(classifier, load_dataset("mnist7").get([0, 1, 2]), **options)
+    }
 
 
 def linear(v):
@@ -36,7 +45,9 @@ class Unrepeatable(NoiseSource):
         out.normal_()
 
 
-@pytest.mark.parametrize(("source", "line"), [(Wide, "not standard normal"), (Unrepeatable, "not the same again")])
+@pytest.mark.parametrize(
+    ("source", "line"), [(Wide, "not standard normal"), (Unrepeatable, "not the same again")]
+)
 def test_a_generator_that_is_not_what_it_should_be_is_broken(source, line):
     found = examine_generator(torch.device("cpu"), source)
     assert found.status is Status.BROKEN

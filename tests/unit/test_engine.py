@@ -60,23 +60,44 @@ def test_the_tally_is_what_counting_by_hand_gives(design, n):
     assert tally.n.item() == n
     if design is Design.ANTITHETIC:
         minus = by_first_feature(x - SIGMA * z) == 1
-        found = [getattr(tally, name).item() for name in ("pair_both", "pair_plus_only", "pair_minus_only", "pair_none")]
-        assert found == [(plus & minus).sum(), (plus & ~minus).sum(), (~plus & minus).sum(), (~plus & ~minus).sum()]
+        found = [
+            getattr(tally, name).item()
+            for name in ("pair_both", "pair_plus_only", "pair_minus_only", "pair_none")
+        ]
+        assert found == [
+            (plus & minus).sum(),
+            (plus & ~minus).sum(),
+            (~plus & minus).sum(),
+            (~plus & ~minus).sum(),
+        ]
         assert tally.count_top.item() == plus.sum() + minus.sum()
     else:
         assert tally.count_top.item() == plus.sum()
     if design is Design.DISJOINT_PAIRS:
         z = z.double()
         products = (z[::2] * z[1::2]).sum(1) * (plus[::2] & plus[1::2])
-        assert tally.gradient_sq_estimate.item() == pytest.approx(products.mean().item() / SIGMA**2, rel=1e-7)
+        assert tally.gradient_sq_estimate.item() == pytest.approx(
+            products.mean().item() / SIGMA**2, rel=1e-7
+        )
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
 @pytest.mark.parametrize("pairs", [1, 2, 3, 6001])
 def test_the_gradient_is_what_computing_by_hand_gives(pairs, share):
-    tally = tallied(engine(batch_size=700), 0, 11, Design.ANTITHETIC, 2 * pairs, selected=0, direction_share=share)
+    tally = tallied(
+        engine(batch_size=700),
+        0,
+        11,
+        Design.ANTITHETIC,
+        2 * pairs,
+        selected=0,
+        direction_share=share,
+    )
     z, x = all_noise(11, pairs, 3).double(), torch.tensor([0.0, 0.2, 0.1], dtype=torch.float64)
-    h = 0.5 * ((by_first_feature(x + SIGMA * z) == 0).double() - (by_first_feature(x - SIGMA * z) == 0).double())
+    h = 0.5 * (
+        (by_first_feature(x + SIGMA * z) == 0).double()
+        - (by_first_feature(x - SIGMA * z) == 0).double()
+    )
     first = int(pairs * share)
     mean = (h[:first, None] * z[:first]).sum(0) / max(first, 1)
     slopes = (h[first:] * (z[first:] @ (mean / max(mean.norm(), 1e-300)))).clamp(max=SLOPE_CAP)
@@ -85,7 +106,9 @@ def test_the_gradient_is_what_computing_by_hand_gives(pairs, share):
     assert tally.direction_norm.item() == pytest.approx(mean.norm().item(), rel=1e-8)
     assert tally.direction_norm.item() >= mean.norm().item()
     assert tally.slope_sum.item() == pytest.approx(slopes.sum().item(), rel=1e-8, abs=1e-8)
-    assert tally.slope_sq_sum.item() == pytest.approx(slopes.square().sum().item(), rel=1e-8, abs=1e-8)
+    assert tally.slope_sq_sum.item() == pytest.approx(
+        slopes.square().sum().item(), rel=1e-8, abs=1e-8
+    )
 
 
 def test_a_gradient_that_is_not_drawn_leaves_zeros():
@@ -100,7 +123,9 @@ def test_tallies_are_equal_for_every_batch_size(design):
     share = 0.5 if design is Design.ANTITHETIC else None
 
     def arrays(batch_size):
-        return tallied(engine(batch_size=batch_size), 0, 3, design, 20_000, selected=1, direction_share=share).arrays()
+        return tallied(
+            engine(batch_size=batch_size), 0, 3, design, 20_000, selected=1, direction_share=share
+        ).arrays()
 
     expected = arrays(1000)
     for batch_size in (64, 4096, 50_000):
@@ -115,13 +140,24 @@ def test_parts_of_the_samples_in_any_order_add_up_to_the_whole(design, cuts):
     share = 0.5 if design is Design.ANTITHETIC else None
     estimation = Estimation(3, design, 20_000, 1, 3, direction_share=share, num_classes=3)
     whole = counted(engine(), Part(0, estimation)).tally(estimation, SIGMA)
-    ends = sorted({0, estimation.direction_pairs, *(min(4096 * cut, estimation.vectors) for cut in cuts), estimation.vectors})
+    ends = sorted(
+        {
+            0,
+            estimation.direction_pairs,
+            *(min(4096 * cut, estimation.vectors) for cut in cuts),
+            estimation.vectors,
+        }
+    )
     parts = {stop: (start, stop) for start, stop in pairwise(ends)}
     total = Counts({})
-    for start, stop in [part for part in reversed(parts.values()) if part[1] <= estimation.direction_pairs]:
+    for start, stop in [
+        part for part in reversed(parts.values()) if part[1] <= estimation.direction_pairs
+    ]:
         total += counted(engine(batch_size=64), Part(0, estimation, start, stop))
     direction = total.direction(estimation)[0] if share else None
-    for start, stop in [part for part in reversed(parts.values()) if part[1] > estimation.direction_pairs]:
+    for start, stop in [
+        part for part in reversed(parts.values()) if part[1] > estimation.direction_pairs
+    ]:
         total += counted(engine(batch_size=999), Part(0, estimation, start, stop, direction))
     found = total.tally(estimation, SIGMA).arrays()
     assert {name: value.tolist() for name, value in found.items()} == {
@@ -137,7 +173,9 @@ def test_parts_of_many_inputs_share_batches():
         return by_first_feature(x)
 
     inputs = torch.rand(20, 3, generator=torch.Generator().manual_seed(0))
-    parts = [Part(i, Estimation(i, Design.ANTITHETIC, 100, 1, 3, direction_share=0.5)) for i in range(20)]
+    parts = [
+        Part(i, Estimation(i, Design.ANTITHETIC, 100, 1, 3, direction_share=0.5)) for i in range(20)
+    ]
     together = list(engine(spy, batch_size=500, inputs=inputs).count(parts))
     assert max(sizes) == 500
     for part, counts in zip(parts, together, strict=True):
@@ -169,10 +207,14 @@ def test_many_inputs_share_batches_and_each_gets_its_own_votes():
         return by_first_feature(x)
 
     inputs = torch.rand(20, 3, generator=torch.Generator().manual_seed(0))
-    together = engine(spy, batch_size=500, inputs=inputs).count_classes(np.arange(20), Stage.SELECTION, 100, 3)
+    together = engine(spy, batch_size=500, inputs=inputs).count_classes(
+        np.arange(20), Stage.SELECTION, 100, 3
+    )
     assert max(sizes) == 500
     for position in range(20):
-        alone = engine(inputs=inputs[position : position + 1]).count_classes(np.array([position]), Stage.SELECTION, 100, 3)
+        alone = engine(inputs=inputs[position : position + 1]).count_classes(
+            np.array([position]), Stage.SELECTION, 100, 3
+        )
         assert np.array_equal(together[position], alone[0])
 
 
@@ -224,7 +266,9 @@ def test_scores_that_are_not_finite_never_count_as_a_vote(bad):
 
 
 def test_the_first_maximum_wins():
-    votes = engine(lambda x: torch.ones(len(x), 3)).count_classes(np.array([0, 1]), Stage.SELECTION, 10, 3)
+    votes = engine(lambda x: torch.ones(len(x), 3)).count_classes(
+        np.array([0, 1]), Stage.SELECTION, 10, 3
+    )
     assert votes[0].tolist() == [10, 0, 0, 0]
 
 

@@ -12,7 +12,12 @@ DISTANCES = [0.01, 0.4, 1.0, 2.5, 6.0]
 rng = np.random.default_rng(0)
 # Shares of pairs right on both sides, on one, on none; some of them on the edges.
 TRUTHS = np.concatenate(
-    [rng.dirichlet([1, 1, 1], 500), rng.dirichlet([0.2, 0.2, 0.2], 500), np.eye(3), [[0.5, 0.5, 0], [0.5, 0, 0.5]]]
+    [
+        rng.dirichlet([1, 1, 1], 500),
+        rng.dirichlet([0.2, 0.2, 0.2], 500),
+        np.eye(3),
+        [[0.5, 0.5, 0], [0.5, 0, 0.5]],
+    ]
 )
 
 
@@ -57,8 +62,14 @@ def test_no_mixture_of_bets_wins_on_average(r):
 def test_no_bet_on_a_proportion_wins_on_average(r):
     n, right = 60, np.arange(61)
     above, below = proportion_evidence(right, n - right, r)
-    for p, wealth in ((special.ndtr(r), above), (0.9 * special.ndtr(r), above), (special.ndtr(r), below)):
-        assert special.logsumexp(stats.binom.logpmf(right, n, p) + wealth) <= 1e-6  # 1 − p has seven digits at six sigma
+    for p, wealth in (
+        (special.ndtr(r), above),
+        (0.9 * special.ndtr(r), above),
+        (special.ndtr(r), below),
+    ):
+        assert (
+            special.logsumexp(stats.binom.logpmf(right, n, p) + wealth) <= 1e-6
+        )  # 1 − p has seven digits at six sigma
 
 
 @pytest.mark.parametrize("r", DISTANCES)
@@ -67,14 +78,21 @@ def test_evidence_against_the_radius_is_below_every_likelihood_ratio(r):
     certifiable = TRUTHS[value(TRUTHS, r) >= 0.5]
     counts = rng.multinomial(400, TRUTHS)
     _, below = pair_evidence(*counts.T, r)
-    mixture = special.gammaln(counts + 0.5).sum(-1) - special.gammaln(401.5) + special.gammaln(1.5) - 3 * special.gammaln(0.5)
+    mixture = (
+        special.gammaln(counts + 0.5).sum(-1)
+        - special.gammaln(401.5)
+        + special.gammaln(1.5)
+        - 3 * special.gammaln(0.5)
+    )
     likelihood = special.xlogy(counts[:, None], certifiable).sum(-1).max(1)
     assert np.all(below <= mixture - likelihood)
     assert np.max(below) > 7
 
 
 def test_evidence_is_for_the_dipole_radius():
-    shares = np.array([[0.80, 0.15, 0.05], [0.70, 0.25, 0.05], [0.6, 0.1, 0.3], [0.999, 0.001, 0.0]])
+    shares = np.array(
+        [[0.80, 0.15, 0.05], [0.70, 0.25, 0.05], [0.6, 0.1, 0.3], [0.999, 0.001, 0.0]]
+    )
     radius = dipole_radius(shares[:, 0], 0.5 * shares[:, 1])
     for r in (0.5, 1.0, 1.5):
         above, below = pair_evidence(*(1e5 * shares).T, r)

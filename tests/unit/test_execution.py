@@ -27,12 +27,16 @@ class Recording(torch.nn.Module):
 
     def forward(self, x):
         scores = self.linear(torch.relu(self.convolution(x)).flatten(1))
-        self.calls.append((tuple(x.shape), x.is_contiguous(memory_format=torch.channels_last), scores.dtype))
+        self.calls.append(
+            (tuple(x.shape), x.is_contiguous(memory_format=torch.channels_last), scores.dtype)
+        )
         return scores
 
 
 def certified(classifier, execution, **options):
-    smoothed = SmoothedClassifier(classifier, sigma=0.5, num_classes=3, batch_size=256, execution=execution, **options)
+    smoothed = SmoothedClassifier(
+        classifier, sigma=0.5, num_classes=3, batch_size=256, execution=execution, **options
+    )
     return smoothed.certify(IMAGES, method="first_order", n=3000)
 
 
@@ -70,7 +74,9 @@ def test_channels_last_lays_out_points_and_weights_and_counts_the_same():
 
 
 def test_channels_last_is_for_images():
-    smoothed = SmoothedClassifier(lambda x: x, sigma=0.5, num_classes=3, execution=Execution(channels_last=True))
+    smoothed = SmoothedClassifier(
+        lambda x: x, sigma=0.5, num_classes=3, execution=Execution(channels_last=True)
+    )
     with pytest.raises(ValueError, match=r"channels_last is for images .* got inputs \(5, 3\)"):
         smoothed.certify(torch.zeros(5, 3))
 
@@ -110,20 +116,36 @@ def test_another_precision_is_refused(precision):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # in torch's compiler itself
+@pytest.mark.filterwarnings(
+    "ignore:.*torch.jit.script_method:DeprecationWarning"
+)  # in torch's compiler itself
 def test_a_compiled_classifier_counts_the_same():
-    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3))
+    module = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(48, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3)
+    )
     expected = certified(module, Execution())
     found = certified(module, Execution(compile=True))
     np.testing.assert_allclose(found.tally.count_top, expected.tally.count_top, atol=3)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
 
 
-OPTIONS = {"model": "mnist7", "data": "mnist7", "sigma": 0.25, "max": 2, "n": 400, "batch-size": 200}
-SMALL = ["certify", *(word for name, value in OPTIONS.items() for word in (f"--{name}", str(value)))]
+OPTIONS = {
+    "model": "mnist7",
+    "data": "mnist7",
+    "sigma": 0.25,
+    "max": 2,
+    "n": 400,
+    "batch-size": 200,
+}
+SMALL = [
+    "certify",
+    *(word for name, value in OPTIONS.items() for word in (f"--{name}", str(value))),
+]
 
 
-def test_a_run_records_how_the_classifier_was_called_and_goes_on_the_same_way_only(tmp_path, capsys):
+def test_a_run_records_how_the_classifier_was_called_and_goes_on_the_same_way_only(
+    tmp_path, capsys
+):
     run = ["--out", str(tmp_path / "run")]
     assert main([*SMALL, *run, "--precision", "bfloat16"]) == 0
     settings = json.loads((tmp_path / "run" / "manifest.json").read_text())["settings"]

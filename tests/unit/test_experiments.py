@@ -12,7 +12,17 @@ from sosmooth.certificates.first_order import first_order_radius
 from sosmooth.certificates.second_order import second_order_radius
 from sosmooth.experiments.comparison import power_of_ten
 from sosmooth.experiments.files import write_csv, write_figure
-from sosmooth.experiments.paper import FIGURES, SCALES, SEEDS, SOURCES, Drawing, Effort, chosen_images, figure_named, panels_of
+from sosmooth.experiments.paper import (
+    FIGURES,
+    SCALES,
+    SEEDS,
+    SOURCES,
+    Drawing,
+    Effort,
+    chosen_images,
+    figure_named,
+    panels_of,
+)
 from sosmooth.experiments.population import POPULATION
 from sosmooth.experiments.published import published_histograms
 from sosmooth.methods import METHODS
@@ -30,7 +40,9 @@ def published(figure, n, method):
 def test_every_figure_of_the_paper_is_in_the_table():
     numbers = {int(re.match(r"fig(\d+)", name)[1]) for name in FIGURES}
     assert numbers == set(range(1, 16))
-    assert set(POPULATION) == {name for name, figure in FIGURES.items() if figure.drawing is Drawing.POPULATION}
+    assert set(POPULATION) == {
+        name for name, figure in FIGURES.items() if figure.drawing is Drawing.POPULATION
+    }
 
 
 def test_every_figure_has_its_row_in_the_documentation():
@@ -45,7 +57,9 @@ def test_every_published_row_belongs_to_a_figure():
     assert all(row in shown for row in published_histograms())
 
 
-@pytest.mark.parametrize("row", published_histograms(), ids=lambda row: f"{row.numbers}-{row.sigma}-{row.n}-{row.method}")
+@pytest.mark.parametrize(
+    "row", published_histograms(), ids=lambda row: f"{row.numbers}-{row.sigma}-{row.n}-{row.method}"
+)
 def test_published_rows_are_consistent(row):
     assert list(row.counts) == list(BINS)
     assert 0 < sum(row.counts.values()) <= row.images
@@ -60,7 +74,9 @@ def test_published_rows_say_what_the_text_says():
     dipole = published("fig5", 10**5, "dipole").counts
     both = sum(dipole.values()) - dipole["baseline_only"] - dipole["method_only"]
     assert both == 823
-    assert [round(100 * part / both) for part in (12 + 3 + 24 + 53, dipole["within_1"], 217 + 52)] == [11, 56, 33]
+    assert [
+        round(100 * part / both) for part in (12 + 3 + 24 + 53, dipole["within_1"], 217 + 52)
+    ] == [11, 56, 33]
     roll = published("fig2", 10**8, "second_order").counts
     assert sum(count for name, count in roll.items() if name.startswith("inc_")) == 56
 
@@ -70,8 +86,14 @@ def test_scales_grow_and_the_last_is_the_paper(name):
     figure = FIGURES[name]
     whole = panels_of(figure, "paper")
     assert [panel.published for panel in whole] == figure.published
-    assert all((panel.effort.n, panel.effort.images) == (panel.published.n, panel.published.images) for panel in whole)
-    cost = [sum(panel.effort.n * panel.effort.images for panel in panels_of(figure, scale)) for scale in SCALES]
+    assert all(
+        (panel.effort.n, panel.effort.images) == (panel.published.n, panel.published.images)
+        for panel in whole
+    )
+    cost = [
+        sum(panel.effort.n * panel.effort.images for panel in panels_of(figure, scale))
+        for scale in SCALES
+    ]
     assert 0 < cost[0] < cost[1] < cost[2]
 
 
@@ -136,7 +158,10 @@ def test_figure_1_crosses_one_half_at_the_radii():
 
 def test_figure_4a_empirical_lies_between():
     _, rows = POPULATION["fig4a"]()
-    population, empirical = column(rows, "population_second_order"), column(rows, "empirical_second_order")
+    population, empirical = (
+        column(rows, "population_second_order"),
+        column(rows, "empirical_second_order"),
+    )
     first = column(rows, "empirical_first_order")
     assert np.all(empirical <= population)
     middle = slice(50, 400)  # p from 0.55 to 0.9
@@ -149,6 +174,8 @@ def test_a_folder_that_cannot_be_made(tmp_path):
         write_csv([{"a": 1}], tmp_path / "file" / "folder", "table")
 
 
-@pytest.mark.parametrize(("n", "text"), [(10**6, "10⁶"), (200_000, "2·10⁵"), (500, "500"), (1024, "1\u202f024")])
+@pytest.mark.parametrize(
+    ("n", "text"), [(10**6, "10⁶"), (200_000, "2·10⁵"), (500, "500"), (1024, "1\u202f024")]
+)
 def test_counts_as_people_write_them(n, text):
     assert power_of_ten(n) == text

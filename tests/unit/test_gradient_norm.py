@@ -29,7 +29,9 @@ def test_never_negative_or_nan():
 def test_units():
     """Stretching the input by s stretches sigma and divides the gradient by s."""
     one = gradient_norm_upper_bound(0.3, 1000, dimension=5, sigma=1.0, alpha=0.01)
-    np.testing.assert_allclose(gradient_norm_upper_bound(0.3 / 16, 1000, dimension=5, sigma=4.0, alpha=0.01), one / 4)
+    np.testing.assert_allclose(
+        gradient_norm_upper_bound(0.3 / 16, 1000, dimension=5, sigma=4.0, alpha=0.01), one / 4
+    )
 
 
 def test_half_space():
@@ -43,16 +45,34 @@ def test_half_space():
     truth = pdf(special.ndtri(p)) / sigma
     spread = estimate.std() / np.sqrt(repetitions)
     assert abs(estimate.mean() - truth**2) < 5 * spread
-    assert np.std(estimate) > 0.1 * truth**2  # the sample is small enough for the bound to be put to work
-    bound = gradient_norm_upper_bound(estimate, pairs, dimension=dimension, sigma=sigma, alpha=alpha)
+    assert (
+        np.std(estimate) > 0.1 * truth**2
+    )  # the sample is small enough for the bound to be put to work
+    bound = gradient_norm_upper_bound(
+        estimate, pairs, dimension=dimension, sigma=sigma, alpha=alpha
+    )
     assert np.mean(bound < truth) <= alpha
     assert np.mean(np.sqrt(np.maximum(estimate, 0)) < truth) > alpha  # without its slack it fails
 
 
 @pytest.mark.parametrize(
-    "change", [{"dimension": 0}, {"pairs": 0}, {"alpha": 0.0}, {"alpha": 1.0}, {"alpha": np.nan}, {"pairs": [3, 0]}]
+    "change",
+    [
+        {"dimension": 0},
+        {"pairs": 0},
+        {"alpha": 0.0},
+        {"alpha": 1.0},
+        {"alpha": np.nan},
+        {"pairs": [3, 0]},
+    ],
 )
 def test_broken_arguments(change):
-    arguments = {"gradient_sq_estimate": 0.1, "pairs": 10, "dimension": 2, "sigma": 1.0, "alpha": 0.1} | change
+    arguments = {
+        "gradient_sq_estimate": 0.1,
+        "pairs": 10,
+        "dimension": 2,
+        "sigma": 1.0,
+        "alpha": 0.1,
+    } | change
     with pytest.raises(ValueError, match=r"must be|needs"):
         gradient_norm_upper_bound(**arguments)

@@ -14,7 +14,13 @@ from sosmooth import METHODS, SmoothedClassifier
 from sosmooth.sampling.base_classifier import Evaluator
 from sosmooth.sampling.counts import Estimation
 from sosmooth.sampling.engine import Engine
-from sosmooth.sampling.lattice import _STRADDLES, LatticeNoise, UndecidedNoise, check_on_lattice, multiples_per_unit
+from sosmooth.sampling.lattice import (
+    _STRADDLES,
+    LatticeNoise,
+    UndecidedNoise,
+    check_on_lattice,
+    multiples_per_unit,
+)
 from sosmooth.sampling.noise import Block, BlockGenerators, Stage
 from sosmooth.sampling.rounded_gaussian import rounded_gaussian
 from sosmooth.sampling.sums import Part
@@ -37,21 +43,30 @@ def masses(law):
 @pytest.mark.parametrize(("sigma", "per_unit"), LAWS)
 def test_thresholds_and_means_are_those_of_high_precision(sigma, per_unit):
     law, cells = law_of(sigma, per_unit), len(law_of(sigma, per_unit).thresholds)
-    chosen = np.unique(np.concatenate([np.arange(min(cells, 40)), np.linspace(0, cells - 1, 100).astype(int)]))
+    chosen = np.unique(
+        np.concatenate([np.arange(min(cells, 40)), np.linspace(0, cells - 1, 100).astype(int)])
+    )
     with mpmath.workprec(300):
         root, steps = mpmath.sqrt(2), mpmath.mpf(sigma) * per_unit
         for k in chosen.tolist():
             a, b = (k - mpmath.mpf(0.5)) / steps, (k + mpmath.mpf(0.5)) / steps
             assert int(mpmath.floor(2**63 * mpmath.erf(b / root))) == law.thresholds[k]
             mass = (mpmath.erfc(a / root) - mpmath.erfc(b / root)) / 2
-            assert law.means[k] == pytest.approx(float((mpmath.npdf(a) - mpmath.npdf(b)) / mass), rel=5e-16, abs=0)
+            assert law.means[k] == pytest.approx(
+                float((mpmath.npdf(a) - mpmath.npdf(b)) / mass), rel=5e-16, abs=0
+            )
     assert np.all(np.diff(law.thresholds) >= 0)
     assert law.thresholds[-1] == 2**63 - 1 > law.thresholds[-2]
 
 
 @pytest.mark.parametrize(("sigma", "per_unit"), LAWS)
-def test_every_one_of_the_2_to_the_64_words_has_its_place_and_opposite_words_opposite_noise(sigma, per_unit):
-    noise, thresholds = LatticeNoise(0, CPU, sigma=sigma, lattice=1 / per_unit), law_of(sigma, per_unit).thresholds.tolist()
+def test_every_one_of_the_2_to_the_64_words_has_its_place_and_opposite_words_opposite_noise(
+    sigma, per_unit
+):
+    noise, thresholds = (
+        LatticeNoise(0, CPU, sigma=sigma, lattice=1 / per_unit),
+        law_of(sigma, per_unit).thresholds.tolist(),
+    )
     table, shift = noise._table.tolist(), 64 - noise._table_bits
     found: Counter = Counter()
     for number in np.flatnonzero(noise._table.numpy() != _STRADDLES).tolist():
@@ -75,7 +90,9 @@ def test_every_one_of_the_2_to_the_64_words_has_its_place_and_opposite_words_opp
     assert sum(found.values()) + 2 * len(distinct) == 2**64
 
 
-@pytest.mark.parametrize("drawing", [LatticeNoise._by_search, lambda noise, words, index: by_table(noise, words, index)])
+@pytest.mark.parametrize(
+    "drawing", [LatticeNoise._by_search, lambda noise, words, index: by_table(noise, words, index)]
+)
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_a_word_on_a_threshold_is_refused_and_its_neighbours_are_not(drawing, mirrored):
     threshold = int(law_of(0.25, 255).thresholds[5])
@@ -110,7 +127,9 @@ def test_a_block_is_its_words_one_a_coordinate_by_the_thresholds(sigma, per_unit
     words.random_(-(2**63), None, generator=BlockGenerators(5, CPU).at(block))
     magnitude = torch.where(words < 0, ~words, words)
     cell = np.searchsorted(law_of(sigma, per_unit).thresholds, magnitude.numpy())
-    assert np.array_equal(drawn(noise, 2, 9, shape).numpy(), np.where(words.numpy() < 0, -cell, cell))
+    assert np.array_equal(
+        drawn(noise, 2, 9, shape).numpy(), np.where(words.numpy() < 0, -cell, cell)
+    )
 
 
 def test_words_have_64_random_bits():
@@ -126,7 +145,9 @@ def test_the_drawn_frequencies_are_those_of_the_rounded_gaussian():
     noise = LatticeNoise(1, CPU, sigma=1.5, lattice=1)
     values = torch.cat([drawn(noise, number).flatten() for number in range(20)]).numpy()
     edges = np.arange(-7, 8)
-    expected = np.diff(special.ndtr(np.concatenate([[-np.inf], (edges[:-1] + 0.5) / 1.5, [np.inf]])))
+    expected = np.diff(
+        special.ndtr(np.concatenate([[-np.inf], (edges[:-1] + 0.5) / 1.5, [np.inf]]))
+    )
     observed = np.bincount(np.clip(values, -7, 7) + 7, minlength=15)
     observed, expected = observed[: len(expected)], expected * len(values)
     statistic = np.sum((observed - expected) ** 2 / expected)
@@ -135,7 +156,8 @@ def test_the_drawn_frequencies_are_those_of_the_rounded_gaussian():
 
 def test_blocks_follow_from_seed_index_stage_and_number_alone():
     assert torch.equal(
-        drawn(LatticeNoise(1, CPU, sigma=0.5, lattice=1 / 255)), drawn(LatticeNoise(1, CPU, sigma=0.5, lattice=1 / 255))
+        drawn(LatticeNoise(1, CPU, sigma=0.5, lattice=1 / 255)),
+        drawn(LatticeNoise(1, CPU, sigma=0.5, lattice=1 / 255)),
     )
     noise = LatticeNoise(1, CPU, sigma=0.5, lattice=1 / 255)
     first = drawn(noise)
@@ -146,7 +168,9 @@ def test_blocks_follow_from_seed_index_stage_and_number_alone():
 
 
 @pytest.mark.parametrize(("sigma", "per_unit"), LAWS)
-def test_means_give_the_gradient_of_a_rounded_threshold_and_are_no_wilder_than_the_noise(sigma, per_unit):
+def test_means_give_the_gradient_of_a_rounded_threshold_and_are_no_wilder_than_the_noise(
+    sigma, per_unit
+):
     law, steps = law_of(sigma, per_unit), sigma * per_unit
     p, means = masses(law), law.means
     for k in range(0, len(p), max(1, len(p) // 20)):
@@ -162,29 +186,46 @@ def test_means_give_the_gradient_of_a_rounded_threshold_and_are_no_wilder_than_t
     assert np.all((means[1:] > (cells - 0.5) / steps) & (means[1:] < (cells + 0.5) / steps))
     noise = LatticeNoise(0, CPU, sigma=sigma, lattice=1 / per_unit)
     values = torch.arange(1 - len(p), len(p), dtype=torch.int32).view(1, -1)
-    assert torch.equal(noise.standard(values)[0], torch.from_numpy(np.concatenate([-means[:0:-1], means])))
+    assert torch.equal(
+        noise.standard(values)[0], torch.from_numpy(np.concatenate([-means[:0:-1], means]))
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("per_unit", [1, 255, 4080])
 def test_points_are_the_floats_of_the_data(per_unit, dtype):
     whole = np.arange(-3 * per_unit, 4 * per_unit + 1)
-    data = (whole.astype(np.float32) / np.float32(per_unit)) if dtype is torch.float32 else whole / per_unit
+    data = (
+        (whole.astype(np.float32) / np.float32(per_unit))
+        if dtype is torch.float32
+        else whole / per_unit
+    )
     noise = LatticeNoise(0, CPU, sigma=0.5, lattice=1 / per_unit)
     centers = noise.centers(torch.from_numpy(data))
     assert np.array_equal(centers.numpy(), whole)
     check_on_lattice(torch.from_numpy(data)[None], 1 / per_unit)
     for sign in (1, -1):
-        added, out = torch.from_numpy(np.roll(whole, 11).astype(np.int32)), torch.empty(len(whole), dtype=dtype)
+        added, out = (
+            torch.from_numpy(np.roll(whole, 11).astype(np.int32)),
+            torch.empty(len(whole), dtype=dtype),
+        )
         noise.add(centers, added, sign=sign, out=out)
         expected = whole + sign * np.roll(whole, 11)
-        expected = expected.astype(np.float32) / np.float32(per_unit) if dtype is torch.float32 else expected / per_unit
+        expected = (
+            expected.astype(np.float32) / np.float32(per_unit)
+            if dtype is torch.float32
+            else expected / per_unit
+        )
         assert np.array_equal(out.numpy(), expected)
 
 
 def test_data_rounded_otherwise_are_on_the_lattice_too():
     pixels = np.arange(256)
-    for data in (pixels.astype(np.float32) * np.float32(1 / 255), pixels / 255, (pixels / 255).astype(np.float32)):
+    for data in (
+        pixels.astype(np.float32) * np.float32(1 / 255),
+        pixels / 255,
+        (pixels / 255).astype(np.float32),
+    ):
         check_on_lattice(torch.from_numpy(data)[None], 1 / 255)
         noise = LatticeNoise(0, CPU, sigma=0.5, lattice=1 / 255)
         assert np.array_equal(noise.centers(torch.from_numpy(data)).numpy(), pixels)
@@ -192,18 +233,28 @@ def test_data_rounded_otherwise_are_on_the_lattice_too():
 
 @pytest.mark.parametrize(
     ("value", "lattice"),
-    [(0.5, 1 / 255), (0.2001, 1 / 255), (1 / 255, 1 / 4079), (5000.0, 1 / 255), (np.float32(np.float16(3 / 255)), 1 / 255)],
+    [
+        (0.5, 1 / 255),
+        (0.2001, 1 / 255),
+        (1 / 255, 1 / 4079),
+        (5000.0, 1 / 255),
+        (np.float32(np.float16(3 / 255)), 1 / 255),
+    ],
 )
 def test_inputs_off_the_lattice_are_refused_by_name(value, lattice):
     inputs = torch.zeros(3, 4)
     inputs[2, 1] = float(value)
     smoothed = SmoothedClassifier(by_first_feature, sigma=0.5, num_classes=2, lattice=lattice)
     for call in (smoothed.certify, smoothed.predict):
-        with pytest.raises(ValueError, match=r"input 2 of the batch holds .* at feature 1: normalise inside"):
+        with pytest.raises(
+            ValueError, match=r"input 2 of the batch holds .* at feature 1: normalise inside"
+        ):
             call(inputs, n=10)
 
 
-@pytest.mark.parametrize("lattice", [0.0, -1 / 255, 2.0, 0.3, float("nan"), float("inf"), 1e-9, 1 / 255.5])
+@pytest.mark.parametrize(
+    "lattice", [0.0, -1 / 255, 2.0, 0.3, float("nan"), float("inf"), 1e-9, 1 / 255.5]
+)
 def test_what_a_lattice_may_be(lattice):
     with pytest.raises(ValueError, match="lattice must be one over a whole number"):
         multiples_per_unit(lattice)
@@ -211,7 +262,10 @@ def test_what_a_lattice_may_be(lattice):
 
 @pytest.mark.parametrize("sigma", [0.0009, 300.0])
 def test_sigma_must_suit_the_lattice(sigma):
-    with pytest.raises(ValueError, match=r"sigma must be 0.25 to 65536 steps of the lattice; sigma=.* steps of 0\.0039"):
+    with pytest.raises(
+        ValueError,
+        match=r"sigma must be 0.25 to 65536 steps of the lattice; sigma=.* steps of 0\.0039",
+    ):
         SmoothedClassifier(by_first_feature, sigma=sigma, num_classes=2, lattice=1 / 255)
 
 
@@ -232,21 +286,33 @@ def test_counts_are_those_of_integers_added_by_hand_for_every_batch_size(design)
     (counts,) = engine().count([Part(1, estimation)])
     noise = LatticeNoise(3, CPU, sigma=0.25, lattice=1 / 255)
     vectors = 4500 if design is Design.ANTITHETIC else 9000
-    q = torch.cat([drawn(noise, 0, 17, (4096, 3)), drawn(noise, 1, 17, (4096, 3)), drawn(noise, 2, 17, (4096, 3))])[:vectors]
+    q = torch.cat(
+        [
+            drawn(noise, 0, 17, (4096, 3)),
+            drawn(noise, 1, 17, (4096, 3)),
+            drawn(noise, 2, 17, (4096, 3)),
+        ]
+    )[:vectors]
     if design is Design.ANTITHETIC:  # the last block is short
         q[4096:] = drawn(noise, 1, 17, (vectors - 4096, 3))
     else:
         q[8192:] = drawn(noise, 2, 17, (vectors - 8192, 3))
     plus, minus = q[:, 0] + 90 <= 110, 90 - q[:, 0] <= 110
     last = minus if design is Design.ANTITHETIC else plus
-    assert counts.sums["right"].tolist() == [int((plus & last).sum()), int(plus.sum()), int(last.sum())]
+    assert counts.sums["right"].tolist() == [
+        int((plus & last).sum()),
+        int(plus.sum()),
+        int(last.sum()),
+    ]
     z = torch.from_numpy(np.sign(q.numpy()) * law_of(0.25, 255).means[np.abs(q.numpy())])
     if design is Design.DISJOINT_PAIRS:
         products = float(((z[::2] * z[1::2]).sum(1) * (plus[::2] & plus[1::2])).sum())
         assert int(counts.sums["products"]) / 2**20 == pytest.approx(products, abs=1e-4)
     if share:
         h = 0.5 * (plus.double() - minus.double())[: vectors // 2]
-        assert counts.sums["direction"] / 2**30 == pytest.approx((h[:, None] * z[: vectors // 2]).sum(0).numpy(), abs=1e-6)
+        assert counts.sums["direction"] / 2**30 == pytest.approx(
+            (h[:, None] * z[: vectors // 2]).sum(0).numpy(), abs=1e-6
+        )
     for batch_size in (64, 50_000):
         (other,) = engine(batch_size=batch_size).count([Part(1, estimation)])
         assert {name: value.tolist() for name, value in other.sums.items()} == {
@@ -273,7 +339,9 @@ def test_exact_and_float_noise_certify_alike(method):
     inputs = torch.tensor([[60.0, 3.0, 255.0], [150.0, 30.0, 7.0]]) / 255
     radii = []
     for lattice in (None, 1 / 255):
-        smoothed = SmoothedClassifier(by_first_feature, sigma=0.25, num_classes=2, batch_size=4096, lattice=lattice)
+        smoothed = SmoothedClassifier(
+            by_first_feature, sigma=0.25, num_classes=2, batch_size=4096, lattice=lattice
+        )
         certificates = smoothed.certify(inputs, method=method, n=20_000, alpha=0.01)
         assert certificates.prediction.tolist() == [0, 1]
         radii.append(certificates.radius)
@@ -286,6 +354,10 @@ def test_exact_and_float_noise_certify_alike(method):
 @pytest.mark.parametrize("asked", [{"radius": 0.1}, {"tolerance": 0.02}, {"classes": "all"}])
 def test_exact_noise_serves_every_way_to_certify(asked):
     inputs = torch.tensor([[60.0, 3.0, 255.0], [150.0, 30.0, 7.0]]) / 255
-    smoothed = SmoothedClassifier(by_first_feature, sigma=0.25, num_classes=2, batch_size=4096, lattice=1 / 255)
-    assert smoothed.certify(inputs, method="dipole_joint", n=20_000, **asked).prediction.tolist() == [0, 1]
+    smoothed = SmoothedClassifier(
+        by_first_feature, sigma=0.25, num_classes=2, batch_size=4096, lattice=1 / 255
+    )
+    assert smoothed.certify(
+        inputs, method="dipole_joint", n=20_000, **asked
+    ).prediction.tolist() == [0, 1]
     assert smoothed.predict(inputs, n=200).tolist() == [0, 1]

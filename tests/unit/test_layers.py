@@ -18,14 +18,18 @@ MATHEMATICS = (
 
 def python(code):
     """What `code` prints in a fresh interpreter."""
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr
     return result.stdout
 
 
 def test_imports_go_down_only():
     program = Path(sys.executable).with_name("lint-imports")
-    result = subprocess.run([program, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [program, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -53,5 +57,8 @@ def test_the_mathematics_needs_no_torch(module):
 
 def test_a_blocked_torch_is_noticed():
     """The test above can fail."""
-    result = subprocess.run([sys.executable, "-c", "import sys; sys.modules['torch'] = None; import torch"], capture_output=True)
+    result = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.modules['torch'] = None; import torch"],
+        capture_output=True,
+    )
     assert result.returncode != 0

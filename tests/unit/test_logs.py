@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from sosmooth.methods import certify_tally
-from sosmooth.runs import RunError, RunWriter, export_tsv, import_log, load_run, recertify, validate_run
+from sosmooth.runs import (
+    RunError,
+    RunWriter,
+    export_tsv,
+    import_log,
+    load_run,
+    recertify,
+    validate_run,
+)
 from sosmooth.runs.export import _printed
 from sosmooth.tally import Design, Tally
 
@@ -35,12 +43,20 @@ def lower(count: int, n: int, alpha: float) -> float:
     """Clopper–Pearson by its definition: the p at which `count` or more successes have probability alpha."""
     if count == 0:
         return 0.0
-    return float(optimize.brentq(lambda p: stats.binom.sf(count - 1, n, p) - alpha, 0, count / n, xtol=1e-16, rtol=1e-14))
+    return float(
+        optimize.brentq(
+            lambda p: stats.binom.sf(count - 1, n, p) - alpha, 0, count / n, xtol=1e-16, rtol=1e-14
+        )
+    )
 
 
 def crossing(value) -> float:
     """The radius, in units of sigma, at which a falling measure passes one half."""
-    return float(optimize.brentq(lambda r: value(r) - 0.5, 0, 40, xtol=1e-15)) if value(0) > 0.5 else 0.0
+    return (
+        float(optimize.brentq(lambda r: value(r) - 0.5, 0, 40, xtol=1e-15))
+        if value(0) > 0.5
+        else 0.0
+    )
 
 
 def first_order_row(n: int, count: int) -> tuple[float, str]:
@@ -51,7 +67,11 @@ def first_order_row(n: int, count: int) -> tuple[float, str]:
 def second_order_row(n: int, count: int, root: float) -> tuple[float, str]:
     p, pairs, log = lower(count, n, ALPHA / 2), n // 2, np.log(2 / ALPHA)
     large = DIMENSION * pairs >= 2 * log
-    slack = 4 * SIGMA**2 * np.sqrt(DIMENSION * log / pairs) if large else 4 * np.sqrt(2) * SIGMA**2 * log / pairs
+    slack = (
+        4 * SIGMA**2 * np.sqrt(DIMENSION * log / pairs)
+        if large
+        else 4 * np.sqrt(2) * SIGMA**2 * log / pairs
+    )
     bound = np.sqrt(max(np.sign(root) * root**2 + slack / SIGMA**4, 0.0))
     most = stats.norm.pdf(stats.norm.ppf(p)) / SIGMA
     columns = f"{count}\t{p:.6}\t{root:.6}\t{min(bound, most):.6}\t{int(bound <= most)}"
@@ -74,22 +94,37 @@ def second_order_row(n: int, count: int, root: float) -> tuple[float, str]:
 def dipole_row(n: int, both: int, plus: int) -> tuple[float, str]:
     c_s, c_n = lower(both, n // 2, ALPHA / 2), lower(plus, n // 2, ALPHA / 2)
     c, s = stats.norm.ppf(c_n), stats.norm.ppf((1 + c_s) / 2)
-    radius = crossing(lambda r: stats.norm.cdf(c - r) + stats.norm.cdf(s - r) - stats.norm.cdf(-s - r))
+    radius = crossing(
+        lambda r: stats.norm.cdf(c - r) + stats.norm.cdf(s - r) - stats.norm.cdf(-s - r)
+    )
     return SIGMA * radius, f"{both}\t{plus}\t{c_s:.6}\t{c_n:.6}"
 
 
 ROWS = {
-    ("first_order", 100_000): [first_order_row(100_000, count) for count in (99_999, 93_210, 51_234, 50_700, 50_100, 20)],
-    ("first_order", 10**8): [first_order_row(10**8, count) for count in (10**8 - 1, 99_000_000, 50_020_000)],
+    ("first_order", 100_000): [
+        first_order_row(100_000, count) for count in (99_999, 93_210, 51_234, 50_700, 50_100, 20)
+    ],
+    ("first_order", 10**8): [
+        first_order_row(10**8, count) for count in (10**8 - 1, 99_000_000, 50_020_000)
+    ],
     ("second_order", 100_000): [
-        second_order_row(100_000, *row) for row in ((99_900, 0.02), (93_210, -0.3), (70_000, 0.9), (50_100, 0.1))
+        second_order_row(100_000, *row)
+        for row in ((99_900, 0.02), (93_210, -0.3), (70_000, 0.9), (50_100, 0.1))
     ],
     ("second_order", 10**7): [
-        second_order_row(10**7, *row) for row in ((9_990_000, -0.01), (9_000_000, 0.3), (6_000_000, 1.2), (5_100_000, 1.58))
+        second_order_row(10**7, *row)
+        for row in ((9_990_000, -0.01), (9_000_000, 0.3), (6_000_000, 1.2), (5_100_000, 1.58))
     ],
-    ("second_order", 10**8): [second_order_row(10**8, *row) for row in ((99_000_000, 0.01), (80_000_000, 0.7))],
-    ("dipole", 100_000): [dipole_row(100_000, *row) for row in ((49_900, 50), (40_000, 4_900), (20_000, 12_000), (25_500, 3))],
-    ("dipole", 10**8): [dipole_row(10**8, *row) for row in ((49_999_000, 500), (30_000_000, 9_000_000))],
+    ("second_order", 10**8): [
+        second_order_row(10**8, *row) for row in ((99_000_000, 0.01), (80_000_000, 0.7))
+    ],
+    ("dipole", 100_000): [
+        dipole_row(100_000, *row)
+        for row in ((49_900, 50), (40_000, 4_900), (20_000, 12_000), (25_500, 3))
+    ],
+    ("dipole", 10**8): [
+        dipole_row(10**8, *row) for row in ((49_999_000, 500), (30_000_000, 9_000_000))
+    ],
 }
 
 
@@ -97,7 +132,9 @@ def log_text(method: str, rows: list[tuple[float, str]]) -> str:
     lines = [header(method)]
     for i, (radius, columns) in enumerate(rows):
         predict = i % 10 if radius > 0 else -1
-        lines.append(f"{10 * i}\t{i % 10}\t{predict}\t{radius:.3}\t{columns}\t{int(predict == i % 10)}\t0:00:12.345678\n")
+        lines.append(
+            f"{10 * i}\t{i % 10}\t{predict}\t{radius:.3}\t{columns}\t{int(predict == i % 10)}\t0:00:12.345678\n"
+        )
     return "".join(lines)
 
 
@@ -105,7 +142,15 @@ def log_text(method: str, rows: list[tuple[float, str]]) -> str:
 def test_every_radius_of_a_log_is_certified_again_to_its_last_digit(tmp_path, method, n):
     rows = ROWS[method, n]
     (tmp_path / "log").write_text(log_text(method, rows))
-    run = import_log(tmp_path / "log", tmp_path / "run", method=method, sigma=SIGMA, n=n, alpha=ALPHA, dimension=DIMENSION)
+    run = import_log(
+        tmp_path / "log",
+        tmp_path / "run",
+        method=method,
+        sigma=SIGMA,
+        n=n,
+        alpha=ALPHA,
+        dimension=DIMENSION,
+    )
     exact = np.array([radius for radius, _ in rows])
     printed = np.array([float(f"{radius:.3}") for radius in exact])
     np.testing.assert_array_equal(run["radius"], printed)
@@ -123,7 +168,9 @@ def test_every_radius_of_a_log_is_certified_again_to_its_last_digit(tmp_path, me
 
 def test_a_log_certifies_by_other_methods_that_need_no_more(tmp_path):
     (tmp_path / "log").write_text(log_text("dipole", [dipole_row(100_000, 40_000, 4_900)]))
-    import_log(tmp_path / "log", tmp_path / "run", method="dipole", sigma=SIGMA, n=100_000, alpha=ALPHA)
+    import_log(
+        tmp_path / "log", tmp_path / "run", method="dipole", sigma=SIGMA, n=100_000, alpha=ALPHA
+    )
     run = recertify(tmp_path / "run", tmp_path / "out", method="first_order", alpha=0.05)
     expected = SIGMA * stats.norm.ppf(lower(44_900, 50_000, 0.05))
     assert run["radius"][0] == pytest.approx(expected, rel=1e-9)
@@ -133,8 +180,12 @@ def test_a_log_certifies_by_other_methods_that_need_no_more(tmp_path):
 
 
 def test_logs_without_counts_keep_their_radii_and_say_why_no_more(tmp_path):
-    (tmp_path / "log").write_text(header("bare") + "0\t3\t3\t1.53\t1\t1 day, 1:00:00.5\n5\t1\t-1\t0.0\t0\t0:00:01\n\n")
-    run = import_log(tmp_path / "log", tmp_path / "run", method="first_order", sigma=0.5, n=100_000, alpha=ALPHA)
+    (tmp_path / "log").write_text(
+        header("bare") + "0\t3\t3\t1.53\t1\t1 day, 1:00:00.5\n5\t1\t-1\t0.0\t0\t0:00:01\n\n"
+    )
+    run = import_log(
+        tmp_path / "log", tmp_path / "run", method="first_order", sigma=0.5, n=100_000, alpha=ALPHA
+    )
     assert run["radius"].tolist() == [1.53, 0.0]
     assert run["abstain_reason"].tolist() == ["", "imported"]
     assert run["selected"].tolist() == [3, -1]
@@ -146,15 +197,27 @@ def test_logs_without_counts_keep_their_radii_and_say_why_no_more(tmp_path):
         recertify(tmp_path / "run", tmp_path / "out", method="first_order", alpha=ALPHA)
     out = io.StringIO()
     export_tsv(run, out)
-    assert out.getvalue().splitlines()[:2] == [HEADERS["bare"].replace(" ", "\t"), "0\t3\t3\t1.530000\t1\t1 day, 1:00:00.500000"]
+    assert out.getvalue().splitlines()[:2] == [
+        HEADERS["bare"].replace(" ", "\t"),
+        "0\t3\t3\t1.530000\t1\t1 day, 1:00:00.500000",
+    ]
 
 
 def test_abstentions_stay_and_a_radius_printed_as_zero_keeps_its_class(tmp_path):
     rows = (
-        "0\t3\t-1\t0.0\t99000\t0.98\t0\t0:00:01\n1\t4\t4\t0.0\t99000.0\t0.98\t1\t0:00:01\n2\t4\t4\t 0.6\t 99000\t0.98\t1\t0:00:01"
+        "0\t3\t-1\t0.0\t99000\t0.98\t0\t0:00:01\n"
+        "1\t4\t4\t0.0\t99000.0\t0.98\t1\t0:00:01\n"
+        "2\t4\t4\t 0.6\t 99000\t0.98\t1\t0:00:01"
     )
     (tmp_path / "log").write_text("\ufeff" + (header("first_order") + rows).replace("\n", "\r\n"))
-    run = import_log(tmp_path / "log", tmp_path / "run", method="first_order", sigma=SIGMA, n=100_000, alpha=ALPHA)
+    run = import_log(
+        tmp_path / "log",
+        tmp_path / "run",
+        method="first_order",
+        sigma=SIGMA,
+        n=100_000,
+        alpha=ALPHA,
+    )
     assert run["prediction"].tolist() == [-1, -1, 4]
     assert run["radius"].tolist() == [0.0, 0.0, 0.6]
     assert run["selected"].tolist() == [-1, 4, 4]
@@ -172,49 +235,152 @@ GRADIENT = "0\t3\t3\t0.6\t900\t0.9\t0.1\t0.2\t1\t1\t0:00:01\n"
 @pytest.mark.parametrize(
     ("kind", "text", "n", "message"),
     [
-        ("first_order", header("first_order") + GOOD, 98_999, "log, line 2: raw_count is 99000, more than n = 98999"),
-        ("first_order", header("first_order") + GOOD + GOOD, 10**5, "log, line 3: idx 0 was there before"),
+        (
+            "first_order",
+            header("first_order") + GOOD,
+            98_999,
+            "log, line 2: raw_count is 99000, more than n = 98999",
+        ),
+        (
+            "first_order",
+            header("first_order") + GOOD + GOOD,
+            10**5,
+            "log, line 3: idx 0 was there before",
+        ),
         (
             "first_order",
             header("first_order") + GOOD.replace("99000", "9.9"),
             10**5,
             "line 2: raw_count is 9.9; it must be a whole",
         ),
-        ("first_order", header("first_order") + GOOD.replace("99000", "-1"), 10**5, "line 2: raw_count is -1"),
-        ("first_order", header("first_order") + GOOD.replace("99000", "many"), 10**5, "raw_count is 'many', which is no number"),
-        ("first_order", header("first_order") + GOOD.replace("99000", "nan"), 10**5, "raw_count is nan"),
-        ("first_order", header("first_order") + GOOD.replace("99000", "inf"), 10**5, "raw_count is inf"),
+        (
+            "first_order",
+            header("first_order") + GOOD.replace("99000", "-1"),
+            10**5,
+            "line 2: raw_count is -1",
+        ),
+        (
+            "first_order",
+            header("first_order") + GOOD.replace("99000", "many"),
+            10**5,
+            "raw_count is 'many', which is no number",
+        ),
+        (
+            "first_order",
+            header("first_order") + GOOD.replace("99000", "nan"),
+            10**5,
+            "raw_count is nan",
+        ),
+        (
+            "first_order",
+            header("first_order") + GOOD.replace("99000", "inf"),
+            10**5,
+            "raw_count is inf",
+        ),
         (
             "first_order",
             header("first_order") + GOOD.replace("0.98", "0.9x"),
             10**5,
             "line 2: p_A_bar is '0.9x', which is",
         ),
-        ("first_order", header("first_order") + GOOD.replace("0.6", "nan"), 10**5, "line 2: radius is nan"),
-        ("first_order", header("first_order") + GOOD.replace("0.6", "-0.6"), 10**5, "line 2: radius is -0.6"),
-        ("first_order", header("first_order") + GOOD.replace("0\t3\t3", "0\t3\t-1"), 10**5, "line 2: predict is −1"),
-        ("first_order", header("first_order") + GOOD.replace("0\t3\t3", "0\t3\t-2"), 10**5, "line 2: predict is -2"),
-        ("first_order", header("first_order") + GOOD + "1\t3\t3\t0.6\t99", 10**5, "line 3: 5 columns where the header has 8"),
-        ("first_order", header("first_order") + GOOD + "1\t3\t3\t0.6\t99\t0.98\t1\t0:0", 10**5, "line 3: time is '0:0'"),
+        (
+            "first_order",
+            header("first_order") + GOOD.replace("0.6", "nan"),
+            10**5,
+            "line 2: radius is nan",
+        ),
+        (
+            "first_order",
+            header("first_order") + GOOD.replace("0.6", "-0.6"),
+            10**5,
+            "line 2: radius is -0.6",
+        ),
+        (
+            "first_order",
+            header("first_order") + GOOD.replace("0\t3\t3", "0\t3\t-1"),
+            10**5,
+            "line 2: predict is −1",
+        ),
+        (
+            "first_order",
+            header("first_order") + GOOD.replace("0\t3\t3", "0\t3\t-2"),
+            10**5,
+            "line 2: predict is -2",
+        ),
+        (
+            "first_order",
+            header("first_order") + GOOD + "1\t3\t3\t0.6\t99",
+            10**5,
+            "line 3: 5 columns where the header has 8",
+        ),
+        (
+            "first_order",
+            header("first_order") + GOOD + "1\t3\t3\t0.6\t99\t0.98\t1\t0:0",
+            10**5,
+            "line 3: time is '0:0'",
+        ),
         ("first_order", header("first_order") + "\n" + GOOD, 10**5, "line 2: 1 columns where"),
         ("first_order", header("first_order"), 10**5, "has a header and no inputs"),
         ("first_order", "\n \n", 10**5, "log is empty"),
         ("first_order", GOOD, 10**5, "line 1: the header lacks the columns idx, label"),
-        ("first_order", header("first_order").replace("\t", ","), 10**5, "line 1: separated by commas"),
-        ("first_order", header("dipole") + PAIRS, 1000, "line 1: these are the columns of a dipole log"),
-        ("first_order", header("second_order") + GRADIENT, 1000, "line 1: these are the columns of a second_order log"),
-        ("dipole", header("bare"), 1000, "lacks the columns raw_count_symmetric, raw_count_asymmetric"),
-        ("dipole", header("dipole") + PAIRS, 900, "raw_count_symmetric + raw_count_asymmetric is 480, more than n/2 pairs = 450"),
+        (
+            "first_order",
+            header("first_order").replace("\t", ","),
+            10**5,
+            "line 1: separated by commas",
+        ),
+        (
+            "first_order",
+            header("dipole") + PAIRS,
+            1000,
+            "line 1: these are the columns of a dipole log",
+        ),
+        (
+            "first_order",
+            header("second_order") + GRADIENT,
+            1000,
+            "line 1: these are the columns of a second_order log",
+        ),
+        (
+            "dipole",
+            header("bare"),
+            1000,
+            "lacks the columns raw_count_symmetric, raw_count_asymmetric",
+        ),
+        (
+            "dipole",
+            header("dipole") + PAIRS,
+            900,
+            "raw_count_symmetric + raw_count_asymmetric is 480, more than n/2 pairs = 450",
+        ),
         ("dipole", header("dipole") + PAIRS, 1001, "n must be even for dipole"),
-        ("second_order", header("second_order") + GRADIENT, 1001, "n must be even for second_order"),
-        ("second_order", header("second_order") + GRADIENT.replace("\t0.1\t", "\tnan\t"), 1000, "raw_grad_norm is nan"),
+        (
+            "second_order",
+            header("second_order") + GRADIENT,
+            1001,
+            "n must be even for second_order",
+        ),
+        (
+            "second_order",
+            header("second_order") + GRADIENT.replace("\t0.1\t", "\tnan\t"),
+            1000,
+            "raw_grad_norm is nan",
+        ),
         ("magic", header("bare"), 1000, "unknown method 'magic'"),
     ],
 )
 def test_damaged_logs_are_one_line_that_names_file_and_line(tmp_path, kind, text, n, message):
     (tmp_path / "log").write_text(text)
     with pytest.raises(ValueError) as refusal:
-        import_log(tmp_path / "log", tmp_path / "run", method=kind, sigma=SIGMA, n=n, alpha=ALPHA, dimension=49)
+        import_log(
+            tmp_path / "log",
+            tmp_path / "run",
+            method=kind,
+            sigma=SIGMA,
+            n=n,
+            alpha=ALPHA,
+            dimension=49,
+        )
     assert message in str(refusal.value)
     assert "\n" not in str(refusal.value)
     assert not (tmp_path / "run").exists()
@@ -234,7 +400,13 @@ def test_damaged_logs_are_one_line_that_names_file_and_line(tmp_path, kind, text
 )
 def test_arguments_out_of_range_are_refused(tmp_path, changes, message):
     (tmp_path / "log").write_text(header("second_order") + GRADIENT)
-    arguments = {"method": "second_order", "sigma": SIGMA, "n": 1000, "alpha": ALPHA, "dimension": 49} | changes
+    arguments = {
+        "method": "second_order",
+        "sigma": SIGMA,
+        "n": 1000,
+        "alpha": ALPHA,
+        "dimension": 49,
+    } | changes
     with pytest.raises(ValueError, match=message):
         import_log(tmp_path / "log", tmp_path / "run", **arguments)
 
@@ -243,7 +415,9 @@ def test_files_that_are_no_text_or_not_there_are_one_line(tmp_path):
     (tmp_path / "log").write_bytes(b"\xff\x00\xfe" * 10)
     for path in (tmp_path / "log", tmp_path / "nothing", tmp_path):
         with pytest.raises(RunError, match="cannot be read as a tab-separated log"):
-            import_log(path, tmp_path / "run", method="first_order", sigma=SIGMA, n=1000, alpha=ALPHA)
+            import_log(
+                path, tmp_path / "run", method="first_order", sigma=SIGMA, n=1000, alpha=ALPHA
+            )
 
 
 def test_the_same_log_again_is_fine_and_another_is_refused(tmp_path):
@@ -270,7 +444,11 @@ def test_what_is_exported_is_imported(tmp_path, method):
         "second_order": {"count_top": count, "gradient_sq_estimate": rng.normal(0, 0.3, size)},
         "dipole": {"pair_both": both, "pair_plus_only": (n - count) // 4},
     }[method]
-    design = {"first_order": Design.INDEPENDENT, "second_order": Design.DISJOINT_PAIRS, "dipole": Design.ANTITHETIC}[method]
+    design = {
+        "first_order": Design.INDEPENDENT,
+        "second_order": Design.DISJOINT_PAIRS,
+        "dipole": Design.ANTITHETIC,
+    }[method]
     index = rng.permutation(size)
     certificates = certify_tally(
         method,
@@ -289,7 +467,15 @@ def test_what_is_exported_is_imported(tmp_path, method):
         run = writer.finish()
     export_tsv(run, tmp_path / "log")
     assert (tmp_path / "log").read_text().startswith(header(method))
-    back = import_log(tmp_path / "log", tmp_path / "back", method=method, sigma=SIGMA, n=n, alpha=ALPHA, dimension=DIMENSION)
+    back = import_log(
+        tmp_path / "log",
+        tmp_path / "back",
+        method=method,
+        sigma=SIGMA,
+        n=n,
+        alpha=ALPHA,
+        dimension=DIMENSION,
+    )
     for name in ("index", "label", "prediction", *counts, "seconds"):
         if name == "gradient_sq_estimate":
             np.testing.assert_allclose(back[name], run[name], rtol=1e-15)
@@ -304,10 +490,19 @@ def test_what_is_exported_is_imported(tmp_path, method):
 
 def test_exported_pairs_certified_by_first_order_are_read_back_with_the_samples_used(tmp_path):
     (tmp_path / "log").write_text(log_text("dipole", [dipole_row(100_000, 40_000, 4_900)]))
-    import_log(tmp_path / "log", tmp_path / "run", method="dipole", sigma=SIGMA, n=100_000, alpha=ALPHA)
+    import_log(
+        tmp_path / "log", tmp_path / "run", method="dipole", sigma=SIGMA, n=100_000, alpha=ALPHA
+    )
     first = recertify(tmp_path / "run", tmp_path / "first", method="first_order", alpha=ALPHA)
     export_tsv(tmp_path / "first", tmp_path / "log1")
-    import_log(tmp_path / "log1", tmp_path / "back", method="first_order", sigma=SIGMA, n=50_000, alpha=ALPHA)
+    import_log(
+        tmp_path / "log1",
+        tmp_path / "back",
+        method="first_order",
+        sigma=SIGMA,
+        n=50_000,
+        alpha=ALPHA,
+    )
     again = recertify(tmp_path / "back", tmp_path / "again", method="first_order", alpha=ALPHA)
     assert again["radius"].tolist() == first["radius"].tolist()
 

@@ -8,7 +8,11 @@ import pytest
 
 from sosmooth.certificates.dipole import dipole_radius
 from sosmooth.confidence.bounds import Bounds
-from sosmooth.confidence.published import pair_probabilities, top_probability, top_probability_and_gradient
+from sosmooth.confidence.published import (
+    pair_probabilities,
+    top_probability,
+    top_probability_and_gradient,
+)
 from sosmooth.methods import DEFAULT_METHOD, METHODS, certify_tally, method_named
 from sosmooth.results import ABSTAIN_REASONS, ABSTAINED
 from sosmooth.tally import Design, Tally
@@ -19,7 +23,9 @@ def tally_of(design, right):
     right = np.asarray(right, dtype=np.int64)
     n = np.full(right.shape, 1000, dtype=np.int64)
     if design is Design.ANTITHETIC:
-        one_sided = 5 * np.minimum(right, 100 - right)  # pairs are wrong on both sides only where they must be
+        one_sided = 5 * np.minimum(
+            right, 100 - right
+        )  # pairs are wrong on both sides only where they must be
         both = 5 * right - one_sided
         return Tally(
             design,
@@ -78,13 +84,19 @@ class TestRow:
     def test_bounds_are_arrays_of_the_batch(self, name):
         method = METHODS[name]
         bounds = method.bounds(tally_of(method.design, [99, 80, 60]), 0.01, 1.0)
-        stated = [getattr(bounds, field.name) for field in fields(Bounds) if getattr(bounds, field.name) is not None]
+        stated = [
+            getattr(bounds, field.name)
+            for field in fields(Bounds)
+            if getattr(bounds, field.name) is not None
+        ]
         assert all(value.shape == (3,) for value in stated)
         assert method.radius(bounds, 1.0).shape == (3,)
 
     def test_smaller_alpha_smaller_radius(self, name):
         tally = tally_of(METHODS[name].design, [99, 80])
-        assert np.all(certify(name, tally, alpha=1e-6).radius < certify(name, tally, alpha=0.1).radius)
+        assert np.all(
+            certify(name, tally, alpha=1e-6).radius < certify(name, tally, alpha=0.1).radius
+        )
 
     def test_an_empty_tally_is_refused_by_name(self, name):
         method = METHODS[name]
@@ -92,7 +104,9 @@ class TestRow:
             method.bounds(Tally(method.design, n=np.array([1000])), 0.01, 1.0)
 
     def test_unknown_class_is_no_certificate(self, name):
-        result = certify(name, tally_of(METHODS[name].design, [99, 99]), selected=np.array([3, ABSTAINED]))
+        result = certify(
+            name, tally_of(METHODS[name].design, [99, 99]), selected=np.array([3, ABSTAINED])
+        )
         assert result.prediction.tolist() == [3, ABSTAINED]
         assert result.radius[1] == 0
         assert result.abstain_reason.tolist() == ["", "imported"]
@@ -122,7 +136,9 @@ def test_first_order_uses_one_side_of_antithetic_pairs():
     """The two sides of a pair are not independent samples."""
     tally = tally_of(Design.ANTITHETIC, [90])
     bounds = top_probability(tally, 0.01, 1.0)
-    one_side = Tally(Design.INDEPENDENT, n=tally.n // 2, count_top=tally.pair_both + tally.pair_plus_only)
+    one_side = Tally(
+        Design.INDEPENDENT, n=tally.n // 2, count_top=tally.pair_both + tally.pair_plus_only
+    )
     assert bounds.n_used == 500
     assert bounds.p_lower == top_probability(one_side, 0.01, 1.0).p_lower
 
@@ -134,14 +150,24 @@ def test_second_order_halves_alpha():
 
 
 def test_second_order_needs_the_dimension():
-    tally = Tally(Design.DISJOINT_PAIRS, n=np.array([10]), count_top=np.array([9]), gradient_sq_estimate=np.array([0.1]))
+    tally = Tally(
+        Design.DISJOINT_PAIRS,
+        n=np.array([10]),
+        count_top=np.array([9]),
+        gradient_sq_estimate=np.array([0.1]),
+    )
     with pytest.raises(LookupError, match="dimension"):
         top_probability_and_gradient(tally, 0.01, 1.0)
 
 
 def test_separate_bounds_never_count_mass_twice():
     """One-sided counts far from balanced: the two bounds together exceed all mass."""
-    tally = Tally(Design.ANTITHETIC, n=np.array([2000]), pair_both=np.array([300]), pair_plus_only=np.array([700]))
+    tally = Tally(
+        Design.ANTITHETIC,
+        n=np.array([2000]),
+        pair_both=np.array([300]),
+        pair_plus_only=np.array([700]),
+    )
     bounds = pair_probabilities(tally, 0.001, 1.0)
     assert bounds.c_s_lower + 2 * bounds.c_n_lower == pytest.approx(1)
     assert dipole_radius(bounds.c_s_lower, bounds.c_n_lower) > 0
@@ -151,12 +177,22 @@ def test_separate_bounds_never_count_mass_twice():
 def test_dipole_covers_exactly(alpha):
     """Over all outcomes of 40 pairs the radius exceeds the true one with probability at most alpha."""
     pairs = 40
-    both, plus = (x.ravel() for x in np.meshgrid(np.arange(pairs + 1), np.arange(pairs + 1), indexing="ij"))
+    both, plus = (
+        x.ravel() for x in np.meshgrid(np.arange(pairs + 1), np.arange(pairs + 1), indexing="ij")
+    )
     possible = both + plus <= pairs
     both, plus = both[possible], plus[possible]
     rest = pairs - both - plus
-    ways = np.array([comb(pairs, int(b)) * comb(pairs - int(b), int(p)) for b, p in zip(both, plus, strict=True)], dtype=float)
-    tally = Tally(Design.ANTITHETIC, n=np.full(both.shape, 2 * pairs), pair_both=both, pair_plus_only=plus)
+    ways = np.array(
+        [
+            comb(pairs, int(b)) * comb(pairs - int(b), int(p))
+            for b, p in zip(both, plus, strict=True)
+        ],
+        dtype=float,
+    )
+    tally = Tally(
+        Design.ANTITHETIC, n=np.full(both.shape, 2 * pairs), pair_both=both, pair_plus_only=plus
+    )
     method = METHODS["dipole"]
     radius = method.radius(method.bounds(tally, alpha, 1.0), 1.0)
     failures = []

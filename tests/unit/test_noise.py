@@ -19,11 +19,16 @@ def drawn(seed=0, index=0, stage=Stage.ESTIMATION, number=0, shape=(64, 5)):
 def test_a_block_is_a_function_of_its_four_numbers():
     source, out = NoiseSource(3, CPU), torch.empty(64, 5)
     source.fill(out, Block(0, 9, Stage.SELECTION, 1, 64))  # whatever was drawn before
-    source.fill(out, Block(7, 4, Stage.ESTIMATION, 2, 64))  # and wherever the input sits in its batch
+    source.fill(
+        out, Block(7, 4, Stage.ESTIMATION, 2, 64)
+    )  # and wherever the input sits in its batch
     assert torch.equal(out, drawn(3, 4, Stage.ESTIMATION, 2))
 
 
-@pytest.mark.parametrize("other", [{"seed": 2**32}, {"index": 2**32}, {"stage": Stage.SELECTION}, {"number": 2**32}, {"seed": 1}])
+@pytest.mark.parametrize(
+    "other",
+    [{"seed": 2**32}, {"index": 2**32}, {"stage": Stage.SELECTION}, {"number": 2**32}, {"seed": 1}],
+)
 def test_blocks_differ_wherever_a_number_differs_even_beyond_32_bits(other):
     assert not torch.equal(drawn(), drawn(**other))
 
@@ -32,10 +37,16 @@ def test_the_generator_is_numpys_mersenne_twister_with_the_state_that_was_set():
     source = NoiseSource(11, CPU)
     source.fill(torch.empty(0), Block(0, 5, Stage.ESTIMATION, 2, 0))
     reference = np.random.MT19937()
-    words = np.random.Philox(key=[11, 5], counter=[0, 0, 2, int(Stage.ESTIMATION)]).random_raw(312).view(np.uint32)
+    words = (
+        np.random.Philox(key=[11, 5], counter=[0, 0, 2, int(Stage.ESTIMATION)])
+        .random_raw(312)
+        .view(np.uint32)
+    )
     reference.state = {"bit_generator": "MT19937", "state": {"key": words, "pos": 624}}
     expected = reference.random_raw(2000).astype(np.uint64) & 0xFFFFFFFF
-    found = torch.empty(2000, dtype=torch.int64).random_(2**24, generator=source._generators._generator)
+    found = torch.empty(2000, dtype=torch.int64).random_(
+        2**24, generator=source._generators._generator
+    )
     assert np.array_equal(found.numpy() % 2**24, expected % 2**24)
 
 

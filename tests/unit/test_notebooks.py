@@ -51,7 +51,11 @@ def test_certificates_are_a_table_of_their_first_rows(certificates):
     html = certificates._repr_html_()
     cells = Cells(html).cells
     assert cells[:4] == ["input", "class", "radius", "reason"]
-    assert cells[4:7] == ["0", str(certificates.prediction[0]), f"{np.floor(1e4 * certificates.radius[0]) / 1e4:.4f}"]
+    assert cells[4:7] == [
+        "0",
+        str(certificates.prediction[0]),
+        f"{np.floor(1e4 * certificates.radius[0]) / 1e4:.4f}",
+    ]
     assert len(cells) == 4 * 21
     assert "… and 10 more" in html
     assert "…" not in certificates[:20]._repr_html_()
@@ -72,8 +76,17 @@ def test_one_certificate_says_what_it_certifies(certificates):
 
 
 def test_a_run_says_how_far_it_is(tmp_path, certificates):
-    settings = {"method": certificates.method, "sigma": 0.5, "alpha": 0.001, "n": 1000, "n0": 100, "seed": 0}
-    with RunWriter.open(tmp_path / "run", settings=settings, indices=list(range(30)), dimension=2) as writer:
+    settings = {
+        "method": certificates.method,
+        "sigma": 0.5,
+        "alpha": 0.001,
+        "n": 1000,
+        "n0": 100,
+        "seed": 0,
+    }
+    with RunWriter.open(
+        tmp_path / "run", settings=settings, indices=list(range(30)), dimension=2
+    ) as writer:
         writer.add(certificates[:25], labels=[1] * 25, seconds=[0.0] * 25)
     run = load_run(tmp_path / "run")
     assert "run' of 30, unfinished: 25 second_order_dipole certificates" in repr(run)
@@ -83,8 +96,13 @@ def test_a_run_says_how_far_it_is(tmp_path, certificates):
 
 
 def test_classifiers_and_inputs_name_themselves(smoothed):
-    assert repr(smoothed) == "<SmoothedClassifier of function: sigma=0.5, num_classes=2, batch_size=500, device='cpu'>"
-    inputs = in_memory("squares", np.zeros((3, 4), np.float32), [0, 1, 1], num_classes=2, settings={})
+    assert (
+        repr(smoothed)
+        == "<SmoothedClassifier of function: sigma=0.5, num_classes=2, batch_size=500, device='cpu'>"
+    )
+    inputs = in_memory(
+        "squares", np.zeros((3, 4), np.float32), [0, 1, 1], num_classes=2, settings={}
+    )
     assert repr(inputs) == "<3 inputs of 2 classes: squares>"
 
 

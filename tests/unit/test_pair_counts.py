@@ -38,7 +38,10 @@ def test_at_or_above_the_published_bound_and_the_first_order_reference(pairs):
     none = np.minimum(rng.uniform(0, 2, 600) * error**2, error)
     one = 2 * (error - none)
     both, k_plus, k_minus, k_none = np.array(
-        [rng.multinomial(pairs, [max(1 - a - b, 0), a / 2, a / 2, b]) for a, b in zip(one, none, strict=True)]
+        [
+            rng.multinomial(pairs, [max(1 - a - b, 0), a / 2, a / 2, b])
+            for a, b in zip(one, none, strict=True)
+        ]
     ).T
     found = joint(both, k_plus + k_minus, k_none)
     c_s, c_n = (proportion_lower_bound(k, pairs, 0.0005) for k in (both, k_plus))
@@ -58,14 +61,21 @@ def test_corners_are_possible_and_below_the_estimate(both, one, none, alpha):
         one = 1
     n = both + one + none
     cells = pair_cells(both, one, none, alpha, DIPOLE)
-    assert np.all((cells.c_s >= 0) & (cells.c_n >= 0) & (cells.c_s + 2 * cells.c_n <= 1) & (cells.error <= 1))
+    assert np.all(
+        (cells.c_s >= 0) & (cells.c_n >= 0) & (cells.c_s + 2 * cells.c_n <= 1) & (cells.error <= 1)
+    )
     assert np.all(cells.c_s + cells.c_n <= 1 - cells.error + 1e-14)
     if both + one > none:
         c_s = both / n
-        assert np.min(dipole_radius(cells.c_s, cells.c_n)) <= dipole_radius(c_s, min(one / (2 * n), 0.5 * (1 - c_s)))
+        assert np.min(dipole_radius(cells.c_s, cells.c_n)) <= dipole_radius(
+            c_s, min(one / (2 * n), 0.5 * (1 - c_s))
+        )
 
 
-@pytest.mark.parametrize("counts", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (10**8, 0, 0), (0, 10**8, 0), (10**8 - 1, 0, 1), (2, 1, 0)])
+@pytest.mark.parametrize(
+    "counts",
+    [(1, 0, 0), (0, 1, 0), (0, 0, 1), (10**8, 0, 0), (0, 10**8, 0), (10**8 - 1, 0, 1), (2, 1, 0)],
+)
 def test_every_count_has_a_region(counts):
     radius = joint(*counts)
     assert np.all(np.isfinite(radius) & (radius >= 0))
@@ -74,7 +84,9 @@ def test_every_count_has_a_region(counts):
 def test_a_batch_is_its_inputs_one_by_one():
     both, one, none = np.array([[900, 90, 10], [60, 30, 10], [5, 0, 0], [40, 9, 0]]).T
     together = joint(both, one, none)
-    np.testing.assert_array_equal(together, [joint(*k)[0] for k in zip(both, one, none, strict=True)])
+    np.testing.assert_array_equal(
+        together, [joint(*k)[0] for k in zip(both, one, none, strict=True)]
+    )
 
 
 @pytest.mark.parametrize("counts", [(-1, 2, 0), (0, 0, 0), (np.nan, 1, 1)])
@@ -90,7 +102,8 @@ def test_alpha_outside_its_range(alpha):
 
 
 @pytest.mark.parametrize(
-    ("count", "n"), [(0, 1), (0, 50), (3, 10), (9, 10), (170, 50_000), (16_000, 50_000), (0, 10**8), (900, 10**8)]
+    ("count", "n"),
+    [(0, 1), (0, 50), (3, 10), (9, 10), (170, 50_000), (16_000, 50_000), (0, 10**8), (900, 10**8)],
 )
 def test_bounds_by_tangents_hold_the_exact_tail(count, n):
     """In 50 digits: the tail at the bound is at most what was asked for, and hardly less."""
@@ -100,7 +113,9 @@ def test_bounds_by_tangents_hold_the_exact_tail(count, n):
         tail = exact.binomial_upper_tail(n - count, n, 1 - mp.mpf(p)) if n - count < 10**6 else None
         if tail is None:
             log_terms = [
-                mp.log(mp.binomial(n, k)) + (k * mp.log(p) if k else 0) + (n - k) * mp.log1p(-mp.mpf(p))
+                mp.log(mp.binomial(n, k))
+                + (k * mp.log(p) if k else 0)
+                + (n - k) * mp.log1p(-mp.mpf(p))
                 for k in range(max(0, count - 400), count + 1)
             ]
             tail = mp.fsum(mp.exp(t) for t in log_terms)
@@ -111,11 +126,16 @@ def test_bounds_by_tangents_hold_the_exact_tail(count, n):
 def test_the_score_for_several_directions_has_its_level():
     angle = np.array([0.0, 0.1, 0.5])
     z = _rejecting_score(0.001, angle)
-    np.testing.assert_allclose(special.ndtr(-z) + angle / (2 * np.pi) * np.exp(-0.5 * z**2), 0.001, rtol=1e-9)
+    np.testing.assert_allclose(
+        special.ndtr(-z) + angle / (2 * np.pi) * np.exp(-0.5 * z**2), 0.001, rtol=1e-9
+    )
     # By simulation: a half-plane tangent to the circle of radius z, at some angle of the range.
     points = np.random.default_rng(0).standard_normal((2, 10**6))
     wide = _rejecting_score(0.1, np.array(0.5))
-    inside = np.any([np.cos(a) * points[0] + np.sin(a) * points[1] <= -wide for a in np.linspace(0, 0.5, 60)], axis=0)
+    inside = np.any(
+        [np.cos(a) * points[0] + np.sin(a) * points[1] <= -wide for a in np.linspace(0, 0.5, 60)],
+        axis=0,
+    )
     assert np.mean(inside) == pytest.approx(0.1, abs=0.0015)
 
 

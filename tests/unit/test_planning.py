@@ -10,9 +10,9 @@ X = np.array([[0.0, 0.0], [0.55, 0.0], [0.95, 0.0]], dtype=np.float32)
 
 
 def pilot(method, n=4000):
-    return SmoothedClassifier(lambda x: (x[:, 0] > 1).long(), sigma=0.5, num_classes=2, batch_size=4096).certify(
-        X, method=method, n=n
-    )
+    return SmoothedClassifier(
+        lambda x: (x[:, 0] > 1).long(), sigma=0.5, num_classes=2, batch_size=4096
+    ).certify(X, method=method, n=n)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -25,7 +25,10 @@ def test_at_its_own_n_a_pilot_expects_what_it_found(method):
 @pytest.mark.parametrize("method", ["first_order", "dipole", "dipole_joint"])
 def test_expected_radii_grow_with_n_and_come_true(method):
     found = pilot(method)
-    radii = [expected_radius(method, found.tally, n, alpha=0.001, sigma=0.5) for n in (1000, 4000, 64_000)]
+    radii = [
+        expected_radius(method, found.tally, n, alpha=0.001, sigma=0.5)
+        for n in (1000, 4000, 64_000)
+    ]
     assert np.all(np.diff(radii, axis=0) >= 0)
     np.testing.assert_allclose(radii[2], pilot(method, n=64_000).radius, atol=0.05)
 
@@ -43,6 +46,10 @@ def test_samples_for_a_radius_reach_it_and_hardly_fewer_do(method):
 
 def test_scaled_counts_add_up():
     tally = scaled(pilot("second_order_dipole").tally, 10_001 - 1)
-    assert np.all(tally.pair_both + tally.pair_plus_only + tally.pair_minus_only + tally.pair_none == 5000)
-    assert np.all(tally.count_top == 2 * tally.pair_both + tally.pair_plus_only + tally.pair_minus_only)
+    assert np.all(
+        tally.pair_both + tally.pair_plus_only + tally.pair_minus_only + tally.pair_none == 5000
+    )
+    assert np.all(
+        tally.count_top == 2 * tally.pair_both + tally.pair_plus_only + tally.pair_minus_only
+    )
     assert np.all(tally.direction_one <= tally.direction_pairs)

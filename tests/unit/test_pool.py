@@ -35,7 +35,13 @@ class Chance:
     """
 
     def __init__(self, number, draw, deaths=0, failures=0, fatal=(), failing=()):
-        self.draw, self.deaths, self.failures, self.fatal, self.failing = draw, deaths, failures, fatal, failing
+        self.draw, self.deaths, self.failures, self.fatal, self.failing = (
+            draw,
+            deaths,
+            failures,
+            fatal,
+            failing,
+        )
         self.ready, self.asked, self.begun, self.closed = [], {}, 0, False
         for _ in range(number):
             self._begin()
@@ -88,14 +94,22 @@ def jobs(sizes):
         start += size
 
 
-@given(st.integers(1, 5), st.lists(st.integers(0, 9), max_size=8), st.integers(0, 2), st.integers(0, 1), st.integers(0, 2**32))
+@given(
+    st.integers(1, 5),
+    st.lists(st.integers(0, 9), max_size=8),
+    st.integers(0, 2),
+    st.integers(0, 1),
+    st.integers(0, 2**32),
+)
 def test_each_share_is_done_once_whoever_dies(number, sizes, deaths, failures, seed):
     progress = []
     workers = Chance(number, random.Random(seed).randrange, deaths, failures)
     with Pool(workers) as pool:
         for _ in range(2):
             found = list(pool.run(jobs(sizes), progress.append))
-            assert sorted(number for numbers in found for number in numbers) == list(range(sum(sizes)))
+            assert sorted(number for numbers in found for number in numbers) == list(
+                range(sum(sizes))
+            )
             assert sorted(map(len, found)) == sorted(sizes)
     assert sum(progress) == 2 * 10 * sum(sizes)
     assert workers.closed
@@ -105,7 +119,10 @@ def test_each_share_is_done_once_whoever_dies(number, sizes, deaths, failures, s
 def test_a_share_that_fails_everywhere(number):
     with (
         Pool(Chance(number, random.Random(0).randrange, failing=[3])) as pool,
-        pytest.raises(ClassifierError, match="the classifier failed on every worker that tried input 3: out of ideas"),
+        pytest.raises(
+            ClassifierError,
+            match="the classifier failed on every worker that tried input 3: out of ideas",
+        ),
     ):
         list(pool.run(jobs([6])))
 
@@ -131,7 +148,10 @@ def test_a_failure_is_tried_again_by_another_worker():
 def test_a_share_that_workers_die_of():
     with (
         Pool(Chance(2, random.Random(0).randrange, fatal=[3])) as pool,
-        pytest.raises(WorkersError, match=r"3 workers ended while they sampled input 3 \(the last: .* SIGKILL\)"),
+        pytest.raises(
+            WorkersError,
+            match=r"3 workers ended while they sampled input 3 \(the last: .* SIGKILL\)",
+        ),
     ):
         list(pool.run(jobs([6])))
 

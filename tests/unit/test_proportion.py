@@ -13,14 +13,35 @@ def random_cases(count, most, seed):
     n = np.floor(10 ** rng.uniform(0, np.log10(most), count)).astype(int)
     share = np.choose(
         rng.integers(3, size=count),
-        [rng.uniform(0, 1, count), 1 - 10 ** rng.uniform(-7, -1, count), 10 ** rng.uniform(-7, -1, count)],
+        [
+            rng.uniform(0, 1, count),
+            1 - 10 ** rng.uniform(-7, -1, count),
+            10 ** rng.uniform(-7, -1, count),
+        ],
     )
     successes = np.rint(share * n).astype(int)
-    return list(zip(successes.tolist(), n.tolist(), (10 ** rng.uniform(-8, -0.05, count)).tolist(), strict=True))
+    return list(
+        zip(
+            successes.tolist(),
+            n.tolist(),
+            (10 ** rng.uniform(-8, -0.05, count)).tolist(),
+            strict=True,
+        )
+    )
 
 
-CORNERS = [(k, n, alpha) for n in (1, 2, 1000, 10**8) for k in (0, 1, n - 1, n) for alpha in (1e-9, 0.001, 0.5, 0.999)]
-LARGE = [(99_000_000, 10**8, 0.001), (99_999_990, 10**8, 5e-4), (60_000_000, 10**8, 0.01), (123, 10**8, 0.05)]
+CORNERS = [
+    (k, n, alpha)
+    for n in (1, 2, 1000, 10**8)
+    for k in (0, 1, n - 1, n)
+    for alpha in (1e-9, 0.001, 0.5, 0.999)
+]
+LARGE = [
+    (99_000_000, 10**8, 0.001),
+    (99_999_990, 10**8, 5e-4),
+    (60_000_000, 10**8, 0.01),
+    (123, 10**8, 0.05),
+]
 
 
 def holds(tail, alpha, slope):
@@ -29,7 +50,9 @@ def holds(tail, alpha, slope):
     assert tail >= mp.mpf(alpha) * (1 - 1e-8 - 16 * np.finfo(float).eps * slope)
 
 
-@pytest.mark.parametrize("cases", [random_cases(150, 1e4, 0), CORNERS, LARGE], ids=["random", "corners", "large"])
+@pytest.mark.parametrize(
+    "cases", [random_cases(150, 1e4, 0), CORNERS, LARGE], ids=["random", "corners", "large"]
+)
 def test_the_exact_tail_at_the_lower_bound(cases):
     for count, n, alpha in cases:
         bound = float(proportion_lower_bound(count, n, alpha))
@@ -39,7 +62,9 @@ def test_the_exact_tail_at_the_lower_bound(cases):
             holds(exact.binomial_upper_tail(count, n, bound), alpha, count / bound)
 
 
-@pytest.mark.parametrize("cases", [random_cases(150, 1e4, 1), CORNERS, LARGE], ids=["random", "corners", "large"])
+@pytest.mark.parametrize(
+    "cases", [random_cases(150, 1e4, 1), CORNERS, LARGE], ids=["random", "corners", "large"]
+)
 def test_the_exact_tail_at_the_upper_bound(cases):
     for count, n, alpha in cases:
         bound = float(proportion_upper_bound(count, n, alpha))
@@ -49,7 +74,11 @@ def test_the_exact_tail_at_the_upper_bound(cases):
             last = mp.mpf(np.nextafter(1.0, 0.0))
             assert exact.binomial_upper_tail(n - count, n, 1 - last) > alpha
         else:  # P(X ≤ count) at p is P(n − X ≥ n − count) at 1 − p
-            holds(exact.binomial_upper_tail(n - count, n, 1 - mp.mpf(bound)), alpha, (n - count) / (1 - bound))
+            holds(
+                exact.binomial_upper_tail(n - count, n, 1 - mp.mpf(bound)),
+                alpha,
+                (n - count) / (1 - bound),
+            )
 
 
 @pytest.mark.parametrize("alpha", [0.001, 0.05, 0.3])
@@ -60,9 +89,15 @@ def test_exact_coverage(n, alpha):
     failures = []
     for p in np.concatenate([np.nextafter(lower[1:], 0), np.linspace(0, 1, 41)]):
         q = mp.mpf(p)
-        failures.append(mp.fsum(mp.binomial(n, k) * q**k * (1 - q) ** (n - k) for k in range(n + 1) if lower[k] > p))
+        failures.append(
+            mp.fsum(
+                mp.binomial(n, k) * q**k * (1 - q) ** (n - k) for k in range(n + 1) if lower[k] > p
+            )
+        )
     assert max(failures) <= mp.mpf(alpha)
-    assert max(failures) >= mp.mpf(alpha) * (1 - mp.mpf(10) ** -6)  # the smallest bound with this coverage
+    assert max(failures) >= mp.mpf(alpha) * (
+        1 - mp.mpf(10) ** -6
+    )  # the smallest bound with this coverage
 
 
 def test_upper_is_the_mirror_of_lower():

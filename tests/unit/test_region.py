@@ -24,7 +24,9 @@ def largest(p):
 regions = st.one_of(
     above_half.map(first_order_region),
     st.builds(lambda p, share: second_order_region(p, share * largest(p)), above_half, shares),
-    st.builds(lambda p, share: dipole_region(p - (1 - p) * share, (1 - p) * share), above_half, shares),
+    st.builds(
+        lambda p, share: dipole_region(p - (1 - p) * share, (1 - p) * share), above_half, shares
+    ),
 )
 
 
@@ -62,7 +64,10 @@ def test_upper_bound_of_a_class_at_a_distance():
     r = 0.7
     by_first_order = first_order_region(error=p).complement_measure(r)
     np.testing.assert_allclose(by_first_order, special.ndtr(special.ndtri(p) + r), rtol=1e-10)
-    assert np.all(second_order_region(error=p, gradient_norm=0.3 * largest(p)).complement_measure(r) < by_first_order)
+    assert np.all(
+        second_order_region(error=p, gradient_norm=0.3 * largest(p)).complement_measure(r)
+        < by_first_order
+    )
 
 
 def test_corners():
@@ -94,14 +99,20 @@ class TestSeveralClasses:
         radius = second_order_radius(p, gamma)
         assert multiclass_radius(top, [other]) == pytest.approx(radius, rel=1e-9)
 
-    @given(st.lists(st.tuples(st.floats(0.01, 0.3), shares), min_size=1, max_size=4), st.floats(0.35, 0.9), shares)
+    @given(
+        st.lists(st.tuples(st.floats(0.01, 0.3), shares), min_size=1, max_size=4),
+        st.floats(0.35, 0.9),
+        shares,
+    )
     def test_brute_force(self, others, p, share):
         top = second_order_region(p, share * largest(p))
         bounds = [second_order_region(error=q, gradient_norm=s * largest(q)) for q, s in others]
         radius = float(multiclass_radius(top, bounds))
         assert radius > 0
         grid = np.linspace(0, 8, 4001)
-        beaten = np.all([top.measure(grid) > bound.complement_measure(grid) for bound in bounds], axis=0)
+        beaten = np.all(
+            [top.measure(grid) > bound.complement_measure(grid) for bound in bounds], axis=0
+        )
         first_lost = grid[np.argmin(beaten)]
         assert first_lost - (grid[1] - grid[0]) - 1e-9 <= radius <= first_lost
 
@@ -121,7 +132,12 @@ class TestSeveralClasses:
 
     @given(st.floats(0.2, 0.45), shares)
     def test_not_beaten_at_the_input(self, p, share):
-        assert multiclass_radius(second_order_region(p, share * largest(p)), [first_order_region(error=p + 1e-6)]) == 0
+        assert (
+            multiclass_radius(
+                second_order_region(p, share * largest(p)), [first_order_region(error=p + 1e-6)]
+            )
+            == 0
+        )
 
     def test_below_one_half_can_be_certified(self):
         """What the two-class certificate cannot do."""
@@ -130,9 +146,9 @@ class TestSeveralClasses:
 
     def test_arrays(self):
         top = first_order_region(np.array([0.6, 0.9]))
-        assert multiclass_radius(top, [first_order_region(error=0.1), first_order_region(error=np.array([0.2, 0.05]))]).shape == (
-            2,
-        )
+        assert multiclass_radius(
+            top, [first_order_region(error=0.1), first_order_region(error=np.array([0.2, 0.05]))]
+        ).shape == (2,)
 
     def test_no_other_class(self):
         with pytest.raises(ValueError, match="no other class"):

@@ -22,9 +22,19 @@ from sosmooth.certificates.dipole import dipole_region
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.methods import METHODS
 from sosmooth.report import html
-from sosmooth.report.comparison import accuracy_interval, difference_row, mean_interval, paired_differences
+from sosmooth.report.comparison import (
+    accuracy_interval,
+    difference_row,
+    mean_interval,
+    paired_differences,
+)
 from sosmooth.report.encoding import picture_uri, signed_picture, thumbnail_sheet
-from sosmooth.report.figures import accuracy_figure, pointwise_interval, radius_figure, relative_change_figure
+from sosmooth.report.figures import (
+    accuracy_figure,
+    pointwise_interval,
+    radius_figure,
+    relative_change_figure,
+)
 from sosmooth.report.html import write_report
 from sosmooth.report.images import images_of
 from sosmooth.report.payload import in_script, payload
@@ -63,7 +73,11 @@ class StoredRun:
     def certificates(self):
         """The certificates of an imported log: bounds without counts."""
         columns = self.columns
-        bounds = {name: columns[name] for name in ("p_lower", "c_s_lower", "c_n_lower") if np.all(np.isfinite(columns[name]))}
+        bounds = {
+            name: columns[name]
+            for name in ("p_lower", "c_s_lower", "c_n_lower")
+            if np.all(np.isfinite(columns[name]))
+        }
         error = {"error_upper": 1 - columns["p_lower"]} if "p_lower" in bounds else {}
         return Certificates(
             input_index=columns["index"],
@@ -82,7 +96,18 @@ class StoredRun:
         )
 
 
-def stored(name, method, radius, *, label=None, prediction=None, sigma=SIGMA, index=None, data="mnist7", **settings):
+def stored(
+    name,
+    method,
+    radius,
+    *,
+    label=None,
+    prediction=None,
+    sigma=SIGMA,
+    index=None,
+    data="mnist7",
+    **settings,
+):
     radius = np.asarray(radius, float)
     images = len(radius)
     right = np.arange(images) % 10
@@ -104,7 +129,9 @@ def stored(name, method, radius, *, label=None, prediction=None, sigma=SIGMA, in
         "c_s_lower": np.full(images, 0.7 if method == "dipole" else np.nan),
         "c_n_lower": np.full(images, 0.1 if method == "dipole" else np.nan),
     }
-    return StoredRun(Path(name), Manifest({"data": data, **settings}, {"sosmooth": "0.1.0"}), columns)
+    return StoredRun(
+        Path(name), Manifest({"data": data, **settings}, {"sosmooth": "0.1.0"}), columns
+    )
 
 
 def three_runs():
@@ -131,7 +158,14 @@ def test_a_floored_radius_never_exceeds_the_radius_and_is_within_one_digit(radiu
 
 @pytest.mark.parametrize(
     ("radius", "digits", "text"),
-    [(0.7899999, 3, "0.789"), (0.9996, 3, "0.999"), (0.0, 2, "0.00"), (5e-324, 6, "0.000000"), (np.inf, 3, "inf"), (2.5, 0, "2")],
+    [
+        (0.7899999, 3, "0.789"),
+        (0.9996, 3, "0.999"),
+        (0.0, 2, "0.00"),
+        (5e-324, 6, "0.000000"),
+        (np.inf, 3, "inf"),
+        (2.5, 0, "2"),
+    ],
 )
 def test_floored_examples(radius, digits, text):
     assert floored(radius, digits) == text
@@ -173,7 +207,10 @@ def test_a_change_on_an_edge_is_in_the_bin_nearer_to_no_change(baseline, method,
     assert relative_change_counts([baseline], [method]) == dict.fromkeys(BINS, 0) | {name: 1}
 
 
-@given(st.integers(1, 4000), st.sampled_from([(101, "within_1"), (105, "inc_1_5"), (115, "inc_5_15"), (125, "inc_15_25")]))
+@given(
+    st.integers(1, 4000),
+    st.sampled_from([(101, "within_1"), (105, "inc_1_5"), (115, "inc_5_15"), (125, "inc_15_25")]),
+)
 def test_edges_hold_for_radii_that_are_decimals(thousandths, case):
     percent, name = case
     counts = relative_change_counts([thousandths / 1000], [thousandths * percent / 100_000])
@@ -188,7 +225,10 @@ def test_every_image_certified_by_one_of_the_two_is_counted_once(radii):
     assert sum(counts.values()) == sum(1 for pair in radii if max(pair) > 0)
 
 
-@pytest.mark.parametrize(("baseline", "method"), [([1.0], [1.0, 2.0]), ([-1.0], [1.0]), ([np.nan], [1.0]), ([[1.0]], [[1.0]])])
+@pytest.mark.parametrize(
+    ("baseline", "method"),
+    [([1.0], [1.0, 2.0]), ([-1.0], [1.0]), ([np.nan], [1.0]), ([[1.0]], [[1.0]])],
+)
 def test_relative_change_refuses(baseline, method):
     with pytest.raises(ValueError):
         relative_change_counts(baseline, method)
@@ -222,7 +262,10 @@ def test_runs_of_the_same_name_are_told_apart():
     assert [one.name for one in series_of_all(runs)] == ["run", "run (2)", "run (3)"]
 
 
-@pytest.mark.parametrize(("runs", "message"), [([], "at least one run"), ([stored("empty", "dipole", [])], "'empty' holds no")])
+@pytest.mark.parametrize(
+    ("runs", "message"),
+    [([], "at least one run"), ([stored("empty", "dipole", [])], "'empty' holds no")],
+)
 def test_a_report_of_nothing_is_refused(runs, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         write_report(runs, tmp_path / "report.html")
@@ -230,7 +273,9 @@ def test_a_report_of_nothing_is_refused(runs, message, tmp_path):
 
 
 def test_only_shared_images_are_compared_in_the_same_order():
-    baseline = stored("first", "first_order", [0.1, 0.2, 0.3], index=[5, 3, 9], label=1, prediction=1)
+    baseline = stored(
+        "first", "first_order", [0.1, 0.2, 0.3], index=[5, 3, 9], label=1, prediction=1
+    )
     method = stored("dipole", "dipole", [0.9, 0.4], index=[9, 3], label=1, prediction=1)
     (pair,) = pairs_with_baseline(series_of_all([method, baseline]))
     assert pair.baseline.index.tolist() == pair.method.index.tolist() == [3, 9]
@@ -238,9 +283,14 @@ def test_only_shared_images_are_compared_in_the_same_order():
     assert pair.method.radius.tolist() == [0.4, 0.9]
 
 
-@pytest.mark.parametrize("other", [{"sigma": 0.5}, {"data": "cifar10"}, {"label": 1}, {"index": [7, 8]}])
+@pytest.mark.parametrize(
+    "other", [{"sigma": 0.5}, {"data": "cifar10"}, {"label": 1}, {"index": [7, 8]}]
+)
 def test_runs_that_are_not_alike_are_not_compared(other):
-    runs = [stored("first", "first_order", [0.1, 0.2]), stored("dipole", "dipole", [0.1, 0.2], **other)]
+    runs = [
+        stored("first", "first_order", [0.1, 0.2]),
+        stored("dipole", "dipole", [0.1, 0.2], **other),
+    ]
     assert pairs_with_baseline(series_of_all(runs)) == []
 
 
@@ -255,7 +305,12 @@ def test_two_runs_are_compared_on_the_images_they_share():
 
 
 def test_the_summary_rounds_down_and_has_the_same_columns_in_each_row():
-    rows = summary_rows([stored("a", "first_order", [0.7899999, 0.0, 0.7899999]), stored("b", "dipole", [0.0, 0.0, 0.0])])
+    rows = summary_rows(
+        [
+            stored("a", "first_order", [0.7899999, 0.0, 0.7899999]),
+            stored("b", "dipole", [0.0, 0.0, 0.0]),
+        ]
+    )
     assert list(rows[0]) == list(rows[1])
     assert rows[0]["median radius of the certified"] == "0.789"
     assert rows[0]["… in units of 1/255"] == "201.4"  # 201.449
@@ -307,11 +362,21 @@ def test_the_interval_is_the_exact_one():
 def test_every_figure_draws_its_data():
     series = series_of_all(three_runs())
     pair = pairs_with_baseline(series)[1]
-    curves, bars, points = accuracy_figure(series), relative_change_figure(pair), radius_figure(pair)
-    assert [text.get_text() for text in curves.legends[0].get_texts()] == ["first", "second", "dipole"]
+    curves, bars, points = (
+        accuracy_figure(series),
+        relative_change_figure(pair),
+        radius_figure(pair),
+    )
+    assert [text.get_text() for text in curves.legends[0].get_texts()] == [
+        "first",
+        "second",
+        "dipole",
+    ]
     counts = relative_change_counts(pair.baseline.right_radius, pair.method.right_radius)
     assert [bar.get_width() for bar in bars.axes[0].patches] == list(counts.values())
-    assert sum(len(group.get_offsets()) for group in points.axes[0].collections) == sum(counts.values())
+    assert sum(len(group.get_offsets()) for group in points.axes[0].collections) == sum(
+        counts.values()
+    )
     for figure in (curves, bars, points):
         assert as_png(figure).startswith(b"\x89PNG")
         assert ElementTree.fromstring(as_svg(figure)).tag.endswith("svg")
@@ -340,7 +405,14 @@ class Page(HTMLParser):
 
     def __init__(self, path):
         super().__init__()
-        self.tags, self.loaded, self.ids, self.words, self.scripts, self.policy = [], [], [], [], [], ""
+        self.tags, self.loaded, self.ids, self.words, self.scripts, self.policy = (
+            [],
+            [],
+            [],
+            [],
+            [],
+            "",
+        )
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
@@ -357,7 +429,11 @@ class Page(HTMLParser):
             self.policy = dict(attrs)["content"]
 
     def handle_data(self, data):
-        (self.scripts if self.tags and self.tags[-1] == "script" and len(data) > 100 else self.words).append(data)
+        (
+            self.scripts
+            if self.tags and self.tags[-1] == "script" and len(data) > 100
+            else self.words
+        ).append(data)
 
     @property
     def text(self):
@@ -373,26 +449,50 @@ def test_the_report_is_one_whole_page_with_its_figures_beside_it(tmp_path):
     page = Page(written[0])
     assert {path.name for path in written[1:]} == {
         f"{stem}.{ending}"
-        for stem in ("accuracy", "gain", "relative-change-1", "relative-change-2", "radius-1", "radius-2")
+        for stem in (
+            "accuracy",
+            "gain",
+            "relative-change-1",
+            "relative-change-2",
+            "radius-1",
+            "radius-2",
+        )
         for ending in ("png", "svg")
     }
     assert {path.parent.name for path in written[1:]} == {"report_figures"}
     assert all(path.stat().st_size > 2000 for path in written)
     assert page.tags.count("svg") == 6
     assert page.tags.count("h1") == 1
-    for words in ("first:", "too few samples", "not simultaneous", "0.1.0", "average certified radius", "95 % intervals"):
+    for words in (
+        "first:",
+        "too few samples",
+        "not simultaneous",
+        "0.1.0",
+        "average certified radius",
+        "95 % intervals",
+    ):
         assert words in page.text
     assert len(set(page.ids)) == len(page.ids)
 
 
 def test_the_page_loads_nothing_and_may_run_its_own_scripts_only(tmp_path):
-    page = Page(write_report(three_runs()[::2], tmp_path / "report.html", inputs=lambda index: np.full((3, 8, 8), 0.5))[0])
+    page = Page(
+        write_report(
+            three_runs()[::2],
+            tmp_path / "report.html",
+            inputs=lambda index: np.full((3, 8, 8), 0.5),
+        )[0]
+    )
     assert page.tags.count("script") == len(page.scripts) == 3
     assert not {"link", "iframe", "img"} & set(page.tags)
     assert all(what.startswith(("#", "clip-path")) or "url(#" in what for what in page.loaded)
     assert "@import" not in page.text
-    digests = [b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in page.scripts[1:]]
-    assert page.policy.startswith("default-src 'none'; script-src 'sha256-" + "' 'sha256-".join(digests) + "';")
+    digests = [
+        b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in page.scripts[1:]
+    ]
+    assert page.policy.startswith(
+        "default-src 'none'; script-src 'sha256-" + "' 'sha256-".join(digests) + "';"
+    )
 
 
 def test_the_bundled_plots_are_the_published_file():
@@ -404,14 +504,18 @@ def test_the_bundled_plots_are_the_published_file():
 
 
 def test_what_comes_from_data_is_escaped(tmp_path):
-    run = stored(HOSTILE, "first_order", [0.5, 0.0], model=HOSTILE, nested={"key": ["</td><img src=x>"]})
+    run = stored(
+        HOSTILE, "first_order", [0.5, 0.0], model=HOSTILE, nested={"key": ["</td><img src=x>"]}
+    )
     run.columns["abstain_reason"] = np.array(["", "<b>reason</b>"])
     run.manifest.environment["<i>host</i>"] = "<style>"
     (out, *_) = write_report([run, stored(HOSTILE, "dipole", [0.5, 0.1])], tmp_path / "report.html")
     page = Page(out)
     assert not {"b", "i", "img"} & set(page.tags)
     assert page.tags.count("script") == 3
-    assert page.tags.count("style") == 1 + page.tags.count("svg")  # the page's own and one in each of matplotlib's figures
+    assert page.tags.count("style") == 1 + page.tags.count(
+        "svg"
+    )  # the page's own and one in each of matplotlib's figures
     assert HOSTILE in page.text
     assert [one["name"] for one in page.data["runs"]] == [HOSTILE, f"{HOSTILE} (2)"]
     assert page.data["reasons"] == ["<b>reason</b>"]
@@ -429,7 +533,10 @@ def test_the_page_holds_what_the_runs_say(tmp_path):
     series = series_of_all(three_runs())
     for run, one in zip(page.data["runs"], series, strict=True):
         assert run["prediction"] == one.prediction.tolist()
-        assert all(k * 1e-6 <= radius < (k + 1.001) * 1e-6 for k, radius in zip(run["radius"], one.radius, strict=True))
+        assert all(
+            k * 1e-6 <= radius < (k + 1.001) * 1e-6
+            for k, radius in zip(run["radius"], one.radius, strict=True)
+        )
     curve = page.data["curve"]
     at = np.array(curve["at"]) / 1e6
     for drawn, one in zip(curve["runs"], series, strict=True):
@@ -460,11 +567,17 @@ def test_the_regions_of_the_page_are_those_of_the_method():
     found = payload([run], series_of_all([run]), [], images_of(series_of_all([run])))
     region = dipole_region(0.7, 0.1)
     ends = [float(end) for interval in region.intervals for end in interval]
-    assert found["runs"][0]["region"] == [[None if np.isinf(end) else round(1e6 * end) for end in ends]] * 2
+    assert (
+        found["runs"][0]["region"]
+        == [[None if np.isinf(end) else round(1e6 * end) for end in ends]] * 2
+    )
 
 
 def test_bins_of_images_are_those_of_the_counts():
-    baseline, method = np.array([0.0, 1.0, 0.0, 1.0, np.inf]), np.array([0.0, 0.0, 1.0, 1.1, np.inf])
+    baseline, method = (
+        np.array([0.0, 1.0, 0.0, 1.0, np.inf]),
+        np.array([0.0, 0.0, 1.0, 1.1, np.inf]),
+    )
     assert bins_of(baseline, method).tolist() == [-1, 0, 10, 7, 5]
 
 
@@ -481,7 +594,12 @@ def test_the_difference_of_shares_is_covered_at_least_as_often_as_said():
             baseline = (np.arange(images) >= a) & (np.arange(images) < a + b)
             low, high = accuracy_interval(baseline, method)
             ways = math.comb(images, a) * math.comb(images - a, b)
-            share = ways * only_method**a * only_baseline**b * (1 - only_method - only_baseline) ** (images - a - b)
+            share = (
+                ways
+                * only_method**a
+                * only_baseline**b
+                * (1 - only_method - only_baseline) ** (images - a - b)
+            )
             covered += share * (low <= only_method - only_baseline <= high)
     assert covered >= 0.95
 
@@ -496,15 +614,27 @@ def test_the_interval_of_a_mean_is_students():
 def test_paired_differences_are_those_of_the_figures():
     pair = pairs_with_baseline(series_of_all(three_runs()))[1]
     average, *shares = paired_differences(pair, [0.0, 0.4])
-    assert average.difference == pytest.approx(pair.method.average_radius() - pair.baseline.average_radius())
+    assert average.difference == pytest.approx(
+        pair.method.average_radius() - pair.baseline.average_radius()
+    )
     assert average.lower < average.difference < average.upper
     for found, at in zip(shares, [0.0, 0.4], strict=True):
-        assert (found.method, found.baseline) == (pair.method.share_at(at), pair.baseline.share_at(at))
+        assert (found.method, found.baseline) == (
+            pair.method.share_at(at),
+            pair.baseline.share_at(at),
+        )
         assert found.lower <= found.difference <= found.upper
     assert not shares[0].settled
     row = difference_row(pair, ["0.4"])
-    assert list(row) == ["difference", "average certified radius", "certified accuracy at 0", "certified accuracy at 0.4"]
-    assert re.fullmatch(r"[+−]\d\.\d{4} \([+−]\d\.\d{4} to [+−]\d\.\d{4}\)( \*)?", row["average certified radius"])
+    assert list(row) == [
+        "difference",
+        "average certified radius",
+        "certified accuracy at 0",
+        "certified accuracy at 0.4",
+    ]
+    assert re.fullmatch(
+        r"[+−]\d\.\d{4} \([+−]\d\.\d{4} to [+−]\d\.\d{4}\)( \*)?", row["average certified radius"]
+    )
 
 
 def test_without_a_baseline_the_page_says_what_to_do(tmp_path):
@@ -514,7 +644,9 @@ def test_without_a_baseline_the_page_says_what_to_do(tmp_path):
 
 
 def test_unknown_labels_are_said(tmp_path):
-    text = Page(write_report([stored("run", "dipole", [0.5, 0.1], label=-1)], tmp_path / "report.html")[0]).text
+    text = Page(
+        write_report([stored("run", "dipole", [0.5, 0.1], label=-1)], tmp_path / "report.html")[0]
+    ).text
     assert "The labels of run are unknown" in text
     assert "with the right class" not in text
 
@@ -522,13 +654,20 @@ def test_unknown_labels_are_said(tmp_path):
 def test_comparisons_of_unequal_runs_say_so(tmp_path):
     runs = [stored("first", "first_order", [0.5, 0.1]), stored("dipole", "dipole", [0.5, 0.1])]
     runs[1].columns["n"] = np.full(2, 1000)
-    assert "differ in more than the method: n 1000 and 100000" in Page(write_report(runs, tmp_path / "report.html")[0]).text
+    assert (
+        "differ in more than the method: n 1000 and 100000"
+        in Page(write_report(runs, tmp_path / "report.html")[0]).text
+    )
 
 
 def test_the_same_runs_give_the_same_bytes(tmp_path):
-    first, second = (write_report(three_runs()[::2], tmp_path / name / "report.html") for name in ("one", "two"))
+    first, second = (
+        write_report(three_runs()[::2], tmp_path / name / "report.html") for name in ("one", "two")
+    )
     assert [path.name for path in first] == [path.name for path in second]
-    assert all(one.read_bytes() == other.read_bytes() for one, other in zip(first, second, strict=True))
+    assert all(
+        one.read_bytes() == other.read_bytes() for one, other in zip(first, second, strict=True)
+    )
 
 
 def test_thumbnails_come_from_the_run_or_from_the_inputs(tmp_path):
@@ -537,9 +676,16 @@ def test_thumbnails_come_from_the_run_or_from_the_inputs(tmp_path):
     Image.new("L", (8, 8), 7).save(tmp_path / "run" / "thumbnails" / "0.png")
     (tmp_path / "run" / "thumbnails" / "1.png").write_text("<svg onload=alert(1)>")
     assert Page(write_report([run], tmp_path / "a.html")[0]).data["sheet"]["place"] == [0, -1]
-    sheet = Page(write_report([run], tmp_path / "b.html", inputs=lambda index: np.zeros((1, 8, 8)))[0]).data["sheet"]
+    sheet = Page(
+        write_report([run], tmp_path / "b.html", inputs=lambda index: np.zeros((1, 8, 8)))[0]
+    ).data["sheet"]
     assert (sheet["place"], sheet["tile"], sheet["pitch"]) == ([0, 1], 8, 8)
-    assert Page(write_report([run], tmp_path / "c.html", inputs=lambda index: np.zeros(784))[0]).data["sheet"] is None
+    assert (
+        Page(write_report([run], tmp_path / "c.html", inputs=lambda index: np.zeros(784))[0]).data[
+            "sheet"
+        ]
+        is None
+    )
 
 
 def test_a_thumbnail_is_where_the_sheet_says():
@@ -554,7 +700,9 @@ def test_a_thumbnail_is_where_the_sheet_says():
 
 def test_pictures_are_told_from_other_inputs():
     assert all(picture_uri(np.zeros(shape)) for shape in ((4, 4), (1, 4, 4), (3, 4, 4), (4, 4, 3)))
-    assert all(picture_uri(np.zeros(shape)) is None for shape in ((4,), (2, 4, 4), (4, 4, 0), (3, 3, 4, 4)))
+    assert all(
+        picture_uri(np.zeros(shape)) is None for shape in ((4,), (2, 4, 4), (4, 4, 0), (3, 3, 4, 4))
+    )
 
 
 def test_the_sign_of_a_gradient_is_its_colour():
@@ -568,9 +716,12 @@ def test_a_thousand_images_and_three_runs_stay_below_five_megabytes(tmp_path):
     rng = np.random.default_rng(3)
     radii = rng.uniform(0, 1, (3, 1000))
     runs = [
-        stored(method, method, radius) for method, radius in zip(("first_order", "dipole", "second_order"), radii, strict=True)
+        stored(method, method, radius)
+        for method, radius in zip(("first_order", "dipole", "second_order"), radii, strict=True)
     ]
-    coarse = rng.uniform(0.2, 0.8, (1000, 3, 8, 8)).repeat(4, axis=2).repeat(4, axis=3)  # as rough as photographs in 32 pixels
+    coarse = (
+        rng.uniform(0.2, 0.8, (1000, 3, 8, 8)).repeat(4, axis=2).repeat(4, axis=3)
+    )  # as rough as photographs in 32 pixels
     pictures = coarse + rng.normal(0, 0.05, coarse.shape)
     (out, *_) = write_report(runs, tmp_path / "report.html", inputs=lambda index: pictures[index])
     assert 2_000_000 < out.stat().st_size < 5_000_000

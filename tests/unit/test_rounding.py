@@ -84,7 +84,9 @@ def test_second_order(seed):
     rng = np.random.default_rng(seed)
     error = errors(rng)
     gamma = gradients(rng, error)
-    for e, g, radius in zip(error, gamma, second_order_radius(error=error, gradient_norm=gamma), strict=True):
+    for e, g, radius in zip(
+        error, gamma, second_order_radius(error=error, gradient_norm=gamma), strict=True
+    ):
         exact.assert_radius(radius, [exact.band(e, g)])
 
 
@@ -106,13 +108,17 @@ def test_dipole(seed):
 
 @pytest.mark.parametrize("c_s", [1e-300, 1e-17, 5e-17, 1e-16, 3e-16, 1e-9])
 def test_dipole_where_the_largest_c_n_is_rounded_up(c_s):
-    exact.assert_radius(dipole_radius(c_s, 0.5 * (1 - c_s)), exact.half_line_and_slab(c_s, 0.5 * (1 - c_s)))
+    exact.assert_radius(
+        dipole_radius(c_s, 0.5 * (1 - c_s)), exact.half_line_and_slab(c_s, 0.5 * (1 - c_s))
+    )
 
 
 def test_sigma_is_multiplied_downwards():
     rng = np.random.default_rng(5)
     error, sigma = rng.uniform(0, 0.5, CASES), 10 ** rng.uniform(-3, 3, CASES)
-    for e, scale, radius in zip(error, sigma, first_order_radius(error=error, sigma=sigma), strict=True):
+    for e, scale, radius in zip(
+        error, sigma, first_order_radius(error=error, sigma=sigma), strict=True
+    ):
         truth = mp.mpf(scale) * exact.quantile_from_tail(e)
         assert truth * (1 - mp.mpf(10) ** -13) <= mp.mpf(radius) <= truth
 
@@ -125,7 +131,11 @@ def test_the_distribution_function_is_as_accurate_as_the_margins_assume():
 
 
 def test_quantiles_are_as_accurate_as_the_margins_assume():
-    tail = np.concatenate([10.0 ** np.linspace(-307, -0.31, 400), np.random.default_rng(0).uniform(0, 0.5, 400)])
+    tail = np.concatenate(
+        [10.0 ** np.linspace(-307, -0.31, 400), np.random.default_rng(0).uniform(0, 0.5, 400)]
+    )
     value = quantile_from_tail(tail)
-    worst = max(abs(mp.mpf(v) / exact.quantile_from_tail(t) - 1) for v, t in zip(value, tail, strict=True))
+    worst = max(
+        abs(mp.mpf(v) / exact.quantile_from_tail(t) - 1) for v, t in zip(value, tail, strict=True)
+    )
     assert worst <= 8 * np.finfo(float).eps

@@ -26,7 +26,15 @@ INDICES = [10, 0, 7, 3, 200, 9]
 
 
 def settings(method: str, **changes) -> dict:
-    return {"method": method, "sigma": SIGMA, "n": N, "n0": 100, "alpha": ALPHA, "seed": 7, "model": "a"} | changes
+    return {
+        "method": method,
+        "sigma": SIGMA,
+        "n": N,
+        "n0": 100,
+        "alpha": ALPHA,
+        "seed": 7,
+        "model": "a",
+    } | changes
 
 
 def certificates(method: str, seed: int = 7, alpha: float = ALPHA):
@@ -38,7 +46,12 @@ def certificates(method: str, seed: int = 7, alpha: float = ALPHA):
         both = np.rint(p**2 * N / 2).astype(int)
         plus = (tally["count_top"] - 2 * both + 1) // 2
         minus = tally["count_top"] - 2 * both - plus
-        tally = {"pair_both": both, "pair_plus_only": plus, "pair_minus_only": minus, "pair_none": N // 2 - both - plus - minus}
+        tally = {
+            "pair_both": both,
+            "pair_plus_only": plus,
+            "pair_minus_only": minus,
+            "pair_none": N // 2 - both - plus - minus,
+        }
     elif design is Design.DISJOINT_PAIRS:
         tally["gradient_sq_estimate"] = np.array([0.1, 0.3, -1e-9, 1 / 3, 0.2, 1e-17])
     return certify_tally(
@@ -54,7 +67,9 @@ def certificates(method: str, seed: int = 7, alpha: float = ALPHA):
     )
 
 
-def write(path: Path, method: str = "first_order", parts=(slice(0, 2), slice(2, 6)), **changes) -> Run:
+def write(
+    path: Path, method: str = "first_order", parts=(slice(0, 2), slice(2, 6)), **changes
+) -> Run:
     whole = certificates(method, seed=changes.get("seed", 7), alpha=changes.get("alpha", ALPHA))
     with RunWriter.open(path, settings=settings(method, **changes), indices=INDICES) as writer:
         for part in parts:
@@ -65,7 +80,11 @@ def write(path: Path, method: str = "first_order", parts=(slice(0, 2), slice(2, 
 
 def contents(folder: Path) -> dict[str, str]:
     """Digests of the files; `-shm` is shared memory that SQLite rebuilds at each opening."""
-    names = {path.name for path in folder.iterdir() if path.name != ".lock" and not path.name.endswith("-shm")}
+    names = {
+        path.name
+        for path in folder.iterdir()
+        if path.name != ".lock" and not path.name.endswith("-shm")
+    }
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
 
 
@@ -75,10 +94,27 @@ def test_what_is_stored_comes_back(tmp_path, method):
     back = run.certificates()
     assert run.complete
     assert len(run) == 6
-    assert [path.name for path in sorted((tmp_path / "run").iterdir())] == [".lock", "manifest.json", "results.parquet"]
-    for name in ("input_index", "prediction", "radius", "abstain_reason", "selected", "selection_margin"):
+    assert [path.name for path in sorted((tmp_path / "run").iterdir())] == [
+        ".lock",
+        "manifest.json",
+        "results.parquet",
+    ]
+    for name in (
+        "input_index",
+        "prediction",
+        "radius",
+        "abstain_reason",
+        "selected",
+        "selection_margin",
+    ):
         np.testing.assert_array_equal(getattr(back, name), getattr(whole, name))
-    assert (back.method, back.sigma, back.alpha, back.n0, back.seed) == (method, SIGMA, ALPHA, 100, 7)
+    assert (back.method, back.sigma, back.alpha, back.n0, back.seed) == (
+        method,
+        SIGMA,
+        ALPHA,
+        100,
+        7,
+    )
     assert (back.tally.design, back.tally.dimension) == (whole.tally.design, 49)
     assert back.tally.arrays().keys() == whole.tally.arrays().keys()
     for name, values in whole.tally.arrays().items():
@@ -114,7 +150,9 @@ def test_seeds_above_two_to_the_63_survive(tmp_path):
 def test_equal_rows_give_equal_bytes_however_the_run_was_cut(tmp_path):
     write(tmp_path / "a", parts=[slice(0, 6)])
     write(tmp_path / "b", parts=[slice(i, i + 1) for i in (4, 2, 0, 1, 5, 3)])
-    assert (tmp_path / "a/results.parquet").read_bytes() == (tmp_path / "b/results.parquet").read_bytes()
+    assert (tmp_path / "a/results.parquet").read_bytes() == (
+        tmp_path / "b/results.parquet"
+    ).read_bytes()
     before = contents(tmp_path / "a")
     write(tmp_path / "a")
     assert contents(tmp_path / "a") == before
@@ -152,7 +190,9 @@ def test_a_run_goes_on_where_an_exception_stopped_it(tmp_path):
 def test_more_inputs_can_be_added_to_a_complete_run(tmp_path):
     whole = certificates("first_order")
     for end in (2, 6):
-        with RunWriter.open(tmp_path / "run", settings=settings("first_order"), indices=INDICES[:end]) as writer:
+        with RunWriter.open(
+            tmp_path / "run", settings=settings("first_order"), indices=INDICES[:end]
+        ) as writer:
             for i in range(end):
                 if INDICES[i] not in writer.done:
                     assert not load_run(tmp_path / "run").complete
@@ -176,7 +216,9 @@ def test_other_settings_are_refused_with_every_one_that_differs(tmp_path):
 
 def test_certificates_of_other_settings_are_refused(tmp_path):
     with (
-        RunWriter.open(tmp_path / "run", settings=settings("first_order"), indices=INDICES) as writer,
+        RunWriter.open(
+            tmp_path / "run", settings=settings("first_order"), indices=INDICES
+        ) as writer,
         pytest.raises(ValueError, match="seed of the certificates is 8, of the run 7"),
     ):
         writer.add(certificates("first_order", seed=8), LABELS, None)
@@ -216,9 +258,13 @@ WRITER = """
 
 def start(code: str, *arguments: object, **options) -> subprocess.Popen:
     """A second Python with the helpers of this file and one certificate `row`."""
-    source = textwrap.dedent(WRITER).format(tests=str(Path(__file__).parent)) + textwrap.dedent(code)
+    source = textwrap.dedent(WRITER).format(tests=str(Path(__file__).parent)) + textwrap.dedent(
+        code
+    )
     command = [sys.executable, "-c", source, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
 
 
 ADD_FOR_EVER = """
@@ -243,7 +289,9 @@ def test_a_kill_loses_nothing_that_was_added_and_a_second_writer_is_refused(tmp_
                 RunWriter.open(path, settings=settings("first_order"), indices=range(100_000))
             assert len(load_run(path)) > reported  # a run under way can be looked at
         process.send_signal(signal.SIGKILL)
-        rest = process.stdout.read()  # not communicate(): it would miss what readline() has read ahead
+        rest = (
+            process.stdout.read()
+        )  # not communicate(): it would miss what readline() has read ahead
         process.communicate()
         reported = int([reported, *rest.split()][-1])
         before = contents(path)
@@ -273,11 +321,19 @@ def test_a_full_disk_leaves_everything_certified_readable(tmp_path):
         ("manifest.json", lambda data: data[:50], "cannot be read as the manifest"),
         ("manifest.json", lambda data: b"[]", "not the manifest of a run"),
         ("manifest.json", lambda data: b'{"schema_version": 99}', "upgrade sosmooth"),
-        ("manifest.json", lambda data: b'{"schema_version": 1, "settings": {"n": true}}', "settings.sigma"),
+        (
+            "manifest.json",
+            lambda data: b'{"schema_version": 1, "settings": {"n": true}}',
+            "settings.sigma",
+        ),
         ("manifest.json", lambda data: b"\xff\xfe", "cannot be read as the manifest"),
         ("results.parquet", lambda data: data[:-20], "cannot be read as the Parquet file"),
         ("results.parquet", lambda data: b"", "cannot be read as the Parquet file"),
-        ("results.parquet", lambda data: data[:60] + bytes([data[60] ^ 255]) + data[61:], "cannot be read as"),
+        (
+            "results.parquet",
+            lambda data: data[:60] + bytes([data[60] ^ 255]) + data[61:],
+            "cannot be read as",
+        ),
         ("results.parquet", lambda data: None, "has no results.parquet"),
     ],
 )
@@ -303,12 +359,16 @@ def rewrite(path: Path, change) -> None:
     """Put a changed table in place, its digest into the manifest."""
     pq.write_table(change(pq.read_table(path / "results.parquet")), path / "results.parquet")
     manifest = json.loads((path / "manifest.json").read_text())
-    manifest["table_digest"] = "sha256:" + hashlib.sha256((path / "results.parquet").read_bytes()).hexdigest()
+    manifest["table_digest"] = (
+        "sha256:" + hashlib.sha256((path / "results.parquet").read_bytes()).hexdigest()
+    )
     (path / "manifest.json").write_text(json.dumps(manifest))
 
 
 def with_column(name: str, values) -> object:
-    return lambda table: table.set_column(table.column_names.index(name), table.schema.field(name), pa.array(values))
+    return lambda table: table.set_column(
+        table.column_names.index(name), table.schema.field(name), pa.array(values)
+    )
 
 
 def test_files_without_optional_columns_are_read_and_foreign_ones_refused(tmp_path):
@@ -336,7 +396,11 @@ def test_files_without_optional_columns_are_read_and_foreign_ones_refused(tmp_pa
         ),
         ("prediction", [-1, 1, -1, -1, -1, 9], "prediction is −1 and radius above 0"),
         ("prediction", [2, 1, -1, -1, -1, 9], "another class than the selected"),
-        ("alpha", [0.001] * 5 + [0.01], "alpha is 0.001 in the manifest and something else in 1 rows"),
+        (
+            "alpha",
+            [0.001] * 5 + [0.01],
+            "alpha is 0.001 in the manifest and something else in 1 rows",
+        ),
     ],
 )
 def test_validate_finds_contradictions(tmp_path, column, values, finding):
@@ -348,14 +412,24 @@ def test_validate_finds_contradictions(tmp_path, column, values, finding):
 def test_validate_finds_pairs_that_do_not_add_up_and_another_table(tmp_path):
     run = write(tmp_path / "run", "dipole")
     rewrite(tmp_path / "run", with_column("pair_none", run["pair_none"] + [1, 0, 0, 0, 0, 0]))
-    assert validate_run(tmp_path / "run") == ["the pair counts do not add up to n / 2 in 1 rows, the first of index 10"]
+    assert validate_run(tmp_path / "run") == [
+        "the pair counts do not add up to n / 2 in 1 rows, the first of index 10"
+    ]
     write(tmp_path / "other")
     write(tmp_path / "third", seed=8)
-    (tmp_path / "other/results.parquet").write_bytes((tmp_path / "third/results.parquet").read_bytes())
-    assert "the table is not the one whose digest the manifest records" in validate_run(tmp_path / "other")[0]
+    (tmp_path / "other/results.parquet").write_bytes(
+        (tmp_path / "third/results.parquet").read_bytes()
+    )
+    assert (
+        "the table is not the one whose digest the manifest records"
+        in validate_run(tmp_path / "other")[0]
+    )
 
 
-@pytest.mark.parametrize(("source", "method"), [("second_order", "first_order"), ("dipole", "first_order"), ("dipole", "dipole")])
+@pytest.mark.parametrize(
+    ("source", "method"),
+    [("second_order", "first_order"), ("dipole", "first_order"), ("dipole", "dipole")],
+)
 def test_recertify_is_certify_tally_on_the_stored_counts(tmp_path, source, method):
     write(tmp_path / "run", source)
     before = contents(tmp_path / "run")

@@ -25,7 +25,9 @@ def test_exact_coverage_on_two_and_three_points(n, alpha, upper, guess):
 def test_the_error_is_that_of_a_bernstein_bound():
     n, alpha, second = 25_000, 2e-4, 0.1
     bound = mean_upper_bound(n, 0.0, n * second, upper=2.5, expected_sq=second, alpha=alpha)
-    assert bound <= 1.05 * np.sqrt(2 * second * np.log(1 / alpha) / n) + 2 * 2.5 * np.log(1 / alpha) / (3 * n)
+    assert bound <= 1.05 * np.sqrt(2 * second * np.log(1 / alpha) / n) + 2 * 2.5 * np.log(
+        1 / alpha
+    ) / (3 * n)
 
 
 def test_none_seen():
@@ -33,13 +35,32 @@ def test_none_seen():
 
 
 def test_broadcasts():
-    assert mean_upper_bound(np.full((3, 1), 10), np.zeros(4), np.ones(4), upper=1.0, expected_sq=0.1, alpha=0.1).shape == (3, 4)
+    assert mean_upper_bound(
+        np.full((3, 1), 10), np.zeros(4), np.ones(4), upper=1.0, expected_sq=0.1, alpha=0.1
+    ).shape == (3, 4)
 
 
 @pytest.mark.parametrize(
-    "change", [{"alpha": 0.0}, {"alpha": 1.0}, {"upper": 0.0}, {"expected_sq": 0.0}, {"expected_sq": np.nan}, {"count": -1}]
+    "change",
+    [
+        {"alpha": 0.0},
+        {"alpha": 1.0},
+        {"upper": 0.0},
+        {"expected_sq": 0.0},
+        {"expected_sq": np.nan},
+        {"count": -1},
+    ],
 )
 def test_broken_arguments_are_refused(change):
-    arguments = {"count": 10, "total": 0.0, "total_sq": 1.0, "upper": 1.0, "expected_sq": 0.1, "alpha": 0.1} | change
+    arguments = {
+        "count": 10,
+        "total": 0.0,
+        "total_sq": 1.0,
+        "upper": 1.0,
+        "expected_sq": 0.1,
+        "alpha": 0.1,
+    } | change
     with pytest.raises(ValueError):
-        mean_upper_bound(arguments.pop("count"), arguments.pop("total"), arguments.pop("total_sq"), **arguments)
+        mean_upper_bound(
+            arguments.pop("count"), arguments.pop("total"), arguments.pop("total_sq"), **arguments
+        )

@@ -34,7 +34,10 @@ shares = st.floats(0, 1)
 
 def test_golden():
     with open(GOLDEN, newline="") as file:
-        rows = [[float(row[name]) for name in ("c_s", "c_n", "gamma", "radius")] for row in csv.DictReader(file)]
+        rows = [
+            [float(row[name]) for name in ("c_s", "c_n", "gamma", "radius")]
+            for row in csv.DictReader(file)
+        ]
     c_s, c_n, gamma, truth = np.array(rows).T
     assert len(rows) == 20
     np.testing.assert_allclose(second_order_dipole_radius(c_s, c_n, gamma), truth, rtol=1e-10)
@@ -64,7 +67,9 @@ def linear_programme(c_s, c_n, gamma, r, cells=700, end=8.0, *, lower):
         cost[[cells - 1, 2 * cells - 1, 3 * cells - 1]] = sum(tail), tail[0], tail[1]
         pull[-1] = -pdf(end) / mass[-1]
     one = np.ones(cells)
-    equal = np.stack([np.concatenate([2 * one, 0 * one, 0 * one]), np.concatenate([0 * one, one, one])])
+    equal = np.stack(
+        [np.concatenate([2 * one, 0 * one, 0 * one]), np.concatenate([0 * one, one, one])]
+    )
     room = sparse.hstack([sparse.eye_array(cells)] * 3)
     drift = np.concatenate([0 * one, -pull])[None, :]
     found = linprog(
@@ -86,7 +91,14 @@ def linear_programme(c_s, c_n, gamma, r, cells=700, end=8.0, *, lower):
 
 @pytest.mark.parametrize(
     ("c_s", "c_n", "share"),
-    [(0.6068, 0.1932, 0.7), (0.62, 0.18, 0.9), (0.85, 0.05, 1.2), (0.2, 0.35, 0.7), (0.24, 0.28, 0.1), (0.9, 0.045, 0.4)],
+    [
+        (0.6068, 0.1932, 0.7),
+        (0.62, 0.18, 0.9),
+        (0.85, 0.05, 1.2),
+        (0.2, 0.35, 0.7),
+        (0.24, 0.28, 0.1),
+        (0.9, 0.045, 0.4),
+    ],
 )
 def test_against_the_linear_programme(c_s, c_n, share):
     gamma = share * float(pdf(special.ndtri(c_n)))
@@ -117,10 +129,12 @@ def test_order_of_the_certificates(both, one, share):
     gamma = share * float(pdf(special.ndtri(c_s + c_n)))
     joint = second_order_dipole_radius(c_s, c_n, gamma)
     slack = 1e-9 * (1 + joint) if np.isfinite(joint) else 0
-    assert joint + slack >= second_order_radius(error=1 - c_s - c_n if c_s + c_n < 1 else 0.0, gradient_norm=gamma) - 1e-7 * (
-        c_s > 1 - 1e-7
+    assert joint + slack >= second_order_radius(
+        error=1 - c_s - c_n if c_s + c_n < 1 else 0.0, gradient_norm=gamma
+    ) - 1e-7 * (c_s > 1 - 1e-7)
+    assert (
+        joint + slack >= dipole_radius(c_s, c_n) >= first_order_radius(min(c_s + c_n, 1.0)) - slack
     )
-    assert joint + slack >= dipole_radius(c_s, c_n) >= first_order_radius(min(c_s + c_n, 1.0)) - slack
 
 
 @given(shares, shares, st.floats(0, 1.2), shares, shares, shares)
@@ -132,7 +146,12 @@ def test_monotone_in_each_bound(both, one, share, d_both, d_one, d_gamma):
     tolerance = 1e-10 * (1 + here) if np.isfinite(here) else 0.0
     moved = c_s * d_both * 0.1
     assert second_order_dipole_radius(c_s, c_n, gamma + d_gamma) <= here + tolerance
-    assert second_order_dipole_radius(c_s - moved, min(c_n + moved / 2, 0.5 * (1 - c_s + moved)), gamma) <= here + tolerance
+    assert (
+        second_order_dipole_radius(
+            c_s - moved, min(c_n + moved / 2, 0.5 * (1 - c_s + moved)), gamma
+        )
+        <= here + tolerance
+    )
     assert second_order_dipole_radius(c_s, c_n * d_one, gamma) <= here + tolerance
 
 
@@ -142,11 +161,16 @@ def test_no_radius_is_above_the_true_one(seed):
     size = 60
     c_s = np.where(rng.random(size) < 0.5, rng.random(size), 1 - 10 ** rng.uniform(-8, 0, size))
     most = 0.5 * (1 - c_s)
-    c_n = most * np.choose(rng.integers(3, size=size), [rng.random(size), 1 - 10 ** rng.uniform(-12, 0, size), np.ones(size)])
+    c_n = most * np.choose(
+        rng.integers(3, size=size),
+        [rng.random(size), 1 - 10 ** rng.uniform(-12, 0, size), np.ones(size)],
+    )
     gamma = pdf(special.ndtri(c_n)) * np.choose(
         rng.integers(3, size=size), [rng.random(size), 10 ** rng.uniform(-9, 0, size), 0 * c_n]
     )
-    for s, n, g, radius in zip(c_s, c_n, gamma, second_order_dipole_radius(c_s, c_n, gamma), strict=True):
+    for s, n, g, radius in zip(
+        c_s, c_n, gamma, second_order_dipole_radius(c_s, c_n, gamma), strict=True
+    ):
         exact.assert_radius(radius, exact.pairs_and_gradient(s, n, g), relative=1e-6)
 
 
@@ -154,7 +178,9 @@ def test_the_ends_of_the_range():
     assert second_order_dipole_radius(1.0, 0.0, 0.0) == np.inf
     assert second_order_dipole_radius(0.0, 0.5, 0.1) == 0
     assert second_order_dipole_radius(0.3, 0.2, 0.0) == 0
-    assert second_order_dipole_radius(0.9, 0.02, np.inf) == pytest.approx(float(dipole_radius(0.9, 0.02)), rel=1e-12)
+    assert second_order_dipole_radius(0.9, 0.02, np.inf) == pytest.approx(
+        float(dipole_radius(0.9, 0.02)), rel=1e-12
+    )
     assert second_order_dipole_radius(0.5, 0.2, 0.1 / 0.25, sigma=0.25) == pytest.approx(
         0.25 * float(second_order_dipole_radius(0.5, 0.2, 0.1)), rel=1e-12
     )
@@ -162,7 +188,15 @@ def test_the_ends_of_the_range():
 
 
 @pytest.mark.parametrize(
-    "arguments", [(0.5, 0.3, 0.1), (0.5, 0.1, -0.1), (np.nan, 0.1, 0.1), (0.5, 0.1, np.nan), (1.1, 0.0, 0.0), (0.5, -0.1, 0.1)]
+    "arguments",
+    [
+        (0.5, 0.3, 0.1),
+        (0.5, 0.1, -0.1),
+        (np.nan, 0.1, 0.1),
+        (0.5, 0.1, np.nan),
+        (1.1, 0.0, 0.0),
+        (0.5, -0.1, 0.1),
+    ],
 )
 def test_broken_arguments_are_refused(arguments):
     with pytest.raises(ValueError):

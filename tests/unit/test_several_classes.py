@@ -20,7 +20,11 @@ from sosmooth.tally import Design, Tally
 def pairs_of(chance, n, batch=1, top=0, seed=0):
     """A tally of pairs whose labels have the joint law `chance` (classes, classes)."""
     chance = np.asarray(chance, dtype=float)
-    k = np.random.default_rng(seed).multinomial(n // 2, (chance / chance.sum()).ravel(), batch).reshape(batch, *chance.shape)
+    k = (
+        np.random.default_rng(seed)
+        .multinomial(n // 2, (chance / chance.sum()).ravel(), batch)
+        .reshape(batch, *chance.shape)
+    )
     both = np.einsum("bii->bi", k)
     plus, minus = k.sum(2) - both, k.sum(1) - both
     none = n // 2 - both - plus - minus
@@ -96,7 +100,12 @@ def sectors(x):
 @pytest.mark.parametrize("name", METHODS)
 class TestEveryMethod:
     def test_never_below_the_top_class_alone_at_its_share(self, name):
-        for p in ([0.6, 0.3, 0.1], [0.999, 0.0005, 0.0005], [0.52, 0.47, 0.01], [0.45, 0.2, 0.2, 0.15]):
+        for p in (
+            [0.6, 0.3, 0.1],
+            [0.999, 0.0005, 0.0005],
+            [0.52, 0.47, 0.01],
+            [0.45, 0.2, 0.2, 0.15],
+        ):
             tally = tally_for(name, p, 20_000, 5)
             alone = certify(name, tally, "top", alpha=selected_class_alpha(0.001))
             together = certify(name, tally)
@@ -117,12 +126,18 @@ class TestEveryMethod:
         assert behind.abstain_reason.tolist() == ["not_ahead"]
         close = certify(name, tally_for(name, [0.36, 0.31, 0.33], 3000))
         assert close.abstain_reason.tolist() == ["too_few_samples"]
-        assert certify(name, tally_for(name, [0.6, 0.4], 2000), selected=-1).abstain_reason.tolist() == ["imported"]
+        assert certify(
+            name, tally_for(name, [0.6, 0.4], 2000), selected=-1
+        ).abstain_reason.tolist() == ["imported"]
 
     def test_the_order_of_the_classes_does_not_matter(self, name):
         tally = tally_for(name, [0.4, 0.25, 0.2, 0.1, 0.05], 10_000, 4)
         order = np.array([3, 1, 4, 0, 2])
-        names = [field for field in ("class_counts", "class_both", "class_one") if getattr(tally, field) is not None]
+        names = [
+            field
+            for field in ("class_counts", "class_both", "class_one")
+            if getattr(tally, field) is not None
+        ]
         counts = {field: getattr(tally, field)[:, order] for field in names}
         moved = Tally(**{**vars(tally), **counts})
         here, there = certify(name, tally), certify(name, moved, selected=3)
@@ -146,11 +161,15 @@ class TestEveryMethod:
         assert found.prediction[1:].tolist() == [0, 0]
         assert np.all(found.radius >= top.radius * 0.98)
         assert found.radius[1] > top.radius[1] + 0.1
-        assert np.all(found.radius[1:] < np.hypot(inputs[1:, 0] + 1, inputs[1:, 1]))  # at (−1, 0) class 3 leads
+        assert np.all(
+            found.radius[1:] < np.hypot(inputs[1:, 0] + 1, inputs[1:, 1])
+        )  # at (−1, 0) class 3 leads
         assert found[1].bounds.other_upper.shape == (1, 4)
         votes = found.tally.class_votes()
         np.testing.assert_array_equal(votes.sum(1), 20_000)
-        np.testing.assert_array_equal(votes[:, 0][found.selected == 0], found.tally.count_top[found.selected == 0])
+        np.testing.assert_array_equal(
+            votes[:, 0][found.selected == 0], found.tally.count_top[found.selected == 0]
+        )
         assert top.tally.class_counts is None
         assert top.tally.class_both is None
 
@@ -168,12 +187,17 @@ def test_the_shares_of_alpha():
     bounds = other_class_bounds(independent([[700, 200, 90, 10]]), np.array([0]), 0.01)
     expected = proportion_upper_bound([200, 90, 10], 1000, OTHERS_SHARE * 0.01 / 3)
     np.testing.assert_array_equal(bounds.error_upper[:, 0], expected)
-    pairs = other_class_bounds(pairs_of([[600, 100, 0], [100, 150, 20], [0, 0, 30]], 2000), np.array([0]), 0.01)
+    pairs = other_class_bounds(
+        pairs_of([[600, 100, 0], [100, 150, 20], [0, 0, 30]], 2000), np.array([0]), 0.01
+    )
     tally = pairs_of([[600, 100, 0], [100, 150, 20], [0, 0, 30]], 2000)
     neither = 1000 - (tally.class_both + tally.class_one)[0, 1:]
-    np.testing.assert_array_equal(pairs.c_s_lower[:, 0], proportion_lower_bound(neither, 1000, OTHERS_SHARE * 0.01 / 4))
     np.testing.assert_array_equal(
-        pairs.c_n_lower[:, 0], proportion_lower_bound(tally.class_one[0, 1:], 1000, OTHERS_SHARE * 0.01 / 4) / 2
+        pairs.c_s_lower[:, 0], proportion_lower_bound(neither, 1000, OTHERS_SHARE * 0.01 / 4)
+    )
+    np.testing.assert_array_equal(
+        pairs.c_n_lower[:, 0],
+        proportion_lower_bound(tally.class_one[0, 1:], 1000, OTHERS_SHARE * 0.01 / 4) / 2,
     )
     assert np.all(pairs.error_upper >= 1 - pairs.c_s_lower - pairs.c_n_lower)
 
@@ -206,14 +230,25 @@ def test_the_worst_of_alternatives_is_the_worst_of_all_pairs():
 def test_the_end_is_infinite_only_where_every_alternative_is_everything():
     sure = first_order_region(np.array([1.0]))
     both = Region(((np.full((2, 1), -np.inf), np.array([[np.inf], [0.5]])),))
-    assert worst_multiclass_radius(sure, first_order_region(error=np.array([[0.2], [0.0]])))[0] == np.inf
-    assert worst_multiclass_radius(both, first_order_region(error=np.array([[0.0], [0.0]])))[0] == np.inf
+    assert (
+        worst_multiclass_radius(sure, first_order_region(error=np.array([[0.2], [0.0]])))[0]
+        == np.inf
+    )
+    assert (
+        worst_multiclass_radius(both, first_order_region(error=np.array([[0.0], [0.0]])))[0]
+        == np.inf
+    )
     one = worst_multiclass_radius(both, first_order_region(error=np.array([[0.0], [0.2]])))[0]
-    assert one == multiclass_radius(Region(((np.array(-np.inf), np.array(0.5)),)), [first_order_region(error=0.2)])
+    assert one == multiclass_radius(
+        Region(((np.array(-np.inf), np.array(0.5)),)), [first_order_region(error=0.2)]
+    )
 
 
 def test_class_counts_are_sliced_and_merged():
-    a, b = pairs_of(law([0.5, 0.3, 0.2], 0.5), 200, 3), pairs_of(law([0.5, 0.3, 0.2], 0.5), 400, 3, seed=1)
+    a, b = (
+        pairs_of(law([0.5, 0.3, 0.2], 0.5), 200, 3),
+        pairs_of(law([0.5, 0.3, 0.2], 0.5), 400, 3, seed=1),
+    )
     bare = {"direction_pairs": None, "direction_one": None, "direction_norm": None}
     bare |= {"slope_pairs": None, "slope_sum": None, "slope_sq_sum": None}
     a, b = (Tally(**{**vars(t), **bare}) for t in (a, b))

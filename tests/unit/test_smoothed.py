@@ -47,7 +47,9 @@ def test_first_order_is_clopper_pearson_on_the_count(smoothed):
 
 def test_why_an_input_has_no_certificate():
     def share(p):
-        return lambda x: (x[:, 0] > stats.norm.ppf(p)).long()  # class 0 with probability p at 0, sigma 1
+        return lambda x: (
+            x[:, 0] > stats.norm.ppf(p)
+        ).long()  # class 0 with probability p at 0, sigma 1
 
     def reason(p, n=1000, n0=100):
         smoothed = SmoothedClassifier(share(p), sigma=1.0, num_classes=2, batch_size=1000)
@@ -58,9 +60,17 @@ def test_why_an_input_has_no_certificate():
     assert reason(0.55, n=100) == "too_few_samples"
     thirds = lambda x: (x[:, 0] > -0.43).long() + (x[:, 0] > 0.43).long()  # noqa: E731
     three = SmoothedClassifier(thirds, sigma=1.0, num_classes=3, batch_size=1000)
-    assert three.certify(np.zeros((1, 2)), method="first_order", n=1000, n0=1000).abstain_reason[0] == "below_one_half"
-    tied = SmoothedClassifier(lambda x: torch.arange(len(x)) % 3, sigma=1.0, num_classes=3, batch_size=3)
-    assert tied.certify(np.zeros((1, 2)), method="first_order", n=999, n0=99).abstain_reason[0] == "no_leading_class"
+    assert (
+        three.certify(np.zeros((1, 2)), method="first_order", n=1000, n0=1000).abstain_reason[0]
+        == "below_one_half"
+    )
+    tied = SmoothedClassifier(
+        lambda x: torch.arange(len(x)) % 3, sigma=1.0, num_classes=3, batch_size=3
+    )
+    assert (
+        tied.certify(np.zeros((1, 2)), method="first_order", n=999, n0=99).abstain_reason[0]
+        == "no_leading_class"
+    )
 
 
 def test_certificates_do_not_depend_on_order_or_company(smoothed):
@@ -134,7 +144,9 @@ def test_a_module_is_put_in_eval_mode_and_back():
     module[0].eval()
     seen = []
     module.register_forward_hook(lambda m, args, output: seen.append(m.training or m[1].training))
-    SmoothedClassifier(module, sigma=1.0, num_classes=3).certify(INPUTS, method="first_order", n=100)
+    SmoothedClassifier(module, sigma=1.0, num_classes=3).certify(
+        INPUTS, method="first_order", n=100
+    )
     assert not any(seen)
     assert (module.training, module[0].training, module[1].training) == (True, False, True)
 
@@ -147,7 +159,9 @@ def test_a_module_that_trains_on_after_eval_is_refused():
 
     module = torch.nn.Sequential(Stubborn(2, 3))
     with pytest.raises(ClassifierError, match="still in training mode"):
-        SmoothedClassifier(module, sigma=1.0, num_classes=3).certify(INPUTS, method="first_order", n=100)
+        SmoothedClassifier(module, sigma=1.0, num_classes=3).certify(
+            INPUTS, method="first_order", n=100
+        )
 
 
 def test_predict(smoothed):
@@ -155,7 +169,9 @@ def test_predict(smoothed):
 
 
 def test_predict_is_wrong_at_most_alpha_of_the_time():
-    smoothed = SmoothedClassifier(lambda x: (x[:, 0] > 0.05).long(), sigma=1.0, num_classes=2, batch_size=4096)
+    smoothed = SmoothedClassifier(
+        lambda x: (x[:, 0] > 0.05).long(), sigma=1.0, num_classes=2, batch_size=4096
+    )
     inputs = np.zeros((4000, 1))
     wrong = int(np.sum(smoothed.predict(inputs, n=100, alpha=0.1) == 1))
     assert wrong <= stats.binom.isf(1e-6, 4000, 0.1)

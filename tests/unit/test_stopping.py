@@ -26,7 +26,13 @@ def test_a_radius_is_decided_either_way_long_before_n(method):
     found = smoothed().certify(INPUTS, method=method, radius=0.4)
     assert found.prediction.tolist() == [0, -1, -1, 1, 0]
     assert found.radius.tolist() == [0.4, 0, 0, 0.4, 0.4]
-    assert found.abstain_reason.tolist() == ["", "not_certifiable_at_radius", "not_certifiable_at_radius", "", ""]
+    assert found.abstain_reason.tolist() == [
+        "",
+        "not_certifiable_at_radius",
+        "not_certifiable_at_radius",
+        "",
+        "",
+    ]
     assert set(found.abstain_reason) <= set(ABSTAIN_REASONS)
     assert np.max(found.tally.n) < 4000
     assert np.array_equal(found.bounds.n_used, found.tally.n)
@@ -73,8 +79,18 @@ def test_an_input_without_votes_fails_alone():
 
     classifier = smoothed(classifier=sometimes)
     inputs = np.array([[0, 0], [0.9, 0], [1, 0], [2, 9], [0.5, 0]], dtype=np.float32)
-    found = list(classifier.sample(inputs, method="first_order", n0=10, n=1000, alpha=0.01, seed=0, radius=0.4))
-    assert [type(one).__name__ for one in found] == ["Sampled", "Sampled", "Sampled", "Failed", "Sampled"]
+    found = list(
+        classifier.sample(
+            inputs, method="first_order", n0=10, n=1000, alpha=0.01, seed=0, radius=0.4
+        )
+    )
+    assert [type(one).__name__ for one in found] == [
+        "Sampled",
+        "Sampled",
+        "Sampled",
+        "Failed",
+        "Sampled",
+    ]
     with pytest.raises(ClassifierError, match="input 3"):
         classifier.certify(inputs, method="first_order", radius=0.4)
 
@@ -111,12 +127,19 @@ def test_what_cannot_be_asked_is_refused(asked, message):
 
 
 def test_no_rule_where_none_was_asked_for():
-    assert stopping_rule(None, None, method="second_order", n=10, sigma=1.0, alpha=0.1, classes="all") is None
+    assert (
+        stopping_rule(None, None, method="second_order", n=10, sigma=1.0, alpha=0.1, classes="all")
+        is None
+    )
 
 
 def test_a_tally_of_no_look_is_refused():
     found = smoothed().certify(INPUTS[:1], method="first_order", n=333)
     rule = WithinTolerance(0.1, "first_order", 1000, 0.5, 0.01)
-    one = {"selected": np.zeros(1, int), "selection_margin": np.ones(1, int), "index": np.zeros(1, int)}
+    one = {
+        "selected": np.zeros(1, int),
+        "selection_margin": np.ones(1, int),
+        "index": np.zeros(1, int),
+    }
     with pytest.raises(ValueError, match="no look"):
         rule.certify(found.tally, **one, n0=1, seed=0)

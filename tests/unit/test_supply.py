@@ -11,8 +11,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 from audit import judged
 
 SOUND = {"name": "numpy", "version": "2.0", "vulns": []}
-SKIPPED = {"name": "torch", "skip_reason": "Dependency not found on PyPI and could not be audited: torch (2.13.0)"}
-VULNERABLE = {"name": "jinja2", "version": "3.0", "vulns": [{"id": "PYSEC-1", "fix_versions": ["3.1"], "aliases": []}]}
+SKIPPED = {
+    "name": "torch",
+    "skip_reason": "Dependency not found on PyPI and could not be audited: torch (2.13.0)",
+}
+VULNERABLE = {
+    "name": "jinja2",
+    "version": "3.0",
+    "vulns": [{"id": "PYSEC-1", "fix_versions": ["3.1"], "aliases": []}],
+}
 
 
 @pytest.mark.parametrize(

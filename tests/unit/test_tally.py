@@ -34,7 +34,9 @@ def pairs(n, count, estimate):
     )
 
 
-counts = st.lists(st.integers(0, 10**9), min_size=12, max_size=12).map(lambda x: antithetic(*np.reshape(x, (4, 3))))
+counts = st.lists(st.integers(0, 10**9), min_size=12, max_size=12).map(
+    lambda x: antithetic(*np.reshape(x, (4, 3)))
+)
 
 
 def same(a, b):
@@ -89,7 +91,9 @@ def test_slicing_and_concatenating_are_inverse():
 
 def test_p_estimate():
     assert antithetic([3], [1], [0], [1]).p_estimate() == pytest.approx(0.7)
-    one_side = Tally(Design.ANTITHETIC, n=np.array([10]), pair_both=np.array([3]), pair_plus_only=np.array([1]))
+    one_side = Tally(
+        Design.ANTITHETIC, n=np.array([10]), pair_both=np.array([3]), pair_plus_only=np.array([1])
+    )
     assert one_side.p_estimate() == pytest.approx(0.8)
     assert np.isnan(Tally(Design.INDEPENDENT, n=np.array([10])).p_estimate()).all()
 

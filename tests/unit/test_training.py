@@ -49,7 +49,9 @@ def test_training_learns_and_repeats_itself(schedule):
         return model
 
     model = trained(0)
-    assert [(epoch.number, epoch.epochs) for epoch in epochs] == [(number, 5) for number in range(1, 6)]
+    assert [(epoch.number, epoch.epochs) for epoch in epochs] == [
+        (number, 5) for number in range(1, 6)
+    ]
     assert epochs[-1].loss < epochs[0].loss
     assert not model.training
     assert accuracy(model, inputs, labels) > 0.99
@@ -72,7 +74,14 @@ def test_training_learns_and_repeats_itself(schedule):
 )
 def test_training_refuses_what_makes_no_sense(change):
     inputs, labels = blobs(300)
-    arguments = {"labels": labels, "sigma": 0.1, "epochs": 1, "batch_size": 64, "learning_rate": 0.1, **change}
+    arguments = {
+        "labels": labels,
+        "sigma": 0.1,
+        "epochs": 1,
+        "batch_size": 64,
+        "learning_rate": 0.1,
+        **change,
+    }
     with pytest.raises(ValueError, match=next(iter(change)) + "|label"):
         train_with_noise(nn.Linear(2, 2), inputs, **arguments)
 
@@ -80,7 +89,15 @@ def test_training_refuses_what_makes_no_sense(change):
 def test_training_that_diverges_says_so():
     inputs, labels = blobs(300)
     with pytest.raises(ArithmeticError, match="lower the learning rate"):
-        train_with_noise(nn.Linear(2, 2), inputs * 1e30, labels, sigma=0, epochs=3, batch_size=64, learning_rate=1e10)
+        train_with_noise(
+            nn.Linear(2, 2),
+            inputs * 1e30,
+            labels,
+            sigma=0,
+            epochs=3,
+            batch_size=64,
+            learning_rate=1e10,
+        )
 
 
 def test_training_a_data_set_writes_weights_that_load(tmp_path):
@@ -105,13 +122,18 @@ def test_training_a_data_set_writes_weights_that_load(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "sigma"), [(name, sigma) for name in BUNDLED for sigma in bundled_sigmas(name)])
+@pytest.mark.parametrize(
+    ("name", "sigma"), [(name, sigma) for name in BUNDLED for sigma in bundled_sigmas(name)]
+)
 def test_the_bundled_weights_come_from_the_command(tmp_path, name, sigma):
     metadata = train_dataset(name, sigma=sigma, out=tmp_path / "a.safetensors")
     bundled = load_weights(bundled_sigmas(name)[sigma])[1]
     for key, value in bundled.items():
         # another processor adds in another order
-        assert metadata[key] == (pytest.approx(value, abs=0.01) if key.endswith("accuracy") else value) or key == "torch"
+        assert (
+            metadata[key] == (pytest.approx(value, abs=0.01) if key.endswith("accuracy") else value)
+            or key == "torch"
+        )
 
 
 def test_crops_shift_by_at_most_four_pixels_and_flips_are_half_of_them():
@@ -128,7 +150,9 @@ def test_crops_shift_by_at_most_four_pixels_and_flips_are_half_of_them():
     assert len(names) == 2 * 81
     found = [names[image.numpy().tobytes()] for image in made.contiguous()]
     assert set(found) == set(possible)
-    assert sum(flipped for _, _, flipped in found) == pytest.approx(2000, abs=160)  # five standard deviations
+    assert sum(flipped for _, _, flipped in found) == pytest.approx(
+        2000, abs=160
+    )  # five standard deviations
 
 
 class Interrupted(Exception):
@@ -159,7 +183,12 @@ def tiny_cifar10(tmp_path, monkeypatch):
         ARCHITECTURES,
         "tiny",
         lambda: nn.Sequential(
-            nn.Conv2d(3, 4, 3, stride=4), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.0), nn.Flatten(), nn.Linear(256, 10)
+            nn.Conv2d(3, 4, 3, stride=4),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.Dropout(0.0),
+            nn.Flatten(),
+            nn.Linear(256, 10),
         ),
     )
     return folder
@@ -191,7 +220,10 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path, tiny_cifar10, 
 
     def log(name):
         with (tmp_path / f"{name}.log.csv").open(newline="") as file:
-            return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+            return [
+                {key: value for key, value in row.items() if key != "seconds"}
+                for row in csv.DictReader(file)
+            ]
 
     assert log("whole") == log("parts")
     assert [row["epoch"] for row in log("parts")] == ["1", "2", "3", "4"]
@@ -201,12 +233,20 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path, tiny_cifar10, 
 
 def test_a_checkpoint_is_not_lost_nor_taken_for_another_training(tmp_path, tiny_cifar10):
     out = tmp_path / "a.safetensors"
-    arguments = {"out": out, "folder": tiny_cifar10, "architecture": "tiny", "epochs": 2, "batch_size": 16}
+    arguments = {
+        "out": out,
+        "folder": tiny_cifar10,
+        "architecture": "tiny",
+        "epochs": 2,
+        "batch_size": 16,
+    }
     with pytest.raises(Interrupted):
         train_dataset("cifar10", sigma=0.25, on_epoch=interrupt(1), **arguments)
     checkpoint = tmp_path / "a.checkpoint.safetensors"
     before = checkpoint.read_bytes()
-    with pytest.raises(ValueError, match="from an unfinished training; go on with --resume, or remove it"):
+    with pytest.raises(
+        ValueError, match="from an unfinished training; go on with --resume, or remove it"
+    ):
         train_dataset("cifar10", sigma=0.25, **arguments)
     with pytest.raises(ValueError, match=r"a training with sigma 0\.25, not 0\.5"):
         train_dataset("cifar10", sigma=0.5, resume=True, **arguments)
@@ -229,8 +269,15 @@ def load_bytes_of_weights(tmp_path):
 
 
 def test_an_architecture_for_other_inputs_is_refused_before_training(tmp_path, tiny_cifar10):
-    for name, architecture in (("mnist7", "resnet20"), ("swiss_roll", "pca10_mlp"), ("cifar10", "mnist7_cnn")):
-        with pytest.raises(ValueError, match=f"the architecture {architecture} is not for {name}:train, inputs of shape"):
+    for name, architecture in (
+        ("mnist7", "resnet20"),
+        ("swiss_roll", "pca10_mlp"),
+        ("cifar10", "mnist7_cnn"),
+    ):
+        with pytest.raises(
+            ValueError,
+            match=f"the architecture {architecture} is not for {name}:train, inputs of shape",
+        ):
             train_dataset(
                 name,
                 sigma=0.25,
@@ -251,7 +298,9 @@ def test_mixed_precision_computes_in_another_precision():
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.fill_(0.3)
-        train_with_noise(model, inputs, labels, sigma=0.1, epochs=2, batch_size=10, learning_rate=0.1, amp=amp)
+        train_with_noise(
+            model, inputs, labels, sigma=0.1, epochs=2, batch_size=10, learning_rate=0.1, amp=amp
+        )
         assert accuracy(model, inputs, labels) > 0.9
         assert model.weight.dtype == torch.float32
         digests.add(weights_sha256(model))
@@ -261,7 +310,16 @@ def test_mixed_precision_computes_in_another_precision():
 def test_augmentation_is_for_images():
     inputs, labels = blobs(10)
     with pytest.raises(ValueError, match="augment is for images"):
-        train_with_noise(nn.Linear(2, 2), inputs, labels, sigma=0, epochs=1, batch_size=5, learning_rate=0.1, augment=True)
+        train_with_noise(
+            nn.Linear(2, 2),
+            inputs,
+            labels,
+            sigma=0,
+            epochs=1,
+            batch_size=5,
+            learning_rate=0.1,
+            augment=True,
+        )
 
 
 def test_recipes_name_architectures_that_there_are():
@@ -270,7 +328,18 @@ def test_recipes_name_architectures_that_there_are():
 
 def test_the_command_trains_and_goes_on(tmp_path, tiny_cifar10, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    line = ["train", "cifar10", "--sigma", "0.25", "--data", str(tiny_cifar10), "--architecture", "tiny", "--epochs", "1"]
+    line = [
+        "train",
+        "cifar10",
+        "--sigma",
+        "0.25",
+        "--data",
+        str(tiny_cifar10),
+        "--architecture",
+        "tiny",
+        "--epochs",
+        "1",
+    ]
     line += ["--batch-size", "16", "--learning-rate", "0.01", "--schedule", "cosine"]
     assert main([*line, "--json"]) == 0
     assert (tmp_path / "cifar10_tiny_sigma_0.25.safetensors").exists()
@@ -280,7 +349,10 @@ def test_the_command_trains_and_goes_on(tmp_path, tiny_cifar10, monkeypatch, cap
     assert main([*line, "--resume"]) == 0  # nothing to go on from: from the beginning
     for wrong, message in (
         (["train", "cifar10", "--sigma", "0.25"], "write cifar10:FOLDER"),
-        (["train", "cifar10", "--sigma", "0.25", "--data", str(tmp_path / "absent")], "no CIFAR-10 in"),
+        (
+            ["train", "cifar10", "--sigma", "0.25", "--data", str(tmp_path / "absent")],
+            "no CIFAR-10 in",
+        ),
         (["train", "mnist7", "--sigma", "-1"], "sigma must be zero or positive"),
         (["download", "cifar10", "--out", str(tiny_cifar10)], "not an empty folder"),
     ):

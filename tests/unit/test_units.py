@@ -32,7 +32,9 @@ def test_edges():
 
 
 def test_certificates_have_them():
-    smoothed = SmoothedClassifier(lambda x: (x.flatten(1)[:, 0] > 0).long(), sigma=0.5, num_classes=2)
+    smoothed = SmoothedClassifier(
+        lambda x: (x.flatten(1)[:, 0] > 0).long(), sigma=0.5, num_classes=2
+    )
     found = smoothed.certify(np.full((2, 4, 4), 0.4, dtype=np.float32), n=1000)
     assert np.all(found.radius > 0)
     np.testing.assert_allclose(found.radius_in_grey_levels, 255 * found.radius)

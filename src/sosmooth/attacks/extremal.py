@@ -53,7 +53,9 @@ def attack_extremal(region: Region, factor: float) -> ExtremalAttack:
     attackable = (radius > 0) & np.isfinite(radius)
     shift = np.where(attackable, factor * radius, 0.0)
     kept, lost = np.asarray(region.measure(shift)), np.asarray(region.complement_measure(shift))
-    return ExtremalAttack(factor, radius, np.where(attackable, kept, 1.0), np.where(attackable, lost, 0.0))
+    return ExtremalAttack(
+        factor, radius, np.where(attackable, kept, 1.0), np.where(attackable, lost, 0.0)
+    )
 
 
 def grid_of_regions(method: str) -> Region:
@@ -65,7 +67,10 @@ def grid_of_regions(method: str) -> Region:
         A region of one axis, units of sigma.
     """
     error, none_share, gradient_share = (
-        axis.ravel() for axis in np.meshgrid([0.499, 0.4, 0.2, 0.1, 1e-2, 1e-4, 1e-7], [0.0, 0.1, 0.5, 0.9], [0.0, 0.3, 0.7, 1.0])
+        axis.ravel()
+        for axis in np.meshgrid(
+            [0.499, 0.4, 0.2, 0.1, 1e-2, 1e-4, 1e-7], [0.0, 0.1, 0.5, 0.9], [0.0, 0.3, 0.7, 1.0]
+        )
     )
     # Of the wrong evaluations a share lies in pairs wrong on both sides, the rest in pairs right on one.
     none = none_share * error
@@ -82,7 +87,9 @@ def grid_of_regions(method: str) -> Region:
     return method_named(method).region(bounds, 1.0)
 
 
-def sampled_share(region: Region, factor: float, *, dimension: int, sigma: float, n: int, seed: int = 0) -> tuple[int, int]:
+def sampled_share(
+    region: Region, factor: float, *, dimension: int, sigma: float, n: int, seed: int = 0
+) -> tuple[int, int]:
     """The same attack carried out: how many of `n` noisy copies of the point keep the class, through a real classifier.
 
     Args:
@@ -98,7 +105,9 @@ def sampled_share(region: Region, factor: float, *, dimension: int, sigma: float
     distance = factor * float(region.radius()) * sigma
     point = center + direction / np.linalg.norm(direction) * distance
     # n0 = 1: what was selected does not matter, the tally counts either class.
-    [sampled] = smoothed.sample(point[None], method="first_order", n0=1, n=n, alpha=0.001, seed=seed)
+    [sampled] = smoothed.sample(
+        point[None], method="first_order", n0=1, n=n, alpha=0.001, seed=seed
+    )
     if isinstance(sampled, Failed) or sampled.tally.count_top is None:
         raise AssertionError("an extremal classifier votes for every point, and votes are counted")
     count = int(sampled.tally.count_top[0])

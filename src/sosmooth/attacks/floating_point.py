@@ -29,7 +29,9 @@ class PlantedClassifier(torch.nn.Module):
 
     def __init__(self, target: ArrayLike, *, sigma: float):
         super().__init__()
-        self.register_buffer("_target", torch.as_tensor(np.asarray(target, dtype=np.float32)).double())
+        self.register_buffer(
+            "_target", torch.as_tensor(np.asarray(target, dtype=np.float32)).double()
+        )
         self._sigma = float(np.float32(sigma))
 
     def forward(self, points: torch.Tensor) -> torch.Tensor:

@@ -47,7 +47,9 @@ class AttackSettings:
             raise ValueError(
                 f"steps and judge_n must be at least 1, samples at least 2; got {self.steps}, {self.judge_n}, {self.samples}"
             )
-        if not self.sizes or not all(0 < a < b for a, b in zip(self.sizes, (*self.sizes[1:], np.inf), strict=True)):
+        if not self.sizes or not all(
+            0 < a < b for a, b in zip(self.sizes, (*self.sizes[1:], np.inf), strict=True)
+        ):
             raise ValueError(f"sizes must be positive and ascend; got {self.sizes}")
 
 
@@ -68,7 +70,11 @@ class Attacked:
 
 
 def attack(
-    smoothed: SmoothedClassifier, x: torch.Tensor, prediction: int, radius: float, settings: AttackSettings | None = None
+    smoothed: SmoothedClassifier,
+    x: torch.Tensor,
+    prediction: int,
+    radius: float,
+    settings: AttackSettings | None = None,
 ) -> Attacked:
     """Look for points close to `x` of which the smoothed classifier's class is another than the certified one.
 
@@ -89,7 +95,9 @@ def attack(
     """
     settings = settings or AttackSettings()
     if not (0 < radius < np.inf and 0 <= prediction < smoothed.num_classes):
-        raise ValueError(f"an attack needs a certified class and a finite radius above 0; got {prediction} and {radius}")
+        raise ValueError(
+            f"an attack needs a certified class and a finite radius above 0; got {prediction} and {radius}"
+        )
     x = x.detach().to(smoothed.device, torch.promote_types(x.dtype, torch.float32))
     judge = _Judge(smoothed, x, prediction, radius, settings)
     generator = torch.Generator().manual_seed(settings.seed)
@@ -109,7 +117,14 @@ def attack(
 class _Judge:
     """Judges points by fresh samples and keeps the closest adversarial one."""
 
-    def __init__(self, smoothed: SmoothedClassifier, x: torch.Tensor, prediction: int, radius: float, settings: AttackSettings):
+    def __init__(
+        self,
+        smoothed: SmoothedClassifier,
+        x: torch.Tensor,
+        prediction: int,
+        radius: float,
+        settings: AttackSettings,
+    ):
         self._smoothed, self._x, self._prediction, self._radius = smoothed, x, prediction, radius
         self._settings = settings
         self._closest, self._found, self._judged, self._inside = float("inf"), ABSTAINED, 0, 0
@@ -122,7 +137,11 @@ class _Judge:
         for n in (max(self._settings.judge_n // 10, 1), self._settings.judge_n):
             # Never the noise of the search, nor that of another judgement: the points depend on both.
             seed = (self._settings.seed << 32) + 2 * self._judged + (n == self._settings.judge_n)
-            found = int(self._smoothed.predict(point[None], n=n, alpha=self._settings.judge_alpha / 2, seed=seed % 2**64)[0])
+            found = int(
+                self._smoothed.predict(
+                    point[None], n=n, alpha=self._settings.judge_alpha / 2, seed=seed % 2**64
+                )[0]
+            )
             if found != ABSTAINED:
                 break
         self._judged += 1
@@ -147,11 +166,15 @@ def _descended(
 ) -> torch.Tensor:
     """The end of the descent in the ball, by the gradient of the scores where there is one, else by that of the votes."""
     with evaluation_mode(smoothed.base_classifier):
-        gradient, samples = _gradient_of(smoothed.base_classifier, x, smoothed.sigma, settings.samples)
+        gradient, samples = _gradient_of(
+            smoothed.base_classifier, x, smoothed.sigma, settings.samples
+        )
         delta = torch.zeros_like(x)
         step = _STEP_SHARE * size / settings.steps
         for _ in range(settings.steps):
-            noise = torch.empty((samples, *x.shape)).normal_(generator=generator).to(x.device, x.dtype)
+            noise = (
+                torch.empty((samples, *x.shape)).normal_(generator=generator).to(x.device, x.dtype)
+            )
             slope = gradient(x + delta, noise, label)
             length = _norm(slope)
             if length == 0:  # every sample agrees: anywhere is as good

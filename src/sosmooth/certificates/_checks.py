@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def checked(name: str, value: ArrayLike, low: float, high: float, allowed: str) -> NDArray[np.float64]:
+def checked(
+    name: str, value: ArrayLike, low: float, high: float, allowed: str
+) -> NDArray[np.float64]:
     """`value` as float64, every element within [low, high]; NaN is outside."""
     array = np.asarray(value, dtype=np.float64)
     bad = ~((array >= low) & (array <= high))
@@ -23,7 +25,9 @@ def checked_sigma(sigma: ArrayLike) -> NDArray[np.float64]:
     return array
 
 
-def probability_and_error(p: ArrayLike | None, error: ArrayLike | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def probability_and_error(
+    p: ArrayLike | None, error: ArrayLike | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Both masses, from whichever one was given; the other loses nothing where it matters (1 − p is exact for p ≥ 1/2)."""
     if (p is None) == (error is None):
         raise ValueError("give either p or error (error = 1 − p), and only one of them")
@@ -41,5 +45,7 @@ def in_input_units(radius: ArrayLike, sigma: NDArray[np.float64]) -> NDArray[np.
     with np.errstate(over="ignore"):
         product = np.where(np.isfinite(radius), np.minimum(radius * sigma, float64.max), radius)
     # Near zero floats are evenly spaced: there the last step counts, not the share.
-    step = 2 * float64.eps * np.where(np.isfinite(product), product, 0.0) + float64.smallest_subnormal
+    step = (
+        2 * float64.eps * np.where(np.isfinite(product), product, 0.0) + float64.smallest_subnormal
+    )
     return np.where(product > 0, product - step, 0.0)[()]

@@ -10,7 +10,9 @@ from sosmooth.certificates._checks import checked, checked_sigma, in_input_units
 from sosmooth.certificates.region import Region, interval, quantile_from_tail
 
 
-def checked_pair_masses(c_s: ArrayLike, c_n: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def checked_pair_masses(
+    c_s: ArrayLike, c_n: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """`c_s` and `c_n`, each a probability and with `c_s + 2 c_n ≤ 1`; an excess by rounding is taken off `c_n`."""
     c_s = checked("c_s", c_s, 0.0, 1.0, "a probability in [0, 1]")
     c_n = checked("c_n", c_n, 0.0, 1.0, "a probability in [0, 1]")
@@ -27,7 +29,9 @@ def excess_over_half(c_s: NDArray[np.float64], c_n: NDArray[np.float64]) -> NDAr
     """`c_s + c_n − 1/2`, rounded down."""
     # The larger mass first: minus one half it is exact, and the sum is rounded once.
     excess = (np.maximum(c_s, c_n) - 0.5) + np.minimum(c_s, c_n)
-    excess = np.minimum(excess, 0.5 * c_s)  # c_n is at most (1 − c_s)/2, which may have been rounded up
+    excess = np.minimum(
+        excess, 0.5 * c_s
+    )  # c_n is at most (1 − c_s)/2, which may have been rounded up
     return excess - np.finfo(np.float64).eps * np.abs(excess)
 
 

@@ -86,7 +86,9 @@ class Region:
         shift = np.asarray(shift, dtype=np.float64)
         total = np.zeros(())
         for lower, upper in self.intervals:
-            total = total + np.maximum(special.ndtr(upper - shift) - special.ndtr(lower - shift), 0.0)
+            total = total + np.maximum(
+                special.ndtr(upper - shift) - special.ndtr(lower - shift), 0.0
+            )
         return np.minimum(total, 1.0)[()]
 
     def complement_measure(self, shift: ArrayLike = 0.0) -> Floats:
@@ -131,10 +133,15 @@ class Region:
             excess = np.broadcast_to(self.excess, result.shape)
             near = (excess > 0) & (excess < _NEAR_HALF)
             if np.any(near):
-                ends = [tuple(np.broadcast_to(end, result.shape)[near] for end in interval) for interval in self.intervals]
+                ends = [
+                    tuple(np.broadcast_to(end, result.shape)[near] for end in interval)
+                    for interval in self.intervals
+                ]
                 # A half-line's crossing is its end, which is at hand: that one has every digit.
                 half_line = np.isneginf(ends[0][0]) & (len(ends) == 1)
-                result[near] = np.where(half_line, result[near], _crossing_near_half(ends, excess[near]))
+                result[near] = np.where(
+                    half_line, result[near], _crossing_near_half(ends, excess[near])
+                )
         if self.half_line is not None:
             result = np.maximum(result, self.half_line)
         return result[()]
@@ -159,7 +166,9 @@ def multiclass_radius(top: Region, others: Sequence[Region]) -> Floats:
         Levine et al. 2020, section 3.2.
     """
     if not others:
-        raise ValueError("multiclass_radius got no other class; give one region for each class but the top one")
+        raise ValueError(
+            "multiclass_radius got no other class; give one region for each class but the top one"
+        )
     return _crossing([_alone(top)], [_alone(other) for other in others])
 
 
@@ -179,7 +188,9 @@ def worst_multiclass_radius(tops: Region, others: Region) -> Floats:
     Source:
         Levine et al. 2020, section 3.2; docs/theory/several_classes.md.
     """
-    tops = Region(tuple((np.atleast_2d(lower), np.atleast_2d(upper)) for lower, upper in tops.intervals))
+    tops = Region(
+        tuple((np.atleast_2d(lower), np.atleast_2d(upper)) for lower, upper in tops.intervals)
+    )
     return _crossing([tops], [others])
 
 
@@ -195,7 +206,14 @@ def _crossing_near_half(ends: Sequence[tuple[Floats, ...]], excess: Floats) -> F
 
     def lost(z: Floats, r: Floats) -> Floats:
         """`Φ(z) − Φ(z − r)` by quadrature: to full relative precision for small r, where the difference has none."""
-        return 0.5 * r * np.sum([w * pdf(z - 0.5 * r * (1 + x)) for x, w in zip(_NODES, _WEIGHTS, strict=True)], axis=0)
+        return (
+            0.5
+            * r
+            * np.sum(
+                [w * pdf(z - 0.5 * r * (1 + x)) for x, w in zip(_NODES, _WEIGHTS, strict=True)],
+                axis=0,
+            )
+        )
 
     def left_and_slope(r: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
         value, slope = excess[index], np.zeros(r.shape)
@@ -223,7 +241,9 @@ def _crossing(*groups: Sequence[Region]) -> Floats:
     The first axis of the arrays holds a group's alternatives, and so do the regions of a group.
     """
     regions = [region for group in groups for region in group]
-    shape = np.broadcast_shapes(*(end.shape[1:] for region in regions for interval in region.intervals for end in interval))
+    shape = np.broadcast_shapes(
+        *(end.shape[1:] for region in regions for interval in region.intervals for end in interval)
+    )
     flat = [[_flat_intervals(region, shape) for region in group] for group in groups]
     weight = 1.0 / len(groups)
 
@@ -233,7 +253,10 @@ def _crossing(*groups: Sequence[Region]) -> Floats:
             worst = [_excess_and_slope(intervals, r, index) for intervals in group]
             least = np.minimum.reduce([excess.min(axis=0) for excess, _ in worst])
             # Of those nearly the worst the flattest: the margin below must hold for each of them.
-            slopes = [np.where(excess <= least + _TIE, fall, -np.inf).max(axis=0) for excess, fall in worst]
+            slopes = [
+                np.where(excess <= least + _TIE, fall, -np.inf).max(axis=0)
+                for excess, fall in worst
+            ]
             value += weight * least
             slope += weight * np.maximum.reduce(slopes)
         return value, slope
@@ -244,7 +267,12 @@ def _crossing(*groups: Sequence[Region]) -> Floats:
     solve = np.flatnonzero((at_zero > 0) & (result == 0))
     if solve.size:
         # Right of every end the worst of each group has at most half its measure left: the bracket closes there.
-        ends = [np.where(np.isfinite(v), v, 0.0).max(axis=0) for group in flat for intervals in group for _, v in intervals]
+        ends = [
+            np.where(np.isfinite(v), v, 0.0).max(axis=0)
+            for group in flat
+            for intervals in group
+            for _, v in intervals
+        ]
         high = np.maximum.reduce(ends)[solve]
         root = decreasing_root(lambda r, i: value_and_slope(r, solve[i]), zero[solve], high, high)
         slope = value_and_slope(root, solve)[1]
@@ -268,7 +296,9 @@ def _flat_intervals(region: Region, shape: tuple[int, ...]) -> list[tuple[Floats
     return list(zip(full[::2], full[1::2], strict=True))
 
 
-def _excess_and_slope(intervals: list[tuple[Floats, Floats]], r: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
+def _excess_and_slope(
+    intervals: list[tuple[Floats, Floats]], r: Floats, index: NDArray[np.intp]
+) -> tuple[Floats, Floats]:
     """The measure of each alternative at `r`, less one half, and its slope: (alternatives, index)."""
     excess, slope = np.array(-0.5), np.array(0.0)
     for lower, upper in intervals:
@@ -282,7 +312,9 @@ def _excess_and_slope(intervals: list[tuple[Floats, Floats]], r: Floats, index: 
 def _whole(group: list[list[tuple[Floats, Floats]]]) -> NDArray[np.bool_]:
     """Whether every alternative is the whole axis."""
     whole = [
-        np.logical_or.reduce([np.isneginf(lower) & np.isposinf(upper) for lower, upper in intervals]).all(axis=0)
+        np.logical_or.reduce(
+            [np.isneginf(lower) & np.isposinf(upper) for lower, upper in intervals]
+        ).all(axis=0)
         for intervals in group
     ]
     return np.logical_and.reduce(whole)

@@ -6,13 +6,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from sosmooth.certificates._checks import checked, checked_sigma, in_input_units, probability_and_error
+from sosmooth.certificates._checks import (
+    checked,
+    checked_sigma,
+    in_input_units,
+    probability_and_error,
+)
 from sosmooth.certificates._root import Floats, decreasing_root
 from sosmooth.certificates.region import Region, interval, pdf, quantile_from_tail
 
 
 def second_order_region(
-    p: ArrayLike | None = None, gradient_norm: ArrayLike | None = None, *, error: ArrayLike | None = None
+    p: ArrayLike | None = None,
+    gradient_norm: ArrayLike | None = None,
+    *,
+    error: ArrayLike | None = None,
 ) -> Region:
     """The band `[u, v]` with `Φ(v) − Φ(u) = p` and `φ(v) − φ(u) = γ`.
 
@@ -31,7 +39,9 @@ def second_order_region(
     """
     _, error = probability_and_error(p, error)
     if gradient_norm is None:
-        raise ValueError("second order needs gradient_norm, an upper bound of the norm of the gradient")
+        raise ValueError(
+            "second order needs gradient_norm, an upper bound of the norm of the gradient"
+        )
     gamma = checked("gradient_norm", gradient_norm, 0.0, np.inf, "at least 0")
     # Half of a subnormal float has no digits left, or is zero.
     error = np.where(error > 0, np.maximum(error, 4 * np.finfo(np.float64).tiny), error)
@@ -41,7 +51,11 @@ def second_order_region(
     left = np.maximum(error - right, 0.0)
     # Close to the largest gradient the rounding of the search would lose against the closed form of the half-line.
     half_line = interval(-np.inf, quantile_from_tail(error))[1]
-    return Region((interval(special.ndtri(left), quantile_from_tail(right)),), excess=0.5 - error, half_line=half_line)
+    return Region(
+        (interval(special.ndtri(left), quantile_from_tail(right)),),
+        excess=0.5 - error,
+        half_line=half_line,
+    )
 
 
 def second_order_radius(
@@ -72,7 +86,9 @@ def second_order_radius(
     """
     sigma = checked_sigma(sigma)
     if gradient_norm is None:
-        raise ValueError("second order needs gradient_norm, an upper bound of the norm of the gradient")
+        raise ValueError(
+            "second order needs gradient_norm, an upper bound of the norm of the gradient"
+        )
     gamma = checked("gradient_norm", gradient_norm, 0.0, np.inf, "at least 0") * sigma
     return in_input_units(second_order_region(p, gamma, error=error).radius(), sigma)
 

@@ -111,7 +111,9 @@ def _left_band(mass: Floats, gamma: Floats, largest: Floats) -> tuple[Floats, Fl
         return pdf(v) - pdf(u) - gamma[index], pdf(u) * (u - v)
 
     low = np.minimum(-38.5, largest)
-    root = decreasing_root(excess, low, largest, np.maximum(special.ndtri(0.5 * special.ndtr(largest)), low))
+    root = decreasing_root(
+        excess, low, largest, np.maximum(special.ndtri(0.5 * special.ndtr(largest)), low)
+    )
     slope = excess(root, np.arange(mass.size))[1]
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         u = root - 8 * _EPS * (np.abs(root) + (pdf(right(root, mass)) + gamma) / -slope)

@@ -63,7 +63,9 @@ def build(architecture: str, *, seed: int = 0) -> nn.Module:
         ValueError: there is none.
     """
     if architecture not in ARCHITECTURES:
-        raise ValueError(f"unknown architecture {architecture!r}; there are: {', '.join(ARCHITECTURES)}")
+        raise ValueError(
+            f"unknown architecture {architecture!r}; there are: {', '.join(ARCHITECTURES)}"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return ARCHITECTURES[architecture]()

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 
-def in_batches(classify: Callable[[Tensor], Tensor], least: int, most: int | None) -> Callable[[Tensor], Tensor]:
+def in_batches(
+    classify: Callable[[Tensor], Tensor], least: int, most: int | None
+) -> Callable[[Tensor], Tensor]:
     """The classifier on batches of any size: long ones are split, short ones filled up with copies whose results are dropped.
 
     Args:

@@ -32,24 +32,43 @@ def open_exported(path: Path) -> LoadedClassifier:
     try:
         program = torch.export.load(checked_archive(content))
     except ArchiveRefused as error:
-        raise ValueError(f"{path} is not read: {error}; export the model again with torch.export.save") from error
+        raise ValueError(
+            f"{path} is not read: {error}; export the model again with torch.export.save"
+        ) from error
     except Exception as error:  # torch's reader raises whatever it stumbles over
-        raise ValueError(f"{path} cannot be read ({' '.join(str(error).split())[:200]}); export it again") from error
-    inputs = [node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
+        raise ValueError(
+            f"{path} cannot be read ({' '.join(str(error).split())[:200]}); export it again"
+        ) from error
+    inputs = [
+        node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs
+    ]
     example = inputs[0].meta.get("val") if len(inputs) == 1 else None
     if not (isinstance(example, Tensor) and example.is_floating_point() and example.ndim > 1):
-        raise ValueError(f"{path} takes {len(inputs)} inputs; a classifier takes one, a floating tensor (batch, …)")
+        raise ValueError(
+            f"{path} takes {len(inputs)} inputs; a classifier takes one, a floating tensor (batch, …)"
+        )
     if training := _training(program):
-        raise ValueError(f"{path} was exported in training mode ({training}); call model.eval(), then export it again")
+        raise ValueError(
+            f"{path} was exported in training mode ({training}); call model.eval(), then export it again"
+        )
     results: Any = program.graph.output_node().args[0]
     result = getattr(results[0], "meta", {}).get("val")
     if not isinstance(result, Tensor):
-        raise ValueError(f"{path} returns no tensor; a classifier returns scores (batch, classes) or labels (batch,)")
+        raise ValueError(
+            f"{path} returns no tensor; a classifier returns scores (batch, classes) or labels (batch,)"
+        )
     digest = hashlib.sha256(content).hexdigest()
     return LoadedClassifier(
-        in_batches(_on_any_device(program, example.dtype), *_batch_sizes(example.shape[0], program)),
+        in_batches(
+            _on_any_device(program, example.dtype), *_batch_sizes(example.shape[0], program)
+        ),
         int(result.shape[1]) if result.ndim == 2 and result.is_floating_point() else None,
-        {"architecture": "exported program", "weights_sha256": None, "file_sha256": digest, "training_sigma": None},
+        {
+            "architecture": "exported program",
+            "weights_sha256": None,
+            "file_sha256": digest,
+            "training_sigma": None,
+        },
     )
 
 
@@ -70,7 +89,10 @@ def _training(program: ExportedProgram) -> str | None:
             schema = getattr(node.target, "_schema", None)
             if schema is None:
                 continue
-            given = dict(zip((argument.name for argument in schema.arguments), node.args, strict=False)) | node.kwargs
+            given = (
+                dict(zip((argument.name for argument in schema.arguments), node.args, strict=False))
+                | node.kwargs
+            )
             if any(given.get(name) is True for name in ("train", "training")):
                 return schema.name
     return None
@@ -85,7 +107,9 @@ def _on_any_device(program: ExportedProgram, dtype: torch.dtype) -> Callable[[Te
             from torch.export.passes import move_to_device_pass
 
             # The sizes are kept by `in_batches`, the guards dropped.
-            moved[points.device] = move_to_device_pass(program, points.device).module(check_guards=False)
+            moved[points.device] = move_to_device_pass(program, points.device).module(
+                check_guards=False
+            )
         result = moved[points.device](points.to(dtype))
         return result[0] if isinstance(result, Sequence) else result
 

@@ -18,7 +18,9 @@ _MODEL = "models/model.json"
 _TENSORS = re.compile(r"data/(weights/weight_\d+|constants/tensor_\d+)")
 _CONFIGS = ("data/weights/model_weights_config.json", "data/constants/model_constants_config.json")
 _EMPTY = "data/sample_inputs/model.pt"  # torch looks for it, and serves itself without
-_DROPPED = re.compile(r"archive_format|archive_version|byteorder|\.data/\w+|extra/.*|" + re.escape(_EMPTY))
+_DROPPED = re.compile(
+    r"archive_format|archive_version|byteorder|\.data/\w+|extra/.*|" + re.escape(_EMPTY)
+)
 
 _OPERATORS = re.compile(
     r"torch\.ops\.(aten|prims)\.(?!save\.|from_file\.)\w+\.\w+"
@@ -53,18 +55,39 @@ def checked_archive(content: bytes) -> io.BytesIO:
     """
     try:
         with PT2ArchiveReader(io.BytesIO(content)) as reader:
-            records = {name: reader.read_bytes(name) for name in reader.get_file_names() if not _DROPPED.fullmatch(name)}
+            records = {
+                name: reader.read_bytes(name)
+                for name in reader.get_file_names()
+                if not _DROPPED.fullmatch(name)
+            }
     except RuntimeError as error:
-        raise ArchiveRefused(f"no whole archive of torch.export.save ({str(error).splitlines()[0]})") from error
-    strange = [name for name in records if name not in (_MODEL, *_CONFIGS) and not _TENSORS.fullmatch(name)]
+        raise ArchiveRefused(
+            f"no whole archive of torch.export.save ({str(error).splitlines()[0]})"
+        ) from error
+    strange = [
+        name for name in records if name not in (_MODEL, *_CONFIGS) and not _TENSORS.fullmatch(name)
+    ]
     if strange or not {_MODEL, *_CONFIGS} <= records.keys():
-        raise ArchiveRefused(f"it holds {strange[0]!r}" if strange else "it is no exported program, or of a torch before 2.9")
+        raise ArchiveRefused(
+            f"it holds {strange[0]!r}"
+            if strange
+            else "it is no exported program, or of a torch before 2.9"
+        )
     try:
         for name in _CONFIGS:
             _check_payloads(json.loads(records[name]))
         records[_MODEL] = json.dumps(_plain_program(json.loads(records[_MODEL]))).encode()
-    except (KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ArchiveRefused(f"its description cannot be read ({type(error).__name__}: {error})") from error
+    except (
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        json.JSONDecodeError,
+        UnicodeDecodeError,
+    ) as error:
+        raise ArchiveRefused(
+            f"its description cannot be read ({type(error).__name__}: {error})"
+        ) from error
     fresh = io.BytesIO()
     with PT2ArchiveWriter(fresh) as writer:
         for name, value in (records | {_EMPTY: b""}).items():
@@ -126,7 +149,9 @@ def _check_container(spec: Any) -> None:
     if isinstance(spec, list):  # version of the format, specification
         spec = spec[1]
     if spec["type"] not in _CONTAINERS:
-        raise ArchiveRefused(f"it takes or returns {spec['type']!r}; tuples, lists and dictionaries of tensors are read")
+        raise ArchiveRefused(
+            f"it takes or returns {spec['type']!r}; tuples, lists and dictionaries of tensors are read"
+        )
     names = json.loads(spec["context"]) if spec["context"] else None
     for name in names or []:
         _require(_NAME, name, "name")

@@ -31,7 +31,9 @@ class ExtremalClassifier(torch.nn.Module):
         center = torch.as_tensor(center, dtype=torch.float64)
         direction = torch.as_tensor(direction, dtype=torch.float64)
         if center.shape != direction.shape or not direction.norm() > 0:
-            raise ValueError(f"direction must be nonzero and of the input's shape {tuple(center.shape)}")
+            raise ValueError(
+                f"direction must be nonzero and of the input's shape {tuple(center.shape)}"
+            )
         self.register_buffer("_direction", (direction / direction.norm() / sigma).flatten())
         self.register_buffer("_offset", center.flatten() @ self._direction)
         self._ends = [(float(lower), float(upper)) for lower, upper in region.intervals]

@@ -30,7 +30,9 @@ def from_numpy(f: Callable[[NDArray], ArrayLike]) -> Callable[[Tensor], Tensor]:
         if np.issubdtype(result.dtype, np.integer):
             result = result.astype(np.int64)
         elif not np.issubdtype(result.dtype, np.floating):
-            raise ValueError(f"a classifier must return floating scores or integer labels; got an array of {result.dtype}")
+            raise ValueError(
+                f"a classifier must return floating scores or integer labels; got an array of {result.dtype}"
+            )
         return torch.from_numpy(np.ascontiguousarray(result)).to(inputs.device)
 
     return classify

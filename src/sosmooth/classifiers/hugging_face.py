@@ -31,11 +31,19 @@ def open_hugging_face(place: str) -> LoadedClassifier:
     transformers = needed("transformers", extra="huggingface")
     options = {"local_files_only": True, "trust_remote_code": False}
     config = _read(place, lambda: transformers.AutoConfig.from_pretrained(place, **options))
-    kind = next((kind for name in config.architectures or [] for kind in _KINDS if name.endswith(kind)), None)
+    kind = next(
+        (kind for name in config.architectures or [] for kind in _KINDS if name.endswith(kind)),
+        None,
+    )
     if kind is None:
-        raise ValueError(f"{place} is {config.architectures}; {' and '.join(f'…{name}' for name in _KINDS)} are read")
+        raise ValueError(
+            f"{place} is {config.architectures}; {' and '.join(f'…{name}' for name in _KINDS)} are read"
+        )
     model = _read(
-        place, lambda: getattr(transformers, f"AutoModel{kind}").from_pretrained(place, use_safetensors=True, **options)
+        place,
+        lambda: getattr(transformers, f"AutoModel{kind}").from_pretrained(
+            place, use_safetensors=True, **options
+        ),
     )
     classifier, normalization = _KINDS[kind](model, place)
     settings = {
@@ -83,10 +91,15 @@ class _Embeddings(nn.Module):
 def _of_images(model: nn.Module, place: str) -> tuple[nn.Module, Normalization | None]:
     transformers = needed("transformers.utils", extra="huggingface")
     path = transformers.cached_file(
-        place, "preprocessor_config.json", local_files_only=True, _raise_exceptions_for_missing_entries=False
+        place,
+        "preprocessor_config.json",
+        local_files_only=True,
+        _raise_exceptions_for_missing_entries=False,
     )
     if path is None:
-        raise ValueError(f"{place} has no preprocessor_config.json, which tells its normalisation; add it")
+        raise ValueError(
+            f"{place} has no preprocessor_config.json, which tells its normalisation; add it"
+        )
     found = json.loads(Path(path).read_text())
     scaled = found.get("do_rescale", True)
     if not (scaled and abs(found.get("rescale_factor", 1 / 255) * 255 - 1) < 1e-4):

@@ -38,7 +38,9 @@ _PREFIXES = {
 }
 
 
-def load_classifier(spec: str, *, sigma: float | None = None, normalize: str | None = None) -> Callable[[Tensor], Tensor]:
+def load_classifier(
+    spec: str, *, sigma: float | None = None, normalize: str | None = None
+) -> Callable[[Tensor], Tensor]:
     """The base classifier that `spec` names, on the CPU.
 
     Args:
@@ -61,7 +63,9 @@ def load_classifier(spec: str, *, sigma: float | None = None, normalize: str | N
     return open_classifier(spec, sigma=sigma, normalize=normalize).classifier
 
 
-def open_classifier(spec: str, *, sigma: float | None = None, normalize: str | None = None) -> LoadedClassifier:
+def open_classifier(
+    spec: str, *, sigma: float | None = None, normalize: str | None = None
+) -> LoadedClassifier:
     """As `load_classifier`, with the number of classes and what identifies it.
 
     The setting `spec` holds what was asked for, `normalize` included: it gives the same classifier again. The setting
@@ -78,7 +82,11 @@ def open_classifier(spec: str, *, sigma: float | None = None, normalize: str | N
     settings = {**opened.settings, "spec": spec}
     if normalization is not None or opened.normalization is not None:
         settings["normalization"] = str(normalization or "none")
-    classifier = opened.classifier if normalization is None else Normalized(opened.classifier, normalization).eval()
+    classifier = (
+        opened.classifier
+        if normalization is None
+        else Normalized(opened.classifier, normalization).eval()
+    )
     return LoadedClassifier(classifier, opened.num_classes, settings)
 
 
@@ -119,14 +127,18 @@ def bundled_sigmas(name: str) -> dict[float, Traversable]:
     """The noise levels that a bundled classifier was trained with, ascending, and their files."""
     pattern = re.compile(re.escape(name) + r"_sigma_([\d.]+)\.safetensors")
     files = resources.files("sosmooth.classifiers").joinpath("weights").iterdir()
-    return dict(sorted((float(match[1]), file) for file in files if (match := pattern.fullmatch(file.name))))
+    return dict(
+        sorted((float(match[1]), file) for file in files if (match := pattern.fullmatch(file.name)))
+    )
 
 
 def _open_bundled(name: str, sigma: float | None) -> LoadedClassifier:
     files = bundled_sigmas(name)
     known = ", ".join(f"{value:g}" for value in files)
     if sigma is None:
-        raise ValueError(f"the classifier {name} needs the sigma it was trained with; there are: {known}")
+        raise ValueError(
+            f"the classifier {name} needs the sigma it was trained with; there are: {known}"
+        )
     if sigma not in files:
         raise ValueError(
             f"no bundled classifier {name} for sigma {sigma:g}; there are: {known}; make one with sosmooth train {name} --sigma"
@@ -149,14 +161,20 @@ def open_weights(path: Path) -> LoadedClassifier:
 
 def _open_architecture(name: str, weights: Path | None) -> LoadedClassifier:
     if weights is None:
-        raise ValueError(f"the architecture {name} needs weights; write {name}+FILE, or make them with sosmooth train")
+        raise ValueError(
+            f"the architecture {name} needs weights; write {name}+FILE, or make them with sosmooth train"
+        )
     state, metadata = read_tensors(weights)
     if metadata.get("architecture", name) != name:
-        raise ValueError(f"{weights} holds weights of {metadata['architecture']}, not of {name}; write the file alone")
+        raise ValueError(
+            f"{weights} holds weights of {metadata['architecture']}, not of {name}; write the file alone"
+        )
     model = build(name)
     fill(model, state, str(weights))
     # What a network scores is what its last linear layer gives.
-    num_classes = [module.out_features for module in model.modules() if isinstance(module, nn.Linear)][-1]
+    num_classes = [
+        module.out_features for module in model.modules() if isinstance(module, nn.Linear)
+    ][-1]
     settings = {
         "architecture": name,
         "weights_sha256": weights_sha256(model),
@@ -180,7 +198,9 @@ def _open_object(spec: str, weights: Path | None) -> LoadedClassifier:
     classifier = cast(Callable[[Tensor], Tensor], made)
     if weights is not None:
         if not isinstance(classifier, nn.Module):
-            raise ValueError(f"{spec} is {type(classifier).__name__}; only a torch module can be filled with {weights}")
+            raise ValueError(
+                f"{spec} is {type(classifier).__name__}; only a torch module can be filled with {weights}"
+            )
         fill(classifier, read_tensors(weights)[0], str(weights))
     num_classes = getattr(classifier, "num_classes", None)
     module = classifier if isinstance(classifier, nn.Module) else None
@@ -189,7 +209,9 @@ def _open_object(spec: str, weights: Path | None) -> LoadedClassifier:
         "weights_sha256": None if module is None else weights_sha256(module),
         "training_sigma": None,
     }
-    return LoadedClassifier(classifier, num_classes if isinstance(num_classes, int) else None, settings)
+    return LoadedClassifier(
+        classifier, num_classes if isinstance(num_classes, int) else None, settings
+    )
 
 
 def _is_factory(spec: str, found: Any) -> bool:

@@ -23,7 +23,11 @@ class Normalization:
 
     def __post_init__(self):
         values = (*self.mean, *self.std)
-        if not (len(self.mean) == len(self.std) > 0 and all(map(math.isfinite, values)) and min(self.std) > 0):
+        if not (
+            len(self.mean) == len(self.std) > 0
+            and all(map(math.isfinite, values))
+            and min(self.std) > 0
+        ):
             raise ValueError(
                 f"a normalisation has as many means as stds, finite, stds positive; got {self}; write MEAN/STD, as in 0.5/0.25"
             )
@@ -71,6 +75,8 @@ class Normalized(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         channels = len(self.mean)
         if channels not in (1, inputs.shape[1]):  # one channel would be broadcast to several
-            raise ValueError(f"the normalisation is for {channels} channels; the inputs have {inputs.shape[1]}")
+            raise ValueError(
+                f"the normalisation is for {channels} channels; the inputs have {inputs.shape[1]}"
+            )
         shape = (channels, *[1] * (inputs.ndim - 2))
         return self.classifier((inputs - self.mean.view(shape)) / self.std.view(shape))

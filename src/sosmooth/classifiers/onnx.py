@@ -16,7 +16,10 @@ from sosmooth._extras import needed
 from sosmooth.classifiers.batches import in_batches
 from sosmooth.classifiers.loaded import LoadedClassifier
 
-_PROVIDERS = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}
+_PROVIDERS = {
+    "cpu": ["CPUExecutionProvider"],
+    "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
+}
 _FLOATS = {"tensor(float16)": np.float16, "tensor(float)": np.float32, "tensor(double)": np.float64}
 _INTEGERS = ("tensor(int32)", "tensor(int64)")
 # Weights outside the file: the entry `location` of a tensor's external_data, then the length and text of its path.
@@ -41,16 +44,25 @@ def open_onnx(path: Path) -> LoadedClassifier:
     session = _session(runtime, path, "cpu")
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or inputs[0].type not in _FLOATS or not inputs[0].shape:
-        raise ValueError(f"{path} takes {_described(inputs)}; a classifier takes one floating tensor, (batch, …)")
+        raise ValueError(
+            f"{path} takes {_described(inputs)}; a classifier takes one floating tensor, (batch, …)"
+        )
     scores = [each for each in outputs if each.type in _FLOATS and len(each.shape) == 2]
     labels = [each for each in outputs if each.type in _INTEGERS and len(each.shape) == 1]
     if not scores + labels:
-        raise ValueError(f"{path} returns {_described(outputs)}; a classifier returns scores (batch, classes) or labels (batch,)")
+        raise ValueError(
+            f"{path} returns {_described(outputs)}; a classifier returns scores (batch, classes) or labels (batch,)"
+        )
     result = (scores + labels)[0]
     size = inputs[0].shape[0]
     sizes = (size, size) if isinstance(size, int) else (1, None)
     classes = result.shape[1] if scores else None
-    classify = _Sessions(lambda device: _session(runtime, path, device), inputs[0].name, _FLOATS[inputs[0].type], result.name)
+    classify = _Sessions(
+        lambda device: _session(runtime, path, device),
+        inputs[0].name,
+        _FLOATS[inputs[0].type],
+        result.name,
+    )
     return LoadedClassifier(
         in_batches(classify, *sizes),
         classes if isinstance(classes, int) else None,
@@ -67,7 +79,9 @@ def open_onnx(path: Path) -> LoadedClassifier:
 class _Sessions:
     """The model, opened once on each kind of device that inputs come from."""
 
-    def __init__(self, open_session: Callable[[str], Any], name: str, dtype: type[np.floating], output: str):
+    def __init__(
+        self, open_session: Callable[[str], Any], name: str, dtype: type[np.floating], output: str
+    ):
         self._open, self._name, self._dtype, self._output = open_session, name, dtype, output
         self._sessions: dict[str, Any] = {}
 
@@ -93,7 +107,9 @@ def _session(runtime: Any, path: Path, device: str) -> Any:
     try:
         return runtime.InferenceSession(str(path), options, providers=wanted)
     except Exception as error:  # onnxruntime's exceptions share no base
-        raise ValueError(f"{path} is no ONNX model that onnxruntime can open ({' '.join(str(error).split())[:200]})") from error
+        raise ValueError(
+            f"{path} is no ONNX model that onnxruntime can open ({' '.join(str(error).split())[:200]})"
+        ) from error
 
 
 def _digest(path: Path) -> str:

@@ -23,7 +23,9 @@ class _Normalized(nn.Module):
         super().__init__()
         # Constants of the architecture, hence no part of the weights.
         self.register_buffer("mean", torch.tensor(IMAGENET.mean).reshape(3, 1, 1), persistent=False)
-        self.register_buffer("deviation", torch.tensor(IMAGENET.std).reshape(3, 1, 1), persistent=False)
+        self.register_buffer(
+            "deviation", torch.tensor(IMAGENET.std).reshape(3, 1, 1), persistent=False
+        )
 
     def normalized(self, images: Tensor) -> Tensor:
         return (images - self.mean) / self.deviation
@@ -44,7 +46,9 @@ class _BasicBlock(nn.Module):
         shortcut = x
         if self._stride != 1 or self._missing:
             sides = (self._missing // 2, self._missing - self._missing // 2)
-            shortcut = nn.functional.pad(x[:, :, :: self._stride, :: self._stride], (0, 0, 0, 0, *sides))
+            shortcut = nn.functional.pad(
+                x[:, :, :: self._stride, :: self._stride], (0, 0, 0, 0, *sides)
+            )
         return torch.relu(self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x))))) + shortcut)
 
 
@@ -62,7 +66,9 @@ class CifarResNet(_Normalized):
     def __init__(self, depth: int):
         super().__init__()
         if depth not in CIFAR_DEPTHS:
-            raise ValueError(f"depth must be one of {', '.join(map(str, CIFAR_DEPTHS))}; got {depth}")
+            raise ValueError(
+                f"depth must be one of {', '.join(map(str, CIFAR_DEPTHS))}; got {depth}"
+            )
         blocks = (depth - 2) // 6
         self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
@@ -75,7 +81,9 @@ class CifarResNet(_Normalized):
     @staticmethod
     def _stage(channels_in: int, channels: int, blocks: int, stride: int) -> nn.Sequential:
         first = _BasicBlock(channels_in, channels, stride)
-        return nn.Sequential(first, *(_BasicBlock(channels, channels, 1) for _ in range(blocks - 1)))
+        return nn.Sequential(
+            first, *(_BasicBlock(channels, channels, 1) for _ in range(blocks - 1))
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         x = torch.relu(self.bn1(self.conv1(self.normalized(images))))
@@ -98,7 +106,8 @@ class _Bottleneck(nn.Module):
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or channels_in != channels:
             self.downsample = nn.Sequential(
-                nn.Conv2d(channels_in, channels, 1, stride=stride, bias=False), nn.BatchNorm2d(channels)
+                nn.Conv2d(channels_in, channels, 1, stride=stride, bias=False),
+                nn.BatchNorm2d(channels),
             )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -17,7 +17,11 @@ from sosmooth.classifiers.loaded import LoadedClassifier
 
 def is_estimator(value: Any) -> bool:
     """Whether it is a fitted classifier in the sense of scikit-learn: it predicts, and knows its classes."""
-    return not isinstance(value, type) and callable(getattr(value, "predict", None)) and hasattr(value, "classes_")
+    return (
+        not isinstance(value, type)
+        and callable(getattr(value, "predict", None))
+        and hasattr(value, "classes_")
+    )
 
 
 def classifier_of(estimator: Any) -> LoadedClassifier:
@@ -29,11 +33,17 @@ def classifier_of(estimator: Any) -> LoadedClassifier:
         ValueError: the classes are integers but not 0, 1, 2, …: the data's labels would mean others.
     """
     classes = np.asarray(estimator.classes_)
-    if classes.ndim != 1 or (classes.dtype.kind in "iu" and not np.array_equal(classes, np.arange(len(classes)))):
-        raise ValueError(f"the estimator's classes are {classes.tolist()}; fit it with the labels 0, 1, 2, …")
+    if classes.ndim != 1 or (
+        classes.dtype.kind in "iu" and not np.array_equal(classes, np.arange(len(classes)))
+    ):
+        raise ValueError(
+            f"the estimator's classes are {classes.tolist()}; fit it with the labels 0, 1, 2, …"
+        )
 
     def predict(inputs: NDArray) -> NDArray[np.int64]:
-        with warnings.catch_warnings():  # fitted on a table with named columns, it would like to see the names
+        with (
+            warnings.catch_warnings()
+        ):  # fitted on a table with named columns, it would like to see the names
             warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
             return np.searchsorted(classes, estimator.predict(inputs.reshape(len(inputs), -1)))
 
@@ -61,13 +71,19 @@ def open_skops(path: Path) -> LoadedClassifier:
         untrusted = skops.get_untrusted_types(file=path)
         estimator = None if untrusted else skops.load(path)
     except Exception as error:  # skops raises whatever it stumbles over
-        raise ValueError(f"{path} cannot be read ({' '.join(str(error).split())[:200]}); write it with skops.io.dump") from error
+        raise ValueError(
+            f"{path} cannot be read ({' '.join(str(error).split())[:200]}); write it with skops.io.dump"
+        ) from error
     if untrusted:
         raise ValueError(
             f"{path} holds {untrusted[0]}, which is not safe to read from a file, as trees and types from outside scikit-learn"
             " are not; load it in a function of your own: package.module:factory"
         )
     if not is_estimator(estimator):
-        raise ValueError(f"{path} holds {type(estimator).__name__}; a fitted classifier of scikit-learn is needed")
+        raise ValueError(
+            f"{path} holds {type(estimator).__name__}; a fitted classifier of scikit-learn is needed"
+        )
     opened = classifier_of(estimator)
-    return LoadedClassifier(opened.classifier, opened.num_classes, opened.settings | {"file_sha256": file_sha256(path)})
+    return LoadedClassifier(
+        opened.classifier, opened.num_classes, opened.settings | {"file_sha256": file_sha256(path)}
+    )

@@ -26,12 +26,23 @@ def open_timm(spec: str) -> LoadedClassifier:
     try:
         network = timm.create_model(name, pretrained=False)
     except RuntimeError as error:
-        raise ValueError(f"timm has no network {name!r} ({error}); timm.list_models() lists them") from error
+        raise ValueError(
+            f"timm has no network {name!r} ({error}); timm.list_models() lists them"
+        ) from error
     weights = Path(file) if file else _cached(name, network.pretrained_cfg)
     fill(network, read_tensors(weights)[0], str(weights))
-    settings = {"architecture": name, "weights_sha256": weights_sha256(network), "training_sigma": None}
+    settings = {
+        "architecture": name,
+        "weights_sha256": weights_sha256(network),
+        "training_sigma": None,
+    }
     found = network.pretrained_cfg
-    return LoadedClassifier(network, network.num_classes, settings, Normalization(tuple(found["mean"]), tuple(found["std"])))
+    return LoadedClassifier(
+        network,
+        network.num_classes,
+        settings,
+        Normalization(tuple(found["mean"]), tuple(found["std"])),
+    )
 
 
 def _cached(name: str, found: dict[str, Any]) -> Path:
@@ -40,5 +51,7 @@ def _cached(name: str, found: dict[str, Any]) -> Path:
     path = hub.try_to_load_from_cache(place, "model.safetensors") if place else None
     if not isinstance(path, str):
         get = f"get them by hf download {place}" if place else "timm names none"
-        raise FileNotFoundError(f"no weights of {name} in the cache; {get}, or write timm:{name}+FILE.safetensors")
+        raise FileNotFoundError(
+            f"no weights of {name} in the cache; {get}, or write timm:{name}+FILE.safetensors"
+        )
     return Path(path)

@@ -19,7 +19,12 @@ from torch import Tensor, nn
 
 from sosmooth.classifiers.architectures import build
 from sosmooth.classifiers.augmentation import cropped_and_flipped
-from sosmooth.classifiers.checkpoint import Checkpoint, checkpoint_path, load_checkpoint, save_checkpoint
+from sosmooth.classifiers.checkpoint import (
+    Checkpoint,
+    checkpoint_path,
+    load_checkpoint,
+    save_checkpoint,
+)
 from sosmooth.classifiers.weights import save_weights
 from sosmooth.datasets import FOLDER_DATASETS, InputSet, load_dataset
 
@@ -73,8 +78,12 @@ class Recipe:
 RECIPES: dict[str, Recipe] = {
     "mnist7": Recipe("mnist7_cnn", epochs=20, batch_size=256, learning_rate=0.1, threads=1),
     "mnist7_pca10": Recipe("pca10_mlp", epochs=20, batch_size=256, learning_rate=0.1, threads=1),
-    "swiss_roll": Recipe("swiss_roll_mlp", epochs=100, batch_size=100, learning_rate=0.01, threads=1),
-    "cifar10": Recipe("resnet110", epochs=90, batch_size=256, learning_rate=0.1, schedule="step", augment=True),
+    "swiss_roll": Recipe(
+        "swiss_roll_mlp", epochs=100, batch_size=100, learning_rate=0.01, threads=1
+    ),
+    "cifar10": Recipe(
+        "resnet110", epochs=90, batch_size=256, learning_rate=0.1, schedule="step", augment=True
+    ),
 }
 
 
@@ -130,7 +139,9 @@ def train_dataset(
         raise ValueError(f"weights are written to .safetensors files; got {str(out)!r}")
     there = checkpoint_path(out).exists()
     if there and not resume:
-        raise ValueError(f"{checkpoint_path(out)} is from an unfinished training; go on with --resume, or remove it")
+        raise ValueError(
+            f"{checkpoint_path(out)} is from an unfinished training; go on with --resume, or remove it"
+        )
     settings = asdict(recipe)
     del settings["architecture"], settings["threads"]
 
@@ -152,13 +163,20 @@ def train_dataset(
     history = [] if start is None else start.history
     seconds_before = history[-1]["seconds"] if history else 0.0
     inputs, labels = torch.from_numpy(train.get(range(len(train)))), torch.from_numpy(train.labels)
-    test_inputs, test_labels = torch.from_numpy(test.get(range(len(test)))), torch.from_numpy(test.labels)
+    test_inputs, test_labels = (
+        torch.from_numpy(test.get(range(len(test)))),
+        torch.from_numpy(test.labels),
+    )
 
     def measure(noise: float, repeats: int = 1) -> float:
-        return accuracy(model, test_inputs, test_labels, sigma=noise, repeats=repeats, seed=seed, device=device)
+        return accuracy(
+            model, test_inputs, test_labels, sigma=noise, repeats=repeats, seed=seed, device=device
+        )
 
     def keep(epoch: Epoch) -> None:
-        epoch = replace(epoch, noisy_accuracy=measure(sigma), seconds=seconds_before + epoch.seconds)
+        epoch = replace(
+            epoch, noisy_accuracy=measure(sigma), seconds=seconds_before + epoch.seconds
+        )
         history.append({column: getattr(epoch, attribute) for column, attribute in _LOGGED.items()})
         save_checkpoint(out, Checkpoint(epoch.state(), identity, history))
         if on_epoch is not None:
@@ -179,7 +197,11 @@ def train_dataset(
         )
         clean = measure(0.0)
         noisy = measure(sigma, repeats=max(1, _NOISY_EVALUATIONS // len(test)))
-    metadata = about | {"clean_accuracy": clean, "noisy_accuracy": noisy, "torch": torch.__version__}
+    metadata = about | {
+        "clean_accuracy": clean,
+        "noisy_accuracy": noisy,
+        "torch": torch.__version__,
+    }
     save_weights(out, model, metadata)
     checkpoint_path(out).unlink()
     return metadata
@@ -225,7 +247,9 @@ def train_with_noise(
     inputs, labels = inputs.to(device), labels.to(device)
     order = torch.Generator().manual_seed(seed)
     noise = torch.Generator(device).manual_seed(seed)
-    optimizer = torch.optim.SGD(model.parameters(), learning_rate, momentum, weight_decay=weight_decay, nesterov=True)
+    optimizer = torch.optim.SGD(
+        model.parameters(), learning_rate, momentum, weight_decay=weight_decay, nesterov=True
+    )
     done = 0 if resume is None else _restore(resume, model, optimizer, order, noise)
     rate = _cosine if schedule == "cosine" else _step
     steps = math.ceil(len(inputs) / batch_size)
@@ -233,8 +257,12 @@ def train_with_noise(
     for number in range(done + 1, epochs + 1):
         model.train()
         total = torch.zeros((), device=device)
-        for step, rows in enumerate(torch.randperm(len(inputs), generator=order).to(device).split(batch_size)):
-            optimizer.param_groups[0]["lr"] = learning_rate * rate(((number - 1) * steps + step) / (epochs * steps))
+        for step, rows in enumerate(
+            torch.randperm(len(inputs), generator=order).to(device).split(batch_size)
+        ):
+            optimizer.param_groups[0]["lr"] = learning_rate * rate(
+                ((number - 1) * steps + step) / (epochs * steps)
+            )
             batch = cropped_and_flipped(inputs[rows], noise) if augment else inputs[rows]
             batch = batch + sigma * torch.randn(batch.shape, generator=noise, device=device)
             with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=amp):
@@ -271,7 +299,9 @@ def accuracy(
     right = 0
     with torch.inference_mode():
         for _ in range(repeats):
-            for batch, wanted in zip(inputs.split(_EVALUATION_BATCH), labels.split(_EVALUATION_BATCH), strict=True):
+            for batch, wanted in zip(
+                inputs.split(_EVALUATION_BATCH), labels.split(_EVALUATION_BATCH), strict=True
+            ):
                 noise = sigma * torch.randn(batch.shape, generator=generator, device=device)
                 right += int((model(batch.to(device) + noise).argmax(1) == wanted.to(device)).sum())
     return right / (repeats * len(inputs))
@@ -292,13 +322,17 @@ def _changed_recipe(name: str, architecture: str | None, *changes: Any) -> Recip
         raise ValueError(f"no training recipe for {name!r}; there are: {', '.join(RECIPES)}")
     names = ("architecture", "epochs", "batch_size", "learning_rate", "schedule")
     given = dict(zip(names, (architecture, *changes), strict=True))
-    return replace(RECIPES[name], **{key: value for key, value in given.items() if value is not None})
+    return replace(
+        RECIPES[name], **{key: value for key, value in given.items() if value is not None}
+    )
 
 
 def _spec(name: str, split: str, folder: Path | None) -> str:
     if name not in FOLDER_DATASETS:
         if folder is not None:
-            raise ValueError(f"{name} is bundled and takes no folder; got {str(folder)!r}; leave it out")
+            raise ValueError(
+                f"{name} is bundled and takes no folder; got {str(folder)!r}; leave it out"
+            )
         return f"{name}:{split}"
     return f"{name}:{split}:{'' if folder is None else folder}"
 
@@ -319,27 +353,48 @@ def _check_architecture(name: str, model: nn.Module, data: InputSet) -> None:
 
 
 def _state(
-    epoch: int, model: nn.Module, optimizer: torch.optim.SGD, order: torch.Generator, noise: torch.Generator
+    epoch: int,
+    model: nn.Module,
+    optimizer: torch.optim.SGD,
+    order: torch.Generator,
+    noise: torch.Generator,
 ) -> dict[str, Tensor]:
     """What `_restore` takes: copies, on the CPU."""
     state = {f"model.{name}": value for name, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         state[f"momentum.{name}"] = optimizer.state[parameter]["momentum_buffer"]
-    state |= {"generator.order": order.get_state(), "generator.noise": noise.get_state(), "epoch": torch.tensor(epoch)}
-    return {name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in state.items()}
+    state |= {
+        "generator.order": order.get_state(),
+        "generator.noise": noise.get_state(),
+        "epoch": torch.tensor(epoch),
+    }
+    return {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in state.items()
+    }
 
 
 def _restore(
-    state: Mapping[str, Tensor], model: nn.Module, optimizer: torch.optim.SGD, order: torch.Generator, noise: torch.Generator
+    state: Mapping[str, Tensor],
+    model: nn.Module,
+    optimizer: torch.optim.SGD,
+    order: torch.Generator,
+    noise: torch.Generator,
 ) -> int:
     """Put everything back where `_state` found it: the number of epochs done."""
     own = model.state_dict()
-    names = {f"model.{name}" for name in own} | {f"momentum.{name}" for name, _ in model.named_parameters()}
+    names = {f"model.{name}" for name in own} | {
+        f"momentum.{name}" for name, _ in model.named_parameters()
+    }
     if not names | {"generator.order", "generator.noise", "epoch"} <= state.keys():
-        raise ValueError("the training to be resumed had another network; resume with the same settings")
+        raise ValueError(
+            "the training to be resumed had another network; resume with the same settings"
+        )
     model.load_state_dict({name: state[f"model.{name}"] for name in own})
     for name, parameter in model.named_parameters():
-        optimizer.state[parameter]["momentum_buffer"] = state[f"momentum.{name}"].to(parameter.device, copy=True)
+        optimizer.state[parameter]["momentum_buffer"] = state[f"momentum.{name}"].to(
+            parameter.device, copy=True
+        )
     order.set_state(state["generator.order"])
     noise.set_state(state["generator.noise"])
     return int(state["epoch"])
@@ -370,7 +425,9 @@ def _check_training(
     if schedule not in ("cosine", "step"):
         raise ValueError(f"unknown schedule {schedule!r}; there are: cosine, step")
     if augment and inputs.ndim != 4:
-        raise ValueError(f"augment is for images (length, channels, height, width); got shape {tuple(inputs.shape)}")
+        raise ValueError(
+            f"augment is for images (length, channels, height, width); got shape {tuple(inputs.shape)}"
+        )
 
 
 def _cosine(done: float) -> float:

@@ -21,7 +21,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from sosmooth.classifiers.architectures import ARCHITECTURES, architectures_that_fit, build, is_counter
+from sosmooth.classifiers.architectures import (
+    ARCHITECTURES,
+    architectures_that_fit,
+    build,
+    is_counter,
+)
 
 _KEY = "sosmooth"
 _REQUIRED = ("architecture", "num_classes")
@@ -41,14 +46,21 @@ def save_weights(path: Path, model: nn.Module, metadata: Mapping[str, Any]) -> N
     if path.suffix != ".safetensors":
         raise ValueError(f"weights are written to .safetensors files; got {path.name!r}")
     _check_metadata(str(path), metadata)
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    state = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()
+    }
     _check_finite(str(path), state)
     write_tensors(path, state, metadata)
 
 
-def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> None:
+def write_tensors(
+    path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]
+) -> None:
     """Write tensors and JSON-able metadata to a safetensors file, whole or not at all; its folder is made if need be."""
-    write_atomically(Path(path), save(dict(tensors), {_KEY: json.dumps(dict(metadata), sort_keys=True, allow_nan=False)}))
+    write_atomically(
+        Path(path),
+        save(dict(tensors), {_KEY: json.dumps(dict(metadata), sort_keys=True, allow_nan=False)}),
+    )
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -104,7 +116,9 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         ValueError: another kind of file, one that is cut or not all tensors, or values that are not finite.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"no file {str(path)!r}; give the path of a {', '.join(_READERS)} file")
+        raise FileNotFoundError(
+            f"no file {str(path)!r}; give the path of a {', '.join(_READERS)} file"
+        )
     if Path(path).suffix not in _READERS:
         raise ValueError(f"weights are read from {', '.join(_READERS)} files; got {str(path)!r}")
     state, metadata = _READERS[Path(path).suffix](Path(path))
@@ -118,13 +132,19 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, An
             found = (file.metadata() or {}).get(_KEY, "{}")
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
     except SafetensorError as error:
-        raise ValueError(f"{path} is no whole safetensors file ({error}); copy or train it again") from error
+        raise ValueError(
+            f"{path} is no whole safetensors file ({error}); copy or train it again"
+        ) from error
     try:
         metadata = json.loads(found)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: its metadata is no JSON ({error}); train it again with sosmooth train") from error
+        raise ValueError(
+            f"{path}: its metadata is no JSON ({error}); train it again with sosmooth train"
+        ) from error
     if not isinstance(metadata, dict):
-        raise ValueError(f"{path}: its metadata is no JSON object; train it again with sosmooth train")
+        raise ValueError(
+            f"{path}: its metadata is no JSON object; train it again with sosmooth train"
+        )
     return state, metadata
 
 
@@ -139,12 +159,21 @@ def _read_torch(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
             f" torch.save(model.state_dict(), {path.name!r})"
         ) from error
     found = found.get("state_dict", found) if isinstance(found, Mapping) else found
-    if not isinstance(found, Mapping) or not all(isinstance(value, torch.Tensor) for value in found.values()):
-        raise ValueError(f"{path} holds no state dictionary, names with tensors; save the state_dict, as .safetensors")
+    if not isinstance(found, Mapping) or not all(
+        isinstance(value, torch.Tensor) for value in found.values()
+    ):
+        raise ValueError(
+            f"{path} holds no state dictionary, names with tensors; save the state_dict, as .safetensors"
+        )
     for name, value in found.items():
         # A tensor is a view of stored numbers: one number, seen in steps of zero, can be a tensor of any size.
-        if value.layout is not torch.strided or value.numel() * value.element_size() > value.untyped_storage().nbytes():
-            raise ValueError(f"{path}: {name} is no plain tensor, all of whose numbers are stored; save the state_dict alone")
+        if (
+            value.layout is not torch.strided
+            or value.numel() * value.element_size() > value.untyped_storage().nbytes()
+        ):
+            raise ValueError(
+                f"{path}: {name} is no plain tensor, all of whose numbers are stored; save the state_dict alone"
+            )
     return {str(name).removeprefix("module."): value for name, value in found.items()}, {}
 
 
@@ -152,11 +181,17 @@ def _check_not_compressed(path: Path) -> None:
     """torch stores its archives plain; one that is compressed is made to unpack to more than it seems."""
     try:
         with zipfile.ZipFile(path) as archive:
-            compressed = [member.filename for member in archive.infolist() if member.compress_type != zipfile.ZIP_STORED]
+            compressed = [
+                member.filename
+                for member in archive.infolist()
+                if member.compress_type != zipfile.ZIP_STORED
+            ]
     except Exception:  # no archive, or a broken one: torch will say so
         return
     if compressed:
-        raise ValueError(f"{path}: {compressed[0]} is compressed, which torch.save never does; save the state_dict again")
+        raise ValueError(
+            f"{path}: {compressed[0]} is compressed, which torch.save never does; save the state_dict again"
+        )
 
 
 _READERS: dict[str, Callable[[Path], tuple[dict[str, torch.Tensor], dict[str, Any]]]] = {
@@ -175,7 +210,9 @@ def fill(model: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> No
     own = model.state_dict()
     missing = sorted(name for name in own.keys() - state.keys() if not is_counter(name))
     strange = sorted(state.keys() - own.keys())
-    shapes = sorted(name for name in own.keys() & state.keys() if own[name].shape != state[name].shape)
+    shapes = sorted(
+        name for name in own.keys() & state.keys() if own[name].shape != state[name].shape
+    )
     if missing or strange or shapes:
         raise ValueError(
             f"{source} does not fit the network: missing {missing[:3]}, not in the network {strange[:3]}, of another shape"
@@ -195,16 +232,30 @@ def weights_sha256(model: nn.Module) -> str:
 
 
 def _check_metadata(source: str, metadata: Mapping[str, Any]) -> None:
-    missing = [key for key in _REQUIRED if key not in metadata] if isinstance(metadata, Mapping) else list(_REQUIRED)
+    missing = (
+        [key for key in _REQUIRED if key not in metadata]
+        if isinstance(metadata, Mapping)
+        else list(_REQUIRED)
+    )
     if missing:
-        raise ValueError(f"{source}: the metadata lacks {', '.join(missing)}; it needs {', '.join(_REQUIRED)}")
-    if not (isinstance(metadata["architecture"], str) and metadata["architecture"] in ARCHITECTURES):
-        raise ValueError(f"{source}: unknown architecture {metadata['architecture']!r}; there are: {', '.join(ARCHITECTURES)}")
+        raise ValueError(
+            f"{source}: the metadata lacks {', '.join(missing)}; it needs {', '.join(_REQUIRED)}"
+        )
+    if not (
+        isinstance(metadata["architecture"], str) and metadata["architecture"] in ARCHITECTURES
+    ):
+        raise ValueError(
+            f"{source}: unknown architecture {metadata['architecture']!r}; there are: {', '.join(ARCHITECTURES)}"
+        )
     if type(metadata["num_classes"]) is not int or metadata["num_classes"] < 2:
-        raise ValueError(f"{source}: num_classes must be a whole number of at least 2; got {metadata['num_classes']!r}")
+        raise ValueError(
+            f"{source}: num_classes must be a whole number of at least 2; got {metadata['num_classes']!r}"
+        )
 
 
 def _check_finite(source: str, state: Mapping[str, torch.Tensor]) -> None:
     for name, tensor in state.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise ValueError(f"{source}: {name} holds NaN or infinite weights; train it again with a lower learning rate")
+            raise ValueError(
+                f"{source}: {name} holds NaN or infinite weights; train it again with a lower learning rate"
+            )

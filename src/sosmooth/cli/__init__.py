@@ -17,7 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from sosmooth.cli._app import app
 
     try:
-        result = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        result = app(
+            arguments, exit_on_error=False, print_error=False, result_action="return_value"
+        )
         return result if isinstance(result, int) else 0
     except CycloptsError as error:
         return _say(f"{' '.join(str(error).split())} {_help_for(error.command_chain or ())}", 2)
@@ -25,7 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()  # the reader of our output is gone: nothing to say, and nobody to say it to
         return 1
     except KeyboardInterrupt:
-        return _say("interrupted; what was certified is stored, and the same command goes on from there", 130)
+        return _say(
+            "interrupted; what was certified is stored, and the same command goes on from there",
+            130,
+        )
     except (
         ValueError,
         LookupError,
@@ -60,7 +65,9 @@ def _say(line: str, code: int) -> int:
 
 def run() -> None:
     """The entry point of the installed program."""
-    signal.signal(signal.SIGTERM, _interrupt)  # a polite stop leaves a readable run behind, as Ctrl-C does
+    signal.signal(
+        signal.SIGTERM, _interrupt
+    )  # a polite stop leaves a readable run behind, as Ctrl-C does
     sys.exit(main())
 
 

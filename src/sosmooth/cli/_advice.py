@@ -34,7 +34,9 @@ def advise_after(run: Run) -> None:
             f" sigma {sigma:g}? (docs/faq.md, Why is my accuracy zero)"
         )
     elif 10 * few > len(reasons):
-        _say(f"{few} of {len(reasons)} inputs need more samples: sosmooth plan {run.path} --n {10 * int(run['n'].max())}")
+        _say(
+            f"{few} of {len(reasons)} inputs need more samples: sosmooth plan {run.path} --n {10 * int(run['n'].max())}"
+        )
     _say(f"sosmooth report {run.path} --out report.html draws it", "next")
 
 
@@ -42,12 +44,18 @@ def advise_on_samples(n: int, alpha: float) -> None:
     """So few samples of `predict` that it abstains even where all agree."""
     needed = math.ceil(1 - math.log2(alpha))
     if n < needed:
-        _say(f"with {n} samples no class is ever given out at alpha = {alpha:g}; take at least --n {needed}")
+        _say(
+            f"with {n} samples no class is ever given out at alpha = {alpha:g}; take at least --n {needed}"
+        )
 
 
 def duration(seconds: float) -> str:
     """Roughly how long that is, in two units at most."""
-    for size, name, smaller, part in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+    for size, name, smaller, part in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
         if seconds >= size:
             return f"{int(seconds // size)} {name} {int(seconds % size // smaller)} {part}"
     return f"{seconds:.0f} s" if seconds >= 1 else "less than a second"

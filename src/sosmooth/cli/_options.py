@@ -30,11 +30,16 @@ Data = Annotated[
     ),
 ]
 Sigma = Annotated[float, Parameter(help="Noise level, in units of the inputs.")]
-MethodName = Annotated[str, Parameter(name="--method", help="One of those that `sosmooth methods` lists.")]
+MethodName = Annotated[
+    str, Parameter(name="--method", help="One of those that `sosmooth methods` lists.")
+]
 Alpha = Annotated[float, Parameter(help="Failure probability of each input's certificate.")]
 Seed = Annotated[int, Parameter(help="Seed of the noise.")]
 Out = Annotated[Path, Parameter(help="Folder of the run.")]
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, and nothing else, on standard output.")]
+Json = Annotated[
+    bool,
+    Parameter(name="--json", negative="", help="Print JSON, and nothing else, on standard output."),
+]
 
 
 @Parameter(name="*")
@@ -42,10 +47,15 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, a
 class Which:
     """Which inputs of a data set."""
 
-    indices: Annotated[str | None, Parameter(help="Inputs by number: numbers and slices, as in 0,7,100:200,0:10000:10.")] = None
+    indices: Annotated[
+        str | None,
+        Parameter(help="Inputs by number: numbers and slices, as in 0,7,100:200,0:10000:10."),
+    ] = None
     skip: Annotated[int, Parameter(help="Of these, every K-th.")] = 1
     limit: Annotated[int | None, Parameter(name="--max", help="Of these, at most K.")] = None
-    shuffle_seed: Annotated[int | None, Parameter(help="Choose the --max K at random, by this seed, not the first.")] = None
+    shuffle_seed: Annotated[
+        int | None, Parameter(help="Choose the --max K at random, by this seed, not the first.")
+    ] = None
 
     def of(self, inputs: InputSet) -> list[int]:
         """The indices, in order."""
@@ -57,8 +67,12 @@ class Which:
 class Calling:
     """How the classifier is called, and on what noise."""
 
-    batch_size: Annotated[int | None, Parameter(help="Evaluations at once; found by itself where not given.")] = None
-    num_classes: Annotated[int | None, Parameter(help="Number of classes, where the classifier returns labels.")] = None
+    batch_size: Annotated[
+        int | None, Parameter(help="Evaluations at once; found by itself where not given.")
+    ] = None
+    num_classes: Annotated[
+        int | None, Parameter(help="Number of classes, where the classifier returns labels.")
+    ] = None
     normalize: Annotated[
         str | None,
         Parameter(
@@ -67,16 +81,28 @@ class Calling:
         ),
     ] = None
     timeout: Annotated[
-        float | None, Parameter(help="Seconds that the classifier may take for one batch; any where not given.")
+        float | None,
+        Parameter(help="Seconds that the classifier may take for one batch; any where not given."),
     ] = None
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps.")] = "cpu"
     exact: Annotated[
-        bool, Parameter(negative="", help="Exact integer noise: the data must be on a lattice, as 8-bit images and mnist7 are.")
+        bool,
+        Parameter(
+            negative="",
+            help="Exact integer noise: the data must be on a lattice, as 8-bit images and mnist7 are.",
+        ),
     ] = False
-    precision: Annotated[str | None, Parameter(help="bfloat16 or float16: run the classifier under autocast.")] = None
-    channels_last: Annotated[bool, Parameter(negative="", help="Lay images and weights out with the channels innermost.")] = False
+    precision: Annotated[
+        str | None, Parameter(help="bfloat16 or float16: run the classifier under autocast.")
+    ] = None
+    channels_last: Annotated[
+        bool, Parameter(negative="", help="Lay images and weights out with the channels innermost.")
+    ] = False
     compile: Annotated[
-        bool, Parameter(negative="", help="Translate the classifier with torch.compile (CUDA graphs on CUDA).")
+        bool,
+        Parameter(
+            negative="", help="Translate the classifier with torch.compile (CUDA graphs on CUDA)."
+        ),
     ] = False
 
     def execution(self) -> Execution:
@@ -100,7 +126,9 @@ class Calling:
 ALL_INPUTS, AS_IT_IS = Which(), Calling()
 
 
-def chosen_indices(count: int, indices: str | None, skip: int, limit: int | None, shuffle_seed: int | None = None) -> list[int]:
+def chosen_indices(
+    count: int, indices: str | None, skip: int, limit: int | None, shuffle_seed: int | None = None
+) -> list[int]:
     """The inputs to certify, in order.
 
     Args:
@@ -122,16 +150,27 @@ def chosen_indices(count: int, indices: str | None, skip: int, limit: int | None
             numbers = []
         if len(numbers) == 1 and numbers[0] is not None:
             if not 0 <= numbers[0] < count:
-                raise ValueError(f"--indices: there is no input {numbers[0]}; the data has {count}, numbered from 0")
+                raise ValueError(
+                    f"--indices: there is no input {numbers[0]}; the data has {count}, numbered from 0"
+                )
             chosen.append(numbers[0])
         elif len(numbers) in (2, 3) and (len(numbers) == 2 or numbers[2] != 0):
             chosen.extend(range(count)[slice(*numbers)])
         else:
-            raise ValueError(f"--indices must be numbers and slices like 0,7,100:200,0:10000:10; got {part!r}")
+            raise ValueError(
+                f"--indices must be numbers and slices like 0,7,100:200,0:10000:10; got {part!r}"
+            )
     chosen = list(dict.fromkeys(chosen))[::skip]
     if shuffle_seed is not None:
-        chosen = sorted(sorted(chosen, key=lambda index: hashlib.sha256(f"{shuffle_seed} {index}".encode()).digest())[:limit])
+        chosen = sorted(
+            sorted(
+                chosen,
+                key=lambda index: hashlib.sha256(f"{shuffle_seed} {index}".encode()).digest(),
+            )[:limit]
+        )
     chosen = chosen[:limit]
     if not chosen:
-        raise ValueError(f"no input is left: the data has {count}, --indices {indices!r}, --skip {skip}, --max {limit}")
+        raise ValueError(
+            f"no input is left: the data has {count}, --indices {indices!r}, --skip {skip}, --max {limit}"
+        )
     return chosen

@@ -41,7 +41,9 @@ def inputs_of(runs: Sequence[Run], spec: str | None) -> InputSet | None:
     return inputs
 
 
-def noisy_pictures(runs: Sequence[Run], inputs: InputSet, model: str | None, most: int) -> dict[int, Noisy]:
+def noisy_pictures(
+    runs: Sequence[Run], inputs: InputSet, model: str | None, most: int
+) -> dict[int, Noisy]:
     """What the classifier saw of at most `most` images of the runs: of those evenly spread over the radii.
 
     Raises:
@@ -55,7 +57,9 @@ def noisy_pictures(runs: Sequence[Run], inputs: InputSet, model: str | None, mos
     # The run with most pairs for the direction of the gradient tells most.
     run = max(candidates, key=lambda run: int(np.max(run["direction_pairs"])))
     by_radius = np.argsort(run["radius"], kind="stable")
-    spread = by_radius[np.unique(np.linspace(0, len(run) - 1, min(most, len(run))).round().astype(int))]
+    spread = by_radius[
+        np.unique(np.linspace(0, len(run) - 1, min(most, len(run))).round().astype(int))
+    ]
     return noisy_of(run, inputs, run["index"][spread].tolist(), _classifier_of(run, model))
 
 

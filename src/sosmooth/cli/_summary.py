@@ -8,7 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sosmooth.results import ABSTAINED, average_certified_radius, certified_accuracy, in_grey_levels, linf_radius
+from sosmooth.results import (
+    ABSTAINED,
+    average_certified_radius,
+    certified_accuracy,
+    in_grey_levels,
+    linf_radius,
+)
 from sosmooth.runs import Run
 
 
@@ -29,7 +35,9 @@ def print_runs(runs: Sequence[Run], *, as_json: bool) -> None:
     # Runs side by side: there are few of them and many figures.
     table.add_column("")
     for row in rows:
-        table.add_column(Text(row["run"]), overflow="fold")  # as it is: brackets in a name are no markup
+        table.add_column(
+            Text(row["run"]), overflow="fold"
+        )  # as it is: brackets in a name are no markup
     for name in list(rows[0])[1:]:
         table.add_row(name, *(row[name] for row in rows))
     Console().print(table)
@@ -51,11 +59,17 @@ def numbers(run: Run) -> dict[str, object]:
         "inputs": len(run),
         "complete": run.complete,
         "certified": int(certified.sum()),
-        "certified_accuracy": float(certified_accuracy(prediction, label, radius, 0.0)) if known else None,
-        "average_certified_radius": average_certified_radius(prediction, label, radius) if known else None,
+        "certified_accuracy": float(certified_accuracy(prediction, label, radius, 0.0))
+        if known
+        else None,
+        "average_certified_radius": average_certified_radius(prediction, label, radius)
+        if known
+        else None,
         "mean_radius": float(radius.mean()),
         "mean_radius_in_grey_levels": float(in_grey_levels(radius.mean())),
-        "mean_linf_radius": None if dimension is None else float(linf_radius(radius.mean(), dimension)),
+        "mean_linf_radius": None
+        if dimension is None
+        else float(linf_radius(radius.mean(), dimension)),
         "abstained": dict(sorted(reasons.items())),
         "seconds": float(np.nansum(run["seconds"])),
     }

@@ -19,15 +19,25 @@ _PICTURES = (".png", ".svg")
 def audit(
     run: Path,
     *,
-    model: Annotated[str | None, Parameter(help="The classifier of RUN, where it is no longer where RUN found it.")] = None,
+    model: Annotated[
+        str | None,
+        Parameter(help="The classifier of RUN, where it is no longer where RUN found it."),
+    ] = None,
     data: Annotated[str | None, Parameter(help="The data of RUN, likewise.")] = None,
-    limit: Annotated[int, Parameter(name="--max", help="Attack the first K certified inputs.")] = 20,
+    limit: Annotated[
+        int, Parameter(name="--max", help="Attack the first K certified inputs.")
+    ] = 20,
     steps: Annotated[int, Parameter(help="Gradient steps for each size.")] = 20,
     samples: Annotated[int, Parameter(help="Noise samples of one gradient.")] = 64,
-    judge_n: Annotated[int, Parameter(help="Samples that judge whether a point is adversarial.")] = 10_000,
+    judge_n: Annotated[
+        int, Parameter(help="Samples that judge whether a point is adversarial.")
+    ] = 10_000,
     seed: Annotated[int, Parameter(help="Seed of the attack and of its judge.")] = 0,
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps.")] = "cpu",
-    out: Annotated[Path | None, Parameter(help="Picture, .png or .svg: closest adversarial distance against radius.")] = None,
+    out: Annotated[
+        Path | None,
+        Parameter(help="Picture, .png or .svg: closest adversarial distance against radius."),
+    ] = None,
     json: Json = False,
 ) -> int:
     """Attack what RUN certified, inside the radii and beyond.
@@ -50,10 +60,23 @@ def audit(
     recorded_model, recorded_data = recorded_specs(stored)
     model, data = model or recorded_model, data or recorded_data
     if model is None or data is None:
-        raise RunError(f"{run} does not say which classifier or data it is of; give --model and --data")
-    classifier, inputs = open_classifier(model, sigma=stored.manifest.settings["sigma"]), load_dataset(data)
+        raise RunError(
+            f"{run} does not say which classifier or data it is of; give --model and --data"
+        )
+    classifier, inputs = (
+        open_classifier(model, sigma=stored.manifest.settings["sigma"]),
+        load_dataset(data),
+    )
     with progress(limit, f"attacking {limit} inputs", "inputs") as advance:
-        found = audit_run(stored, classifier, inputs, limit=limit, settings=settings, device=device, progress=advance)
+        found = audit_run(
+            stored,
+            classifier,
+            inputs,
+            limit=limit,
+            settings=settings,
+            device=device,
+            progress=advance,
+        )
     if out is not None:
         _draw(found, out)
     if json:
@@ -120,7 +143,9 @@ def _print(found: Audit, judge_alpha: float) -> None:
         print("\t".join([*begin, *closest, str(found.judged[i]), str(found.inside[i])]))
     ratios = found.ratio[np.isfinite(found.ratio)]
     if len(ratios):
-        print(f"\nclosest adversarial point: {np.min(ratios):.3f} radii; median {np.median(ratios):.3f} of {len(ratios)}")
+        print(
+            f"\nclosest adversarial point: {np.min(ratios):.3f} radii; median {np.median(ratios):.3f} of {len(ratios)}"
+        )
     print(
         f"certificates with an adversarial point inside: {found.broken} of {len(found)}; alpha = {found.alpha:g} allows at most"
         f" {found.expected_failures:.3g} in expectation"

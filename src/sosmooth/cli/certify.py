@@ -10,7 +10,20 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from sosmooth.cli._advice import advise_after, advise_on_samples, advise_on_units, duration
-from sosmooth.cli._options import ALL_INPUTS, AS_IT_IS, Alpha, Calling, Data, Json, MethodName, Model, Out, Seed, Sigma, Which
+from sosmooth.cli._options import (
+    ALL_INPUTS,
+    AS_IT_IS,
+    Alpha,
+    Calling,
+    Data,
+    Json,
+    MethodName,
+    Model,
+    Out,
+    Seed,
+    Sigma,
+    Which,
+)
 
 EngineName = Literal["local", "ray"]
 
@@ -22,23 +35,40 @@ def certify(
     sigma: Sigma,
     out: Out,
     method: MethodName | None = None,
-    n: Annotated[int, Parameter(name="--n", help="Estimation samples an input, in classifier evaluations.")] = 100_000,
+    n: Annotated[
+        int, Parameter(name="--n", help="Estimation samples an input, in classifier evaluations.")
+    ] = 100_000,
     n0: Annotated[int, Parameter(name="--n0", help="Selection samples an input.")] = 100,
     alpha: Alpha = 0.001,
-    radius: Annotated[float | None, Parameter(help="Stop when it is decided whether this radius can be certified.")] = None,
-    tolerance: Annotated[float | None, Parameter(help="Stop when more samples could not raise the radius by more.")] = None,
+    radius: Annotated[
+        float | None,
+        Parameter(help="Stop when it is decided whether this radius can be certified."),
+    ] = None,
+    tolerance: Annotated[
+        float | None, Parameter(help="Stop when more samples could not raise the radius by more.")
+    ] = None,
     seed: Seed = 0,
     which: Which = ALL_INPUTS,
     calling: Calling = AS_IT_IS,
     engine: Annotated[
-        EngineName, Parameter(help="local: this process, or processes of this machine; ray: the machines of a Ray cluster.")
+        EngineName,
+        Parameter(
+            help="local: this process, or processes of this machine; ray: the machines of a Ray cluster."
+        ),
     ] = "local",
     workers: Annotated[
         int | None,
-        Parameter(help="Processes; for ray, at most. Not given: one for each GPU, or CPU of the cluster; local on a CPU: none."),
+        Parameter(
+            help="Processes; for ray, at most. Not given: one for each GPU, or CPU of the cluster; local on a CPU: none."
+        ),
     ] = None,
-    address: Annotated[str | None, Parameter(help="HOST:PORT of the Ray cluster, or auto. Not given: this machine's.")] = None,
-    dry_run: Annotated[bool, Parameter(negative="", help="Say what would be done, and how long it would take.")] = False,
+    address: Annotated[
+        str | None,
+        Parameter(help="HOST:PORT of the Ray cluster, or auto. Not given: this machine's."),
+    ] = None,
+    dry_run: Annotated[
+        bool, Parameter(negative="", help="Say what would be done, and how long it would take.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """Certify inputs into a run; the same line again goes on."""
@@ -71,10 +101,14 @@ def certify(
         advise_on_units(inputs, sigma)
     classifier = open_classifier(model, sigma=sigma, normalize=calling.normalize)
     if dry_run:
-        return _show_rehearsal(rehearse(classifier, inputs, settings, batch_size=calling.batch_size), as_json=json)
+        return _show_rehearsal(
+            rehearse(classifier, inputs, settings, batch_size=calling.batch_size), as_json=json
+        )
     size, timeout = calling.batch_size, calling.timeout
     with _pool(classifier, inputs, settings, engine, workers, address, timeout) as pool:
-        failed = certify_with_progress(out, classifier, inputs, settings, batch_size=size, batch_timeout=timeout, pool=pool)
+        failed = certify_with_progress(
+            out, classifier, inputs, settings, batch_size=size, batch_timeout=timeout, pool=pool
+        )
     run = load_run(out)
     print_runs([run], as_json=json)
     if not json and not failed:
@@ -132,7 +166,15 @@ def predict(
 
 
 @contextmanager
-def _pool(classifier, inputs, settings, engine: str, workers: int | None, address: str | None, timeout: float | None):
+def _pool(
+    classifier,
+    inputs,
+    settings,
+    engine: str,
+    workers: int | None,
+    address: str | None,
+    timeout: float | None,
+):
     """The workers that were asked for; None where the sampling happens in this process."""
     from sosmooth.runs.certifying import number_of_classes
     from sosmooth.workers.engines import open_pool, workers_wanted
@@ -164,16 +206,32 @@ def _notice(line: str) -> None:
 
 
 def certify_with_progress(
-    out, classifier, inputs, settings, *, batch_size: int | None, batch_timeout: float | None = None, pool=None
+    out,
+    classifier,
+    inputs,
+    settings,
+    *,
+    batch_size: int | None,
+    batch_timeout: float | None = None,
+    pool=None,
 ):
     """Certify into `out` with progress on standard error; the inputs that failed."""
     from sosmooth._progress import progress
     from sosmooth.runs.certifying import certify_run
 
     evaluations = len(settings.indices) * (settings.n0 + settings.n)
-    with progress(evaluations, f"certifying {len(settings.indices)} inputs, {settings.method}") as advance:
+    with progress(
+        evaluations, f"certifying {len(settings.indices)} inputs, {settings.method}"
+    ) as advance:
         return certify_run(
-            out, classifier, inputs, settings, batch_size=batch_size, batch_timeout=batch_timeout, pool=pool, progress=advance
+            out,
+            classifier,
+            inputs,
+            settings,
+            batch_size=batch_size,
+            batch_timeout=batch_timeout,
+            pool=pool,
+            progress=advance,
         )[1]
 
 

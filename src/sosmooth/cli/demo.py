@@ -37,13 +37,20 @@ def demo(
     chosen = list(range(0, len(inputs), len(inputs) // images))[:images]
     failed = []
     for method in ("first_order", "second_order", "second_order_dipole"):
-        settings = CertifySettings(sigma=sigma, method=method, n=n, n0=100, alpha=0.001, seed=0, indices=chosen)
+        settings = CertifySettings(
+            sigma=sigma, method=method, n=n, n0=100, alpha=0.001, seed=0, indices=chosen
+        )
         failed += certify_with_progress(out / method, classifier, inputs, settings, batch_size=None)
     # The published dipole method counts the same pairs: no sample needs to be drawn for it.
     recertify(out / "second_order_dipole", out / "dipole", method="dipole", alpha=0.001)
-    runs = [load_run(out / method) for method in ("first_order", "second_order", "dipole", "second_order_dipole")]
+    runs = [
+        load_run(out / method)
+        for method in ("first_order", "second_order", "dipole", "second_order_dipole")
+    ]
     print_runs(runs, as_json=False)
     noisy = noisy_pictures(runs, inputs, None, most=12)
-    written = write_report(runs, out / "report.html", inputs=lambda index: inputs.get([index])[0], noisy=noisy)
+    written = write_report(
+        runs, out / "report.html", inputs=lambda index: inputs.get([index])[0], noisy=noisy
+    )
     print(f"\nLook at {written[0].resolve()}")
     return report_failures(failed)

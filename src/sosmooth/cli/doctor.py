@@ -21,9 +21,13 @@ _INPUTS = 16
 def doctor(
     *,
     model: Annotated[str | None, Parameter(help="Classifier to examine, as for `certify`.")] = None,
-    data: Annotated[str | None, Parameter(help="Its inputs; for a bundled classifier those of its name.")] = None,
+    data: Annotated[
+        str | None, Parameter(help="Its inputs; for a bundled classifier those of its name.")
+    ] = None,
     sigma: Annotated[float | None, Parameter(help="Noise level, in units of the inputs.")] = None,
-    num_classes: Annotated[int | None, Parameter(help="Number of classes, where the classifier returns labels.")] = None,
+    num_classes: Annotated[
+        int | None, Parameter(help="Number of classes, where the classifier returns labels.")
+    ] = None,
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps.")] = "cpu",
     json: Json = False,
 ) -> int:
@@ -35,7 +39,11 @@ def doctor(
     """
     from sosmooth.diagnosis import Status, examine_installation
 
-    examined = examine_installation() if model is None else _with_classifier(model, data, sigma, num_classes, device)
+    examined = (
+        examine_installation()
+        if model is None
+        else _with_classifier(model, data, sigma, num_classes, device)
+    )
     findings = []
     for finding in examined:
         findings.append(finding)
@@ -56,7 +64,9 @@ def _with_classifier(
     from sosmooth.diagnosis import examine_classifier, examine_installation
 
     if sigma is None or not 0 < sigma < float("inf"):
-        raise ValueError(f"--model needs --sigma, a positive noise level in units of the inputs; got {sigma}")
+        raise ValueError(
+            f"--model needs --sigma, a positive noise level in units of the inputs; got {sigma}"
+        )
     if data is None and model not in DATASETS:
         raise ValueError("--model needs --data: the inputs that the classifier is for")
     classifier, inputs = open_classifier(model, sigma=sigma), load_dataset(data or model)

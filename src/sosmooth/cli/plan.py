@@ -18,9 +18,13 @@ def plan(
     run: Path,
     *,
     radius: Annotated[float | None, Parameter(help="How many samples reach this radius?")] = None,
-    n: Annotated[int | None, Parameter(name="--n", help="What do samples up to N an input give?")] = None,
+    n: Annotated[
+        int | None, Parameter(name="--n", help="What do samples up to N an input give?")
+    ] = None,
     method: MethodName | None = None,
-    alpha: Annotated[float | None, Parameter(help="Failure probability; that of RUN where not given.")] = None,
+    alpha: Annotated[
+        float | None, Parameter(help="Failure probability; that of RUN where not given.")
+    ] = None,
     json: Json = False,
 ) -> int:
     """Estimate from a pilot run what other numbers of samples would give.
@@ -41,7 +45,9 @@ def plan(
     try:
         found = _reaching(pilot, radius, **asked) if n is None else _growing(pilot, n, **asked)
     except (LookupError, KeyError) as error:
-        raise ValueError(f"{run} cannot tell about {asked['method']}: it lacks {error.args[0]}") from None
+        raise ValueError(
+            f"{run} cannot tell about {asked['method']}: it lacks {error.args[0]}"
+        ) from None
     if json:
         _print_json({"run": str(run), **asked, **found})
     else:
@@ -56,13 +62,21 @@ def _reaching(pilot: Certificates, radius: float | None, *, method: str, alpha: 
     from sosmooth.planning import MOST, samples_for_radius
 
     if radius is None or not 0 < radius < np.inf:
-        raise ValueError(f"--radius must be a positive number, in units of the inputs; got {radius!r}")
+        raise ValueError(
+            f"--radius must be a positive number, in units of the inputs; got {radius!r}"
+        )
     needed = samples_for_radius(method, pilot.tally, radius, alpha=alpha, sigma=pilot.sigma)
     needed = np.where(pilot.selected >= 0, needed, -1)
     steps = [10**power for power in range(3, len(str(MOST)))]
     counts = [int(np.sum((needed > 0) & (needed <= step))) for step in steps]
-    table = [{"n": step, "inputs": count, "share": count / len(needed)} for step, count in zip(steps, counts, strict=True)]
-    samples = [{"index": int(i), "n": int(k) if k > 0 else None} for i, k in zip(pilot.input_index, needed, strict=True)]
+    table = [
+        {"n": step, "inputs": count, "share": count / len(needed)}
+        for step, count in zip(steps, counts, strict=True)
+    ]
+    samples = [
+        {"index": int(i), "n": int(k) if k > 0 else None}
+        for i, k in zip(pilot.input_index, needed, strict=True)
+    ]
     return {"radius": radius, "table": table, "samples": samples}
 
 
@@ -82,14 +96,20 @@ def _growing(pilot: Certificates, n: int, *, method: str, alpha: float) -> dict:
     for step in sorted({*steps, n - n % 2}):
         radius = expected_radius(method, pilot.tally, step, alpha=alpha, sigma=pilot.sigma)
         radius = np.where(pilot.selected >= 0, radius, 0.0)
-        table.append({"n": step, "certified": int(np.sum(radius > 0)), "mean radius": float(np.mean(radius))})
+        table.append(
+            {"n": step, "certified": int(np.sum(radius > 0)), "mean radius": float(np.mean(radius))}
+        )
     return {"table": table}
 
 
 def _print_table(rows: list[dict]) -> None:
     print("\t".join(rows[0]))
     for row in rows:
-        print("\t".join(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
+        print(
+            "\t".join(
+                f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()
+            )
+        )
 
 
 def _print_json(value: object) -> None:

@@ -13,25 +13,40 @@ from sosmooth.cli._options import Json
 
 
 def reproduce(
-    name: Annotated[str | None, Parameter(help="Figure: fig1a, fig2, fig5, …; without one, all are listed.")] = None,
+    name: Annotated[
+        str | None, Parameter(help="Figure: fig1a, fig2, fig5, …; without one, all are listed.")
+    ] = None,
     *,
     scale: Annotated[
-        Literal["smoke", "day", "paper"], Parameter(help="smoke: two minutes; day: a night on two cores; paper: as published.")
+        Literal["smoke", "day", "paper"],
+        Parameter(help="smoke: two minutes; day: a night on two cores; paper: as published."),
     ] = "smoke",
-    out: Annotated[Path | None, Parameter(help="Folder of picture, table and runs; default: reproduced/SCALE.")] = None,
+    out: Annotated[
+        Path | None, Parameter(help="Folder of picture, table and runs; default: reproduced/SCALE.")
+    ] = None,
     data: Annotated[
-        str | None, Parameter(help="Inputs, where they are not bundled: cifar10:FOLDER, or a folder of images.")
+        str | None,
+        Parameter(
+            help="Inputs, where they are not bundled: cifar10:FOLDER, or a folder of images."
+        ),
     ] = None,
     weights: Annotated[
         str | None,
-        Parameter(help="Classifier, where it is not bundled: FILE.safetensors; {sigma} stands for the sigma, as in 0.25."),
+        Parameter(
+            help="Classifier, where it is not bundled: FILE.safetensors; {sigma} stands for the sigma, as in 0.25."
+        ),
     ] = None,
     architecture: Annotated[
-        str | None, Parameter(help="Of the weights, where it is not the figure's: to be set beside it all the same.")
+        str | None,
+        Parameter(
+            help="Of the weights, where it is not the figure's: to be set beside it all the same."
+        ),
     ] = None,
     runs: Annotated[
         str | None,
-        Parameter(help="Samples and images, not the scale's: N:IMAGES,…; each N stands for the published n nearest to it."),
+        Parameter(
+            help="Samples and images, not the scale's: N:IMAGES,…; each N stands for the published n nearest to it."
+        ),
     ] = None,
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps.")] = "cpu",
     json: Json = False,
@@ -56,7 +71,11 @@ def reproduce(
     )
     if json:
         files = [str(path) for path in found.files]
-        print(json_format.dumps({"figure": name, "scale": scale, "files": files, "rows": found.rows}, indent=2))
+        print(
+            json_format.dumps(
+                {"figure": name, "scale": scale, "files": files, "rows": found.rows}, indent=2
+            )
+        )
     else:
         print("\n".join(str(path) for path in found.files))
     for failure in found.failures:
@@ -96,6 +115,8 @@ def _show_figures(*, as_json: bool) -> int:
         print(json_format.dumps(rows, indent=2))
         return 0
     for row in rows:
-        needs = f" (needs --data and --weights of {' or '.join(row['needs'])})" if row["needs"] else ""
+        needs = (
+            f" (needs --data and --weights of {' or '.join(row['needs'])})" if row["needs"] else ""
+        )
         print(f"{row['figure']:6} {row['shows']}{needs}")
     return 0

@@ -17,7 +17,9 @@ def recertify(
     run: Path,
     *,
     method: MethodName,
-    alpha: Annotated[float | None, Parameter(help="Failure probability; that of RUN where not given.")] = None,
+    alpha: Annotated[
+        float | None, Parameter(help="Failure probability; that of RUN where not given.")
+    ] = None,
     out: Out,
     json: Json = False,
 ) -> int:
@@ -42,14 +44,19 @@ def import_log(
     alpha: Alpha,
     out: Out,
     n0: Annotated[int, Parameter(name="--n0", help="Selection samples an input.")] = 100,
-    dimension: Annotated[int | None, Parameter(help="Features of one input: needed for second_order, and for l∞ radii.")] = None,
+    dimension: Annotated[
+        int | None,
+        Parameter(help="Features of one input: needed for second_order, and for l∞ radii."),
+    ] = None,
     json: Json = False,
 ) -> int:
     """Read a log of published research code into a run."""
     from sosmooth.cli._summary import print_runs
     from sosmooth.runs import import_log as imported
 
-    run = imported(file, out, method=method, sigma=sigma, n=n, alpha=alpha, dimension=dimension, n0=n0)
+    run = imported(
+        file, out, method=method, sigma=sigma, n=n, alpha=alpha, dimension=dimension, n0=n0
+    )
     print_runs([run], as_json=json)
     return 0
 
@@ -57,7 +64,9 @@ def import_log(
 def export(
     run: Path,
     *,
-    format: Annotated[Literal["tsv"], Parameter(help="tsv: the columns that the field's analysis scripts read.")] = "tsv",
+    format: Annotated[
+        Literal["tsv"], Parameter(help="tsv: the columns that the field's analysis scripts read.")
+    ] = "tsv",
     out: Annotated[Path | None, Parameter(help="File; standard output where not given.")] = None,
 ) -> int:
     """Write a run as a text table, radii rounded down."""
@@ -69,10 +78,18 @@ def export(
 
 def report(
     *runs: Path,
-    out: Annotated[Path, Parameter(help="HTML file; its pictures are put beside it as PNG and SVG.")] = Path("report.html"),
-    data: Annotated[str | None, Parameter(help="The inputs, to show them; bundled ones are found.")] = None,
-    model: Annotated[str | None, Parameter(help="The classifier, to draw its gradient; bundled ones are found.")] = None,
-    pictures: Annotated[int, Parameter(help="Of so many images show the noisy copies and the gradient's direction.")] = 12,
+    out: Annotated[
+        Path, Parameter(help="HTML file; its pictures are put beside it as PNG and SVG.")
+    ] = Path("report.html"),
+    data: Annotated[
+        str | None, Parameter(help="The inputs, to show them; bundled ones are found.")
+    ] = None,
+    model: Annotated[
+        str | None, Parameter(help="The classifier, to draw its gradient; bundled ones are found.")
+    ] = None,
+    pictures: Annotated[
+        int, Parameter(help="Of so many images show the noisy copies and the gradient's direction.")
+    ] = 12,
 ) -> int:
     """Draw one page that sets runs side by side: plots, a table of all images, a page for each."""
     from sosmooth.cli._pictures import inputs_of, noisy_pictures
@@ -86,7 +103,9 @@ def report(
     opened = [load_run(run) for run in runs]
     inputs = inputs_of(opened, data)
     noisy = noisy_pictures(opened, inputs, model, pictures) if inputs else None
-    for path in write_report(opened, out, inputs=(lambda index: inputs.get([index])[0]) if inputs else None, noisy=noisy):
+    for path in write_report(
+        opened, out, inputs=(lambda index: inputs.get([index])[0]) if inputs else None, noisy=noisy
+    ):
         print(path)
     return 0
 
@@ -109,12 +128,24 @@ def compare(baseline: Path, other: Path, *, json: Json = False) -> int:
     if json:
         rows = [_finite(asdict(found) | {"difference": found.difference}) for found in differences]
         figures = {"average_certified_radius": rows[0], "certified_accuracy": rows[1:]}
-        _print_json({"runs": [numbers(run) for run in runs], "relative_change": counts, "paired_differences": figures})
+        _print_json(
+            {
+                "runs": [numbers(run) for run in runs],
+                "relative_change": counts,
+                "paired_differences": figures,
+            }
+        )
         return 0
     print_runs(runs, as_json=False)
-    print(f"\n{other} − {baseline} on the images of both, with a 95 % interval (* leaves 0 out; pp: percentage points):")
+    print(
+        f"\n{other} − {baseline} on the images of both, with a 95 % interval (* leaves 0 out; pp: percentage points):"
+    )
     for found in differences:
-        title = "average certified radius" if found.at is None else f"certified accuracy at {found.at:g}"
+        title = (
+            "average certified radius"
+            if found.at is None
+            else f"certified accuracy at {found.at:g}"
+        )
         print(f"  {title:27} {difference_text(found)}")
     print("\nImages certified and correct by at least one, by the change of their radius:")
     for name, count in counts.items():
@@ -124,7 +155,10 @@ def compare(baseline: Path, other: Path, *, json: Json = False) -> int:
 
 def _finite(values: dict[str, float | None]) -> dict[str, float | None]:
     """What JSON has no number for is null."""
-    return {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
+    return {
+        name: value if value is not None and math.isfinite(value) else None
+        for name, value in values.items()
+    }
 
 
 def validate(run: Path, *, json: Json = False) -> int:
@@ -144,7 +178,12 @@ def methods(*, json: Json = False) -> int:
     from sosmooth.methods import DEFAULT_METHOD, METHODS
 
     if json:
-        _print_json({name: {"design": method.design, "source": method.source} for name, method in METHODS.items()})
+        _print_json(
+            {
+                name: {"design": method.design, "source": method.source}
+                for name, method in METHODS.items()
+            }
+        )
         return 0
     for name, method in METHODS.items():
         default = "  (default)" if name == DEFAULT_METHOD else ""

@@ -20,19 +20,30 @@ def train(
     /,
     *,
     sigma: Sigma,
-    data: Annotated[Path | None, Parameter(help="Folder of the data set's standard files: for cifar10.")] = None,
-    out: Annotated[Path | None, Parameter(help="Weights file; default: DATASET_sigma_S.safetensors here.")] = None,
-    architecture: Annotated[str | None, Parameter(help="Network; for cifar10 resnet20, 32, 44, 56 or 110.")] = None,
+    data: Annotated[
+        Path | None, Parameter(help="Folder of the data set's standard files: for cifar10.")
+    ] = None,
+    out: Annotated[
+        Path | None, Parameter(help="Weights file; default: DATASET_sigma_S.safetensors here.")
+    ] = None,
+    architecture: Annotated[
+        str | None, Parameter(help="Network; for cifar10 resnet20, 32, 44, 56 or 110.")
+    ] = None,
     epochs: Annotated[int | None, Parameter(help="Passes over the training data.")] = None,
     batch_size: Annotated[int | None, Parameter(help="Inputs a step.")] = None,
     learning_rate: Annotated[float | None, Parameter(help="At the start.")] = None,
     schedule: Annotated[
-        Literal["cosine", "step"] | None, Parameter(help="Learning rate: cosine to zero, or a tenth after each third.")
+        Literal["cosine", "step"] | None,
+        Parameter(help="Learning rate: cosine to zero, or a tenth after each third."),
     ] = None,
     seed: Annotated[int, Parameter(help="Seed of weights, order, crops and noise.")] = 0,
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps.")] = "cpu",
-    amp: Annotated[bool, Parameter(negative="", help="Mixed precision (bfloat16), for speed on a GPU.")] = False,
-    resume: Annotated[bool, Parameter(negative="", help="Go on from the checkpoint beside the weights, if any.")] = False,
+    amp: Annotated[
+        bool, Parameter(negative="", help="Mixed precision (bfloat16), for speed on a GPU.")
+    ] = False,
+    resume: Annotated[
+        bool, Parameter(negative="", help="Go on from the checkpoint beside the weights, if any.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """Train a classifier with Gaussian noise of this sigma.
@@ -76,7 +87,9 @@ def download(
     """Fetch a data set's standard files and check their digests."""
     from sosmooth.datasets.download import download as fetch
 
-    folder = fetch(dataset, out, on_file=lambda remote: print(f"fetching {remote.url}", file=sys.stderr))
+    folder = fetch(
+        dataset, out, on_file=lambda remote: print(f"fetching {remote.url}", file=sys.stderr)
+    )
     print(f"{dataset}:{folder}")
     return 0
 

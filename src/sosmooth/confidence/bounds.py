@@ -47,11 +47,23 @@ class Bounds:
 
     def at(self, corner: NDArray[np.intp]) -> Bounds:
         """The bounds at one corner of each input, (batch,)."""
-        chosen = {name: value for name, value in vars(self).items() if value is not None and value.ndim == 2}
-        return replace(self, **{name: np.take_along_axis(value, corner[None], axis=0)[0] for name, value in chosen.items()})
+        chosen = {
+            name: value
+            for name, value in vars(self).items()
+            if value is not None and value.ndim == 2
+        }
+        return replace(
+            self,
+            **{
+                name: np.take_along_axis(value, corner[None], axis=0)[0]
+                for name, value in chosen.items()
+            },
+        )
 
 
 def concatenate(bounds: Sequence[Bounds]) -> Bounds:
     """The bounds of all the inputs of several, which bound the same."""
     names = [name for name, value in vars(bounds[0]).items() if value is not None]
-    return Bounds(**{name: np.concatenate([getattr(part, name) for part in bounds]) for name in names})
+    return Bounds(
+        **{name: np.concatenate([getattr(part, name) for part in bounds]) for name in names}
+    )

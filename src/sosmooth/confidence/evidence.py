@@ -23,7 +23,9 @@ _TANGENTS, _CORNERS = 6, 129
 _ROUNDING = 1e-11
 
 
-def proportion_evidence(right: ArrayLike, wrong: ArrayLike, distance: float) -> tuple[Floats, Floats]:
+def proportion_evidence(
+    right: ArrayLike, wrong: ArrayLike, distance: float
+) -> tuple[Floats, Floats]:
     """Evidence that the first-order value at a distance is above, and that it is below, one half: of p against `Φ(distance)`.
 
     Args:
@@ -38,10 +40,14 @@ def proportion_evidence(right: ArrayLike, wrong: ArrayLike, distance: float) -> 
     """
     counts = np.stack(np.broadcast_arrays(np.asarray(right, float), np.asarray(wrong, float)), -1)
     up, down = special.ndtr(-distance), -special.ndtr(distance)
-    return _log_wealth(counts, _gains(np.array([[up, down]]))), _log_wealth(counts, _gains(np.array([[-up, -down]])))
+    return _log_wealth(counts, _gains(np.array([[up, down]]))), _log_wealth(
+        counts, _gains(np.array([[-up, -down]]))
+    )
 
 
-def pair_evidence(both: ArrayLike, one: ArrayLike, none: ArrayLike, distance: float) -> tuple[Floats, Floats]:
+def pair_evidence(
+    both: ArrayLike, one: ArrayLike, none: ArrayLike, distance: float
+) -> tuple[Floats, Floats]:
     """Evidence that the dipole certificate's value at a distance is above, and that it is at most, one half.
 
     Args:
@@ -112,7 +118,10 @@ def _below(counts: Floats, c_n: Floats, c_s: Floats) -> Floats:
     """
     total = counts.sum(-1)
     mixture = (
-        special.gammaln(counts + 0.5).sum(-1) - special.gammaln(total + 1.5) + special.gammaln(1.5) - 3 * special.gammaln(0.5)
+        special.gammaln(counts + 0.5).sum(-1)
+        - special.gammaln(total + 1.5)
+        + special.gammaln(1.5)
+        - 3 * special.gammaln(0.5)
     )
     points = np.stack([c_s, 2 * c_n, np.maximum(1 - c_s - 2 * c_n, 0.0)], axis=-1)
     start, end, step = points[:-1], points[1:], np.diff(points, axis=0)
@@ -122,7 +131,11 @@ def _below(counts: Floats, c_n: Floats, c_s: Floats) -> Floats:
         rise, fall = (np.where(k > 0, k * step / p, 0.0).sum(-1) for p in (start, end))
         crossing = at_start + rise * (at_end - at_start - fall) / (rise - fall)
         # At the ends of the polygon the likelihood may vanish: there one tangent serves.
-        inner = np.where(np.isneginf(at_start), at_end - fall, np.where(np.isneginf(at_end), at_start + rise, crossing))
+        inner = np.where(
+            np.isneginf(at_start),
+            at_end - fall,
+            np.where(np.isneginf(at_end), at_start + rise, crossing),
+        )
     inner = np.where(np.isnan(inner), np.inf, np.maximum(inner, np.maximum(at_start, at_end)))
     largest = np.where(rise <= 0, at_start, np.where(fall >= 0, at_end, inner)).max(-1)
     share = counts / np.maximum(total, 1)[..., None]

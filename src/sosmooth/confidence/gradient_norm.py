@@ -28,9 +28,14 @@ def gradient_norm_upper_bound(
     Source:
         Levine et al. 2020, Theorem 2.
     """
-    estimate, pairs = np.asarray(gradient_sq_estimate, dtype=np.float64), np.asarray(pairs, dtype=np.float64)
+    estimate, pairs = (
+        np.asarray(gradient_sq_estimate, dtype=np.float64),
+        np.asarray(pairs, dtype=np.float64),
+    )
     if dimension < 1 or np.any(pairs < 1):
-        raise ValueError(f"the gradient bound needs a dimension and pairs of at least 1; got {dimension} and {pairs.min()}")
+        raise ValueError(
+            f"the gradient bound needs a dimension and pairs of at least 1; got {dimension} and {pairs.min()}"
+        )
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must be a failure probability in (0, 1); got {alpha!r}")
     log_term = -np.log(alpha)

@@ -20,7 +20,9 @@ from sosmooth.tally import Tally
 GRADIENT_SHARE = 0.05
 
 
-def planned_direction_share(selection_wrong: int, n0: int, n: int, dimension: int, alpha: float) -> float:
+def planned_direction_share(
+    selection_wrong: int, n0: int, n: int, dimension: int, alpha: float
+) -> float:
     """The share of the pairs that gives the direction of the gradient; 0: draw none (see `direction_share`).
 
     Args:
@@ -73,7 +75,10 @@ def joint_corners(
             alpha=GRADIENT_SHARE * alpha,
         )
     c_s, c_n, error = np.zeros((3, CELLS, len(tally)))
-    for i, level, order in ((drawn, (1 - GRADIENT_SHARE) * alpha, costs_with_gradient or costs), (~drawn, alpha, costs)):
+    for i, level, order in (
+        (drawn, (1 - GRADIENT_SHARE) * alpha, costs_with_gradient or costs),
+        (~drawn, alpha, costs),
+    ):
         if np.any(i):
             cells = pair_cells(both[i], one[i], none[i], level, *order)
             c_s[:, i], c_n[:, i], error[:, i] = cells.c_s.T, cells.c_n.T, cells.error.T

@@ -43,10 +43,15 @@ def other_class_bounds(tally: Tally, selected: NDArray[np.int64], alpha: float) 
         Levine et al. 2020, section 3.2; Clopper, Pearson 1934.
     """
     if tally.design is Design.ANTITHETIC:
-        both, one = _others(required(tally, "class_both"), selected), _others(required(tally, "class_one"), selected)
+        both, one = (
+            _others(required(tally, "class_both"), selected),
+            _others(required(tally, "class_one"), selected),
+        )
         pairs, level = tally.n // 2, OTHERS_SHARE * alpha / len(both) / 2
         c_s = _of_distinct(proportion_lower_bound, pairs - both - one, pairs, level)
-        c_n = np.minimum(0.5 * _of_distinct(proportion_lower_bound, one, pairs, level), 0.5 * (1 - c_s))
+        c_n = np.minimum(
+            0.5 * _of_distinct(proportion_lower_bound, one, pairs, level), 0.5 * (1 - c_s)
+        )
         error = np.minimum((1 - c_s) - c_n + 2 * np.finfo(float).eps, 1.0)
         return Bounds(tally.n, error_upper=error, c_s_lower=c_s, c_n_lower=c_n)
     counts = _others(required(tally, "class_counts"), selected)
@@ -71,7 +76,9 @@ def _is_other(shape: tuple[int, ...], selected: NDArray[np.int64]) -> NDArray[np
     return np.arange(shape[1]) != np.asarray(selected)[:, None]
 
 
-def _of_distinct(bound, counts: NDArray[np.int64], n: NDArray[np.int64], alpha: float) -> NDArray[np.float64]:
+def _of_distinct(
+    bound, counts: NDArray[np.int64], n: NDArray[np.int64], alpha: float
+) -> NDArray[np.float64]:
     """The bound of each count, computed once for those that are the same: of a thousand classes most have no vote at all."""
     cases = np.stack([counts, np.broadcast_to(n, counts.shape)]).reshape(2, -1)
     (count, of), inverse = np.unique(cases, axis=1, return_inverse=True)

@@ -56,7 +56,11 @@ class PairCells:
 
 
 def pair_cells(
-    pair_both: ArrayLike, pair_one: ArrayLike, pair_none: ArrayLike, alpha: float, *one_sided_costs: OneSidedCost
+    pair_both: ArrayLike,
+    pair_one: ArrayLike,
+    pair_none: ArrayLike,
+    alpha: float,
+    *one_sided_costs: OneSidedCost,
 ) -> PairCells:
     """Corners of a joint confidence region for `(p_E, p_Z)`, right on exactly one side and right on none.
 
@@ -80,7 +84,9 @@ def pair_cells(
     Source:
         docs/theory/pair_counts.md; the weighted sum of scores is Stouffer's et al. (1949) and Liptak's (1958).
     """
-    both, one, none = (np.atleast_1d(np.asarray(k, dtype=np.float64)) for k in (pair_both, pair_one, pair_none))
+    both, one, none = (
+        np.atleast_1d(np.asarray(k, dtype=np.float64)) for k in (pair_both, pair_one, pair_none)
+    )
     both, one, none = np.broadcast_arrays(both, one, none)
     bad = ~((np.minimum(np.minimum(both, one), none) >= 0) & (both + one + none >= 1))
     if np.any(bad):
@@ -102,7 +108,9 @@ def pair_cells(
 
     def needed(low: Floats, high: Floats) -> Floats:
         """A score at which the first p-value rejects every W in [low, high], whatever ρ in the cell."""
-        first, last, z = (table * weighted for table in directions.over(low, high, share_from, share))
+        first, last, z = (
+            table * weighted for table in directions.over(low, high, share_from, share)
+        )
         z = np.where(weighted, z, directions.plain)
         # Directions that every truth of the rectangle tests: the best. None: any between, so the worst of those.
         best = np.clip(-y / np.sqrt(np.maximum(z**2 - y**2, 1e-9)), first, np.maximum(first, last))
@@ -155,17 +163,27 @@ class _Tail:
         self._p = np.clip(special.betainccinv(a, b, special.ndtr(_NODE_SCORES)), 1e-300, 1 - 1e-12)
         with np.errstate(divide="ignore"):
             self._log_tail = np.log(special.betaincc(a, b, self._p) * (1 + _TAIL_ERROR))
-        log_density = special.xlogy(a - 1, self._p) + special.xlog1py(b - 1, -self._p) - special.betaln(a, b)
+        log_density = (
+            special.xlogy(a - 1, self._p) + special.xlog1py(b - 1, -self._p) - special.betaln(a, b)
+        )
         self._hazard = np.exp(log_density - self._log_tail)
 
     def upper_bound(self, score: Floats) -> Floats:
         """For each row the `p` with `P(Bin(n, p) ≤ k) ≤ Φ(score)`, rounded up; scores of (cells,) or (batch, cells)."""
         node = np.rint((score - _NODE_SCORES[0]) / (_NODE_SCORES[1] - _NODE_SCORES[0]))
-        node = np.broadcast_to(np.clip(node, 0, _NODES - 1).astype(np.intp), (len(self._p), score.shape[-1]))
-        p, log_tail, hazard = (np.take_along_axis(v, node, axis=1) for v in (self._p, self._log_tail, self._hazard))
+        node = np.broadcast_to(
+            np.clip(node, 0, _NODES - 1).astype(np.intp), (len(self._p), score.shape[-1])
+        )
+        p, log_tail, hazard = (
+            np.take_along_axis(v, node, axis=1) for v in (self._p, self._log_tail, self._hazard)
+        )
         missing = log_tail - special.log_ndtr(score) + 1e-12
         with np.errstate(divide="ignore", invalid="ignore"):
-            bound = p + missing / (hazard * np.where(missing > 0, 1 - _HAZARD_ERROR, 1 + _HAZARD_ERROR)) + 4 * _EPS * p
+            bound = (
+                p
+                + missing / (hazard * np.where(missing > 0, 1 - _HAZARD_ERROR, 1 + _HAZARD_ERROR))
+                + 4 * _EPS * p
+            )
         return np.where(self._full | ~(np.isfinite(log_tail) & (bound < 1)), 1.0, bound)
 
 
@@ -178,11 +196,15 @@ class _Directions:
     z: NDArray[np.float32]
     plain: float
 
-    def over(self, low: Floats, high: Floats, share_low: Floats, share_high: Floats) -> tuple[Floats, ...]:
+    def over(
+        self, low: Floats, high: Floats, share_low: Floats, share_high: Floats
+    ) -> tuple[Floats, ...]:
         """At least the largest first, at most the smallest last, at least the largest z over rectangles of (W, ρ)."""
         j, i = _box(low), _box(share_low)
         k, l = _level(_box(np.maximum(low, high)) - j), _level(_box(share_high) - i)  # noqa: E741
-        return tuple(table[k, l, j, i].astype(np.float64) for table in (self.first, self.last, self.z))
+        return tuple(
+            table[k, l, j, i].astype(np.float64) for table in (self.first, self.last, self.z)
+        )
 
 
 @lru_cache(maxsize=8)
@@ -198,10 +220,16 @@ def _directions(one_sided_costs: tuple[OneSidedCost, ...], level: float) -> _Dir
     for one_sided_cost in one_sided_costs:
         cost = one_sided_cost(1 - wrong, 0.5 * wrong * (1 - share))
         with np.errstate(divide="ignore", invalid="ignore"):
-            tangent = (1 - cost) * np.sqrt(share * (1 - share)) / ((cost + (1 - cost) * share) * np.sqrt(1 - wrong))
+            tangent = (
+                (1 - cost)
+                * np.sqrt(share * (1 - share))
+                / ((cost + (1 - cost) * share) * np.sqrt(1 - wrong))
+            )
         tangents.append(np.clip(np.nan_to_num(tangent), 0.0, _LARGEST_TANGENT).astype(np.float32))
     first, last = np.minimum.reduce(tangents), np.maximum.reduce(tangents)
-    z = _rejecting_score(level, np.arctan(last.astype(np.float64)) - np.arctan(first.astype(np.float64)))
+    z = _rejecting_score(
+        level, np.arctan(last.astype(np.float64)) - np.arctan(first.astype(np.float64))
+    )
     return _Directions(
         _over_windows(first, np.maximum),
         _over_windows(last, np.minimum),
@@ -226,8 +254,17 @@ def _rejecting_score(level: float, angle: Floats) -> Floats:
 def _over_windows(values: NDArray[np.float32], extreme: np.ufunc) -> NDArray[np.float32]:
     """`extreme` over every window of `2^k × 2^l` boxes, cut off at the edge."""
     after = [np.minimum(np.arange(_BOXES) + 2**level, _BOXES - 1) for level in range(_LEVELS - 1)]
-    rows = list(accumulate(after, lambda table, next_: extreme(table, table[next_]), initial=values))
-    return np.array([list(accumulate(after, lambda table, next_: extreme(table, table[:, next_]), initial=row)) for row in rows])
+    rows = list(
+        accumulate(after, lambda table, next_: extreme(table, table[next_]), initial=values)
+    )
+    return np.array(
+        [
+            list(
+                accumulate(after, lambda table, next_: extreme(table, table[:, next_]), initial=row)
+            )
+            for row in rows
+        ]
+    )
 
 
 def _level(span: NDArray[np.intp]) -> NDArray[np.intp]:

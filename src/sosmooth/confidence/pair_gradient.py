@@ -67,7 +67,16 @@ def pair_gradient_norm_upper_bound(
     """
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must be a failure probability in (0, 1); got {alpha!r}")
-    names = (direction_norm, direction_pairs, direction_one, slope_pairs, slope_sum, slope_sq_sum, pair_one, pairs)
+    names = (
+        direction_norm,
+        direction_pairs,
+        direction_one,
+        slope_pairs,
+        slope_sum,
+        slope_sq_sum,
+        pair_one,
+        pairs,
+    )
     given = np.broadcast_arrays(*(np.asarray(value, dtype=np.float64) for value in names))
     norm, n1, one1, n2, total, total_sq, one, n = (value.ravel() for value in given)
     gamma = np.full(norm.shape, np.inf)
@@ -88,7 +97,12 @@ def pair_gradient_norm_upper_bound(
         # Between h² alone and its largest second moment along one direction lies a factor of about three.
         guess = 1.7 * 0.25 * (one1[where] + 1) / n1[where]
         slope = mean_upper_bound(
-            n2[where], total[where], total_sq[where], upper=SLOPE_CAP, expected_sq=guess, alpha=for_slope * alpha
+            n2[where],
+            total[where],
+            total_sq[where],
+            upper=SLOPE_CAP,
+            expected_sq=guess,
+            alpha=for_slope * alpha,
         )
         product = length * np.maximum(slope + _CAP_BIAS + _SUM_ERROR, 0.0)
         # Both sides of γ ≤ G(product / γ) cross once: the right one falls with γ.
@@ -113,7 +127,9 @@ class _Shortfall:
         alpha: failure probability, in (0, 1), given that the interval holds.
     """
 
-    def __init__(self, disagreement_low: Floats, disagreement_high: Floats, pairs: Floats, alpha: float):
+    def __init__(
+        self, disagreement_low: Floats, disagreement_high: Floats, pairs: Floats, alpha: float
+    ):
         self._cost = -np.log(alpha) / pairs[:, None]
         self._psi = _psi(disagreement_high)
         linear = (self._psi + self._cost) / _LAMBDAS
@@ -122,7 +138,9 @@ class _Shortfall:
         first = np.argmin(linear, axis=1)[:, None]
         last = np.argmin((_psi(disagreement_low) + self._cost) / _LAMBDAS, axis=1)[:, None]
         index = np.arange(len(_LAMBDAS))
-        self._possible = (index >= np.minimum(first, last) - 1) & (index <= np.maximum(first, last) + 1)
+        self._possible = (index >= np.minimum(first, last) - 1) & (
+            index <= np.maximum(first, last) + 1
+        )
         self._linear = np.min(linear, axis=1)
 
     def truth_upper_bound(self, mean: Floats) -> Floats:
@@ -143,7 +161,9 @@ def _psi(disagreement: Floats) -> Floats:
     grown = np.exp(0.5 * half**2) * special.ndtr(half - cut)
     psi = 2 * (grown - 0.5 * share - half * density)
     # Exponentials of squares, and tails, are off by as many units in their last place as the squares are large.
-    return np.maximum(psi, 0.0) + (64 + half**2 + 4 * cut**2) * _EPS * (grown + share + half * density)
+    return np.maximum(psi, 0.0) + (64 + half**2 + 4 * cut**2) * _EPS * (
+        grown + share + half * density
+    )
 
 
 def _cap_bias(cap: float) -> float:
@@ -172,7 +192,9 @@ def direction_share(selection_wrong: int, n0: int, n: int, dimension: int, alpha
     pairs = n // 2
     if pairs < 2:
         return 0.0
-    error = min((selection_wrong + 0.7) / (n0 + 0.4), 0.5)  # about the median of what the truth may be
+    error = min(
+        (selection_wrong + 0.7) / (n0 + 0.4), 0.5
+    )  # about the median of what the truth may be
     largest = float(np.exp(-0.5 * special.ndtri(error) ** 2) / np.sqrt(2 * np.pi))
     disagreement, typical = np.array([2 * error * (1 - error)]), 0.85 * largest
     slack = {}

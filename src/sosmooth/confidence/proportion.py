@@ -32,8 +32,14 @@ def proportion_lower_bound(count: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> 
     """
     count, n, alpha = _checked(count, n, alpha)
     with np.errstate(divide="ignore"):
-        start = np.where(count == n, np.exp(np.log(alpha) / n), special.betaincinv(np.maximum(count, 1), n - count + 1, alpha))
-    bound = _outward(start, lambda p: special.betainc(np.maximum(count, 1), n - count + 1, p), alpha, -1)
+        start = np.where(
+            count == n,
+            np.exp(np.log(alpha) / n),
+            special.betaincinv(np.maximum(count, 1), n - count + 1, alpha),
+        )
+    bound = _outward(
+        start, lambda p: special.betainc(np.maximum(count, 1), n - count + 1, p), alpha, -1
+    )
     return np.where(count == 0, 0.0, bound)[()]
 
 
@@ -59,7 +65,9 @@ def proportion_upper_bound(count: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> 
     count, n, alpha = _checked(count, n, alpha)
     rest = np.maximum(n - count, 1)
     with np.errstate(divide="ignore"):
-        start = np.where(count == 0, -np.expm1(np.log(alpha) / n), special.betainccinv(count + 1, rest, alpha))
+        start = np.where(
+            count == 0, -np.expm1(np.log(alpha) / n), special.betainccinv(count + 1, rest, alpha)
+        )
     bound = _outward(start, lambda p: special.betaincc(count + 1, rest, p), alpha, +1)
     return np.where(count == n, 1.0, bound)[()]
 
@@ -67,17 +75,25 @@ def proportion_upper_bound(count: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> 
 def _checked(count: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> list[NDArray[np.float64]]:
     count, n, alpha = (np.asarray(value, dtype=np.float64) for value in (count, n, alpha))
     if not np.all((n >= 1) & (n == np.floor(n)) & np.isfinite(n)):
-        raise ValueError(f"n must be a whole number of at least 1; got {n[~((n >= 1) & (n == np.floor(n)))].tolist()[:3]}")
+        raise ValueError(
+            f"n must be a whole number of at least 1; got {n[~((n >= 1) & (n == np.floor(n)))].tolist()[:3]}"
+        )
     if not np.all((alpha > 0) & (alpha < 1)):
-        raise ValueError(f"alpha must be a failure probability in (0, 1); got {alpha[~((alpha > 0) & (alpha < 1))].tolist()[:3]}")
+        raise ValueError(
+            f"alpha must be a failure probability in (0, 1); got {alpha[~((alpha > 0) & (alpha < 1))].tolist()[:3]}"
+        )
     count, n, alpha = np.broadcast_arrays(count, n, alpha)
     bad = ~((count >= 0) & (count <= n) & (count == np.floor(count)))
     if np.any(bad):
-        raise ValueError(f"count must be a whole number in [0, n]; got {count[bad][0]!r} of n = {n[bad][0]!r}")
+        raise ValueError(
+            f"count must be a whole number in [0, n]; got {count[bad][0]!r} of n = {n[bad][0]!r}"
+        )
     return [count, n, alpha]
 
 
-def _outward(start: NDArray[np.float64], tail, alpha: NDArray[np.float64], direction: int) -> NDArray[np.float64]:
+def _outward(
+    start: NDArray[np.float64], tail, alpha: NDArray[np.float64], direction: int
+) -> NDArray[np.float64]:
     """Step outward from `start` until the tail there, error of its evaluation included, is at most alpha."""
     bound, step = start, 4 * np.finfo(np.float64).eps
     for _ in range(60):

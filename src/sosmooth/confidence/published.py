@@ -29,9 +29,13 @@ def top_probability_and_gradient(tally: Tally, alpha: float, sigma: float) -> Bo
     """Half of alpha for the probability (Clopper–Pearson), half for the gradient norm (Theorem 2)."""
     estimate = required(tally, "gradient_sq_estimate")
     if tally.dimension is None:
-        raise LookupError("the dimension of the inputs, which is unknown here; give it with --dimension when importing")
+        raise LookupError(
+            "the dimension of the inputs, which is unknown here; give it with --dimension when importing"
+        )
     bounds = _proportion(required(tally, "count_top"), tally.n, alpha / 2)
-    gradient = gradient_norm_upper_bound(estimate, tally.n // 2, dimension=tally.dimension, sigma=sigma, alpha=alpha / 2)
+    gradient = gradient_norm_upper_bound(
+        estimate, tally.n // 2, dimension=tally.dimension, sigma=sigma, alpha=alpha / 2
+    )
     return Bounds(bounds.n_used, bounds.p_lower, bounds.error_upper, gradient_norm_upper=gradient)
 
 
@@ -48,12 +52,18 @@ def pair_probabilities(tally: Tally, alpha: float, sigma: float) -> Bounds:
 
 
 def _proportion(count, n, alpha: float) -> Bounds:
-    return Bounds(np.asarray(n), proportion_lower_bound(count, n, alpha), error_upper=proportion_upper_bound(n - count, n, alpha))
+    return Bounds(
+        np.asarray(n),
+        proportion_lower_bound(count, n, alpha),
+        error_upper=proportion_upper_bound(n - count, n, alpha),
+    )
 
 
 def required(tally: Tally, name: str):
     """The array of that name; a `LookupError` naming what is missing where the design did not count it."""
     value = getattr(tally, name)
     if value is None:
-        raise LookupError(f"{name}, which {tally.design} samples do not count or the log did not hold")
+        raise LookupError(
+            f"{name}, which {tally.design} samples do not count or the log did not hold"
+        )
     return value

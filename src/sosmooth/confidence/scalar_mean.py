@@ -18,7 +18,13 @@ _LARGEST_STAKE = 0.9
 
 
 def mean_upper_bound(
-    count: ArrayLike, total: ArrayLike, total_sq: ArrayLike, *, upper: float, expected_sq: ArrayLike, alpha: float
+    count: ArrayLike,
+    total: ArrayLike,
+    total_sq: ArrayLike,
+    *,
+    upper: float,
+    expected_sq: ArrayLike,
+    alpha: float,
 ) -> NDArray[np.float64]:
     """The largest mean μ against which a bet has not won `1/alpha`.
 
@@ -42,17 +48,26 @@ def mean_upper_bound(
         Fan, Grama, Liu 2015, Electronic Journal of Probability 20 (the inequality); Waudby-Smith, Ramdas 2024, Journal of
         the Royal Statistical Society B 86 (bounds by betting).
     """
-    arrays = (np.asarray(value, dtype=np.float64) for value in (count, total, total_sq, expected_sq))
+    arrays = (
+        np.asarray(value, dtype=np.float64) for value in (count, total, total_sq, expected_sq)
+    )
     n, total, total_sq, guess = (value[..., None] for value in np.broadcast_arrays(*arrays))
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must be a failure probability in (0, 1); got {alpha!r}")
     if not upper > 0 or np.any(~(guess > 0)) or np.any(~(n >= 0)):
-        raise ValueError("mean_upper_bound needs a positive upper and expected_sq, and a count of at least 0")
+        raise ValueError(
+            "mean_upper_bound needs a positive upper and expected_sq, and a count of at least 0"
+        )
     level = -np.log(alpha)
-    stake = np.minimum(_STAKES * upper * np.sqrt(2 * level / (np.maximum(n, 1) * guess)), _LARGEST_STAKE)
+    stake = np.minimum(
+        _STAKES * upper * np.sqrt(2 * level / (np.maximum(n, 1) * guess)), _LARGEST_STAKE
+    )
     price = -np.log1p(-stake) - stake
     fixed = np.log(_SHARES) - stake * total / upper - price * (1 + 1e-9) * total_sq / upper**2
-    low, high = np.minimum(total / np.maximum(n, 1), upper)[..., 0], np.full(n.shape[:-1], float(upper))
+    low, high = (
+        np.minimum(total / np.maximum(n, 1), upper)[..., 0],
+        np.full(n.shape[:-1], float(upper)),
+    )
     for _ in range(60):
         mean = 0.5 * (low + high)
         capital = special.logsumexp(fixed - n * np.log1p(-stake * mean[..., None] / upper), axis=-1)

@@ -44,10 +44,16 @@ def parse_size(options: Mapping[str, str]) -> Size:
     try:
         pairs = {name: int(options[name]) for name in SIZE_OPTIONS if name in options}
     except ValueError:
-        raise ValueError(f"cannot read the image options {dict(options)!r}; write crop=224 or resize=256&crop=224") from None
+        raise ValueError(
+            f"cannot read the image options {dict(options)!r}; write crop=224 or resize=256&crop=224"
+        ) from None
     size = Size(**pairs)
-    if min(pairs.values(), default=1) < 1 or (size.resize and not size.resize >= (size.crop or np.inf)):
-        raise ValueError(f"image options {pairs!r}: crop must be at least 1, and resize no smaller; write resize=256&crop=224")
+    if min(pairs.values(), default=1) < 1 or (
+        size.resize and not size.resize >= (size.crop or np.inf)
+    ):
+        raise ValueError(
+            f"image options {pairs!r}: crop must be at least 1, and resize no smaller; write resize=256&crop=224"
+        )
     return size
 
 
@@ -76,7 +82,9 @@ class Pictures:
             try:
                 converted = image.convert(self.mode)
             except Exception as error:  # of a broken file decoders raise anything
-                raise ValueError(f"{name} cannot be decoded ({_first_line(error)}); replace it") from error
+                raise ValueError(
+                    f"{name} cannot be decoded ({_first_line(error)}); replace it"
+                ) from error
             pixels = np.asarray(_fitted(name, converted, self._size))
         channels_last = pixels.reshape(*pixels.shape[:2], -1)
         return channels_last.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
@@ -112,7 +120,9 @@ class Cells(Sequence):
         value = self._cell(index)
         content = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(content, bytes):
-            raise ValueError(f"{self._name}: image {index} has no bytes in its table; write the images into it")
+            raise ValueError(
+                f"{self._name}: image {index} has no bytes in its table; write the images into it"
+            )
         return f"{self._name}: image {index}", content
 
 
@@ -123,7 +133,9 @@ def _fitted(name: str, image: Image.Image, size: Size) -> Image.Image:
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     if size.crop is not None:
         if min(image.size) < size.crop:
-            raise ValueError(f"{name} is {image.size} pixels, smaller than crop={size.crop}; add resize=")
+            raise ValueError(
+                f"{name} is {image.size} pixels, smaller than crop={size.crop}; add resize="
+            )
         left, top = (round((side - size.crop) / 2) for side in image.size)
         image = image.crop((left, top, left + size.crop, top + size.crop))
     return image
@@ -136,13 +148,21 @@ def _first_line(error: Exception) -> str:
 def _opened(name: str, source: Path | bytes) -> Image.Image:
     try:
         with warnings.catch_warnings(action="ignore"):  # what they warn of is refused here
-            image = Image.open(BytesIO(source) if isinstance(source, bytes) else source, formats=_FORMATS)
+            image = Image.open(
+                BytesIO(source) if isinstance(source, bytes) else source, formats=_FORMATS
+            )
     except Exception as error:  # of a broken file decoders raise anything
-        raise ValueError(f"{name} is no readable image ({_first_line(error)}); remove or replace it") from error
+        raise ValueError(
+            f"{name} is no readable image ({_first_line(error)}); remove or replace it"
+        ) from error
     if image.width * image.height > MAX_PIXELS:
         image.close()
-        raise ValueError(f"{name} has {image.width} × {image.height} pixels; at most {MAX_PIXELS} are read; make it smaller")
+        raise ValueError(
+            f"{name} has {image.width} × {image.height} pixels; at most {MAX_PIXELS} are read; make it smaller"
+        )
     if image.mode not in _GREY_MODES | _COLOUR_MODES:
         image.close()
-        raise ValueError(f"{name}: pixels of kind {image.mode}; save it as 8-bit grey or RGB, without transparency")
+        raise ValueError(
+            f"{name}: pixels of kind {image.mode}; save it as 8-bit grey or RGB, without transparency"
+        )
     return image

@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 
 _MARK = object()
 _CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_LITERALS = {"BININT", "BININT1", "BININT2", "BINUNICODE", "SHORT_BINBYTES", "BINBYTES", "BINSTRING", "SHORT_BINSTRING"}
+_LITERALS = {
+    "BININT",
+    "BININT1",
+    "BININT2",
+    "BINUNICODE",
+    "SHORT_BINBYTES",
+    "BINBYTES",
+    "BINSTRING",
+    "SHORT_BINSTRING",
+}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _ARRAY = ("numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct")
 _DTYPE = "numpy dtype"
@@ -63,7 +72,15 @@ def read_pickled_arrays(content: bytes) -> Any:
                 _step(opcode.name, argument, stack, memo)
     except PickleRefused:
         raise
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, MemoryError) as error:
+    except (
+        ValueError,
+        IndexError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        MemoryError,
+    ) as error:
         raise PickleRefused(f"broken pickle: {error}") from error
     raise PickleRefused("broken pickle: it does not end")
 
@@ -92,7 +109,9 @@ def _step(name: str, argument: Any, stack: list[Any], memo: dict[int, Any]) -> N
         stack[-1].extend(items)
     elif name in ("SETITEM", "SETITEMS"):
         items = [stack.pop(-2), stack.pop()] if name == "SETITEM" else _since_mark(stack)
-        if not all(type(key) is str for key in items[::2]):  # nested tuples can take for ever to hash
+        if not all(
+            type(key) is str for key in items[::2]
+        ):  # nested tuples can take for ever to hash
             raise PickleRefused("it holds a dictionary with keys that are no text")
         stack[-1].update(zip(items[::2], items[1::2], strict=True))
     elif name == "GLOBAL":
@@ -100,7 +119,11 @@ def _step(name: str, argument: Any, stack: list[Any], memo: dict[int, Any]) -> N
     elif name == "REDUCE":
         arguments, function = stack.pop(), stack.pop()
         if not (isinstance(function, _Name) and function.text in (*_ARRAY, _DTYPE)):
-            raise PickleRefused(f"it wants to call {function.text!r}" if isinstance(function, _Name) else "it calls no name")
+            raise PickleRefused(
+                f"it wants to call {function.text!r}"
+                if isinstance(function, _Name)
+                else "it calls no name"
+            )
         stack.append(_Call(function.text, arguments))
     elif name == "BUILD":
         state = stack.pop()
@@ -121,7 +144,9 @@ def _since_mark(stack: list[Any]) -> list[Any]:
 def _plain(value: Any) -> Any:
     """The value with its recorded calls replaced by arrays; lists and dictionaries of plain values one level down."""
     if isinstance(value, dict):
-        return {key: _plain(item) if isinstance(item, _Call) else item for key, item in value.items()}
+        return {
+            key: _plain(item) if isinstance(item, _Call) else item for key, item in value.items()
+        }
     return _array(value) if isinstance(value, _Call) else value
 
 
@@ -129,11 +154,15 @@ def _array(call: _Call) -> NDArray[np.uint8]:
     if call.name not in _ARRAY or not isinstance(call.state, tuple) or len(call.state) != 5:
         raise PickleRefused(f"it holds {call.name!r}, no array")
     _, shape, dtype, fortran, content = call.state
-    if not (isinstance(dtype, _Call) and dtype.name == _DTYPE and dtype.arguments[0] in ("u1", "uint8")):
+    if not (
+        isinstance(dtype, _Call) and dtype.name == _DTYPE and dtype.arguments[0] in ("u1", "uint8")
+    ):
         raise PickleRefused("it holds an array of another type than uint8")
     content = content.encode("latin-1") if isinstance(content, str) else content
     if not isinstance(content, bytes) or not all(type(side) is int and side >= 0 for side in shape):
         raise PickleRefused("it holds an array without bytes or shape")
     if len(content) != math.prod(shape):
-        raise PickleRefused(f"it holds an array of {len(content)} bytes where its shape asks for others")
+        raise PickleRefused(
+            f"it holds an array of {len(content)} bytes where its shape asks for others"
+        )
     return np.frombuffer(content, np.uint8).reshape(shape, order="F" if fortran else "C")

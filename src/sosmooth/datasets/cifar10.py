@@ -16,7 +16,10 @@ from sosmooth.datasets.inputs import InputSet, read_lazily
 
 #: What the two archives unpack to, the preferred one first.
 BINARY, PYTHON = "cifar-10-batches-bin", "cifar-10-batches-py"
-_BATCHES = {"test": ("test_batch",), "train": tuple(f"data_batch_{number}" for number in range(1, 6))}
+_BATCHES = {
+    "test": ("test_batch",),
+    "train": tuple(f"data_batch_{number}" for number in range(1, 6)),
+}
 _SHAPE = (3, 32, 32)
 _PIXELS = 3 * 32 * 32
 _ROWS = 10_000
@@ -40,7 +43,9 @@ def load(folder: Path, split: str) -> InputSet:
     for name in _BATCHES[split]:
         path = folder / f"{name}{suffix}"
         if not path.is_file():
-            raise FileNotFoundError(f"{folder} lacks {path.name}; unpack the archive of CIFAR-10 again")
+            raise FileNotFoundError(
+                f"{folder} lacks {path.name}; unpack the archive of CIFAR-10 again"
+            )
         content = path.read_bytes()
         digest.update(content)
         batch, batch_labels = _binary(path, content) if suffix else _python(path, content)
@@ -53,7 +58,11 @@ def load(folder: Path, split: str) -> InputSet:
         np.concatenate(labels).astype(np.int64),
         length=len(images),
         num_classes=10,
-        settings={"spec": f"cifar10:{split}:{folder}", "sha256": digest.hexdigest(), "scaled": "uint8 / 255"},
+        settings={
+            "spec": f"cifar10:{split}:{folder}",
+            "sha256": digest.hexdigest(),
+            "scaled": "uint8 / 255",
+        },
         lattice=1 / 255,
     )
 
@@ -72,7 +81,9 @@ def _batches_folder(folder: Path) -> tuple[Path, str]:
 def _binary(path: Path, content: bytes) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Records of one byte of label and 3072 of pixels, channel by channel."""
     if len(content) != _ROWS * (1 + _PIXELS):
-        raise ValueError(f"{path} has {len(content)} bytes; a batch has {_ROWS * (1 + _PIXELS)}; copy or download it again")
+        raise ValueError(
+            f"{path} has {len(content)} bytes; a batch has {_ROWS * (1 + _PIXELS)}; copy or download it again"
+        )
     records = np.frombuffer(content, np.uint8).reshape(_ROWS, 1 + _PIXELS)
     return records[:, 1:], records[:, 0]
 
@@ -82,10 +93,20 @@ def _python(path: Path, content: bytes) -> tuple[NDArray[np.uint8], NDArray[np.i
     try:
         found = read_pickled_arrays(content)
     except PickleRefused as error:
-        raise ValueError(f"{path} is no batch of CIFAR-10 ({error}); take the original, or the binary version") from error
-    data, labels = (found.get("data"), found.get("labels")) if isinstance(found, dict) else (None, None)
+        raise ValueError(
+            f"{path} is no batch of CIFAR-10 ({error}); take the original, or the binary version"
+        ) from error
+    data, labels = (
+        (found.get("data"), found.get("labels")) if isinstance(found, dict) else (None, None)
+    )
     if not (isinstance(data, np.ndarray) and data.shape == (_ROWS, _PIXELS)):
-        raise ValueError(f"{path} must hold data, {_ROWS} × {_PIXELS} bytes; copy or download it again")
-    if not (isinstance(labels, list) and len(labels) == _ROWS and all(type(label) is int for label in labels)):
+        raise ValueError(
+            f"{path} must hold data, {_ROWS} × {_PIXELS} bytes; copy or download it again"
+        )
+    if not (
+        isinstance(labels, list)
+        and len(labels) == _ROWS
+        and all(type(label) is int for label in labels)
+    ):
         raise ValueError(f"{path} must hold labels, {_ROWS} integers; copy or download it again")
     return data, np.array(labels, dtype=np.int64)

@@ -42,7 +42,9 @@ class RemoteFile:
 #: Data set → its files. MNIST's own home no longer hands them out; this is the copy that PyTorch keeps.
 SOURCES: dict[str, tuple[RemoteFile, ...]] = {
     "mnist": tuple(
-        RemoteFile(f"https://ossci-datasets.s3.amazonaws.com/mnist/{name}.gz", sha256, "gzip", 20 * 2**20)
+        RemoteFile(
+            f"https://ossci-datasets.s3.amazonaws.com/mnist/{name}.gz", sha256, "gzip", 20 * 2**20
+        )
         for name, sha256 in mnist.FILES.items()
     ),
     "cifar10": (
@@ -74,7 +76,9 @@ def download(name: str, out: Path, *, on_file: Callable[[RemoteFile], None] | No
         raise ValueError(f"no data set {name!r} to download; there are: {', '.join(SOURCES)}")
     out = Path(out)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise FileExistsError(f"{out} is there and not an empty folder; choose another, or use it as {name}:{out}")
+        raise FileExistsError(
+            f"{out} is there and not an empty folder; choose another, or use it as {name}:{out}"
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as beside:
         made = Path(beside) / "made"
@@ -92,19 +96,30 @@ def download(name: str, out: Path, *, on_file: Callable[[RemoteFile], None] | No
 
 def _fetch(remote: RemoteFile, path: Path) -> None:
     try:
-        with urllib.request.urlopen(remote.url, timeout=_TIMEOUT) as answer, path.open("wb") as file:
+        with (
+            urllib.request.urlopen(remote.url, timeout=_TIMEOUT) as answer,
+            path.open("wb") as file,
+        ):
             received = 0
             while chunk := answer.read(_CHUNK):
                 received += len(chunk)
                 if received > remote.limit:
-                    raise ValueError(f"{remote.url} sends more than {remote.limit} bytes; it is not the file expected")
+                    raise ValueError(
+                        f"{remote.url} sends more than {remote.limit} bytes; it is not the file expected"
+                    )
                 file.write(chunk)
     except urllib.error.HTTPError as error:
-        raise OSError(f"{remote.url} answered {error.code} {error.reason}; get the file elsewhere and give its folder") from error
+        raise OSError(
+            f"{remote.url} answered {error.code} {error.reason}; get the file elsewhere and give its folder"
+        ) from error
     except urllib.error.URLError as error:
-        raise OSError(f"cannot reach {remote.url} ({error.reason}); get the file elsewhere and give its folder") from error
+        raise OSError(
+            f"cannot reach {remote.url} ({error.reason}); get the file elsewhere and give its folder"
+        ) from error
     except TimeoutError as error:
-        raise OSError(f"{remote.url} stopped answering ({error}); try again, or get the file elsewhere") from error
+        raise OSError(
+            f"{remote.url} stopped answering ({error}); try again, or get the file elsewhere"
+        ) from error
 
 
 def _unpack(remote: RemoteFile, path: Path, folder: Path) -> None:
@@ -119,9 +134,13 @@ def _unpack(remote: RemoteFile, path: Path, folder: Path) -> None:
         with tarfile.open(path) as archive:
             archive.extractall(folder, filter="data")
     except tarfile.TarError as error:
-        raise ValueError(f"{remote.url} is no archive that can be unpacked safely ({error})") from error
+        raise ValueError(
+            f"{remote.url} is no archive that can be unpacked safely ({error})"
+        ) from error
 
 
 def _check_digest(remote: RemoteFile, found: str) -> None:
     if found != remote.sha256:
-        raise ValueError(f"{remote.url}: sha256 {found}, expected {remote.sha256}; it was cut or changed on the way; try again")
+        raise ValueError(
+            f"{remote.url}: sha256 {found}, expected {remote.sha256}; it was cut or changed on the way; try again"
+        )

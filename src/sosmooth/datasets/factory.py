@@ -27,7 +27,9 @@ def load(spec: str) -> InputSet:
     """
     factory, settings = load_object(spec)
     if not callable(factory):
-        raise ValueError(f"{spec} must be a function without arguments that returns a data set; got {type(factory).__name__}")
+        raise ValueError(
+            f"{spec} must be a function without arguments that returns a data set; got {type(factory).__name__}"
+        )
     made: Any = factory()
     if isinstance(made, InputSet):
         return replace(made, settings={**made.settings, **settings})
@@ -41,18 +43,32 @@ def load(spec: str) -> InputSet:
         )
     targets = getattr(made, "targets", None)
     length = len(made)
-    labels = np.array([_item(spec, made, i)[1] for i in range(length)] if targets is None else [int(t) for t in targets])
+    labels = np.array(
+        [_item(spec, made, i)[1] for i in range(length)]
+        if targets is None
+        else [int(t) for t in targets]
+    )
 
     def read(index: int) -> NDArray:
         value, label = _item(spec, made, index)
         if label != labels[index]:
-            raise ValueError(f"{spec}: item {index} has label {label}, announced was {labels[index]}; make items repeatable")
+            raise ValueError(
+                f"{spec}: item {index} has label {label}, announced was {labels[index]}; make items repeatable"
+            )
         return value
 
     classes = getattr(made, "classes", None)
     num_classes = None if classes is None else len(classes)
     lattice = getattr(made, "lattice", None)
-    return read_lazily(spec, read, labels, length=length, num_classes=num_classes, settings=settings, lattice=lattice)
+    return read_lazily(
+        spec,
+        read,
+        labels,
+        length=length,
+        num_classes=num_classes,
+        settings=settings,
+        lattice=lattice,
+    )
 
 
 def _item(spec: str, dataset: Any, index: int) -> tuple[NDArray, int]:
@@ -63,4 +79,6 @@ def _item(spec: str, dataset: Any, index: int) -> tuple[NDArray, int]:
     try:
         return np.asarray(value), int(label)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{spec}: item {index} must be (tensor on the CPU, integer label): {error}") from error
+        raise ValueError(
+            f"{spec}: item {index} must be (tensor on the CPU, integer label): {error}"
+        ) from error

@@ -23,18 +23,26 @@ def load(folder: Path, options: str = "") -> InputSet:
         FileNotFoundError: no such folder.
         ValueError: no data set, no such split or column, images that `Pictures` refuses, labels that are no integers.
     """
-    asked = parse_options(options, {"split": "test", "image": "COLUMN", "label": "COLUMN"} | SIZE_OPTIONS)
+    asked = parse_options(
+        options, {"split": "test", "image": "COLUMN", "label": "COLUMN"} | SIZE_OPTIONS
+    )
     if not folder.is_dir():
-        raise FileNotFoundError(f"no folder {str(folder)!r}; give one that datasets.Dataset.save_to_disk wrote")
+        raise FileNotFoundError(
+            f"no folder {str(folder)!r}; give one that datasets.Dataset.save_to_disk wrote"
+        )
     package = needed("datasets", extra="huggingface")
     try:
         found = package.load_from_disk(str(folder))
     except (OSError, ValueError) as error:
-        raise ValueError(f"{folder} is no data set that save_to_disk wrote ({' '.join(str(error).split())[:200]})") from error
+        raise ValueError(
+            f"{folder} is no data set that save_to_disk wrote ({' '.join(str(error).split())[:200]})"
+        ) from error
     if isinstance(found, dict):
         split = asked.get("split", "test")
         if split not in found:
-            raise ValueError(f"{folder} has no split {split!r}; it has {', '.join(found)}: write hf:{folder}?split=NAME")
+            raise ValueError(
+                f"{folder} has no split {split!r}; it has {', '.join(found)}: write hf:{folder}?split=NAME"
+            )
         found = found[split]
     image, label = asked.get("image", "image"), asked.get("label", "label")
     if image not in found.column_names or ("label" in asked and label not in found.column_names):
@@ -46,7 +54,9 @@ def load(folder: Path, options: str = "") -> InputSet:
     settings = {"split": asked.get("split"), "scaled": SCALED}
     return read_lazily(
         str(folder),
-        Pictures(Cells(str(folder), len(found), lambda index: encoded[index][image]), parse_size(asked)).read,
+        Pictures(
+            Cells(str(folder), len(found), lambda index: encoded[index][image]), parse_size(asked)
+        ).read,
         labels_of(str(folder), list(found[label])) if label in found.column_names else None,
         length=len(found),
         num_classes=None if names is None else len(names),

@@ -36,19 +36,27 @@ def load(folder: Path, options: str = "") -> InputSet:
     classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and _images(entry))
     flat = _images(folder)
     if classes and flat:
-        raise ValueError(f"{folder} holds images beside folders of images; put all of them into folders, one a class")
+        raise ValueError(
+            f"{folder} holds images beside folders of images; put all of them into folders, one a class"
+        )
     if classes:
-        files = [(path, label) for label, name in enumerate(classes) for path in _images(folder / name)]
+        files = [
+            (path, label) for label, name in enumerate(classes) for path in _images(folder / name)
+        ]
     else:
         labels = _labels_file(folder, flat)
         files = [(path, labels[path.name]) for path in flat]
     if not files:
-        raise FileNotFoundError(f"{folder} holds no images; allowed are {', '.join(sorted(_SUFFIXES))}")
+        raise FileNotFoundError(
+            f"{folder} holds no images; allowed are {', '.join(sorted(_SUFFIXES))}"
+        )
 
     pictures = Pictures([(str(path), path) for path, _ in files], size)
     listing = hashlib.sha256()
     for path, label in files:
-        listing.update(f"{path.relative_to(folder).as_posix()}\t{path.stat().st_size}\t{label}\n".encode())
+        listing.update(
+            f"{path.relative_to(folder).as_posix()}\t{path.stat().st_size}\t{label}\n".encode()
+        )
     return read_lazily(
         str(folder),
         pictures.read,
@@ -66,7 +74,9 @@ def load(folder: Path, options: str = "") -> InputSet:
 
 
 def _images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())
+    return sorted(
+        path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file()
+    )
 
 
 def _labels_file(folder: Path, images: list[Path]) -> dict[str, int]:
@@ -77,18 +87,28 @@ def _labels_file(folder: Path, images: list[Path]) -> dict[str, int]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         if not {"file", "label"} <= set(rows.fieldnames or ()):
-            raise ValueError(f"{path}: the first line must name the columns file,label; got {rows.fieldnames}")
+            raise ValueError(
+                f"{path}: the first line must name the columns file,label; got {rows.fieldnames}"
+            )
         for row in rows:
             try:
                 label = int(row["label"])
             except (TypeError, ValueError):
-                raise ValueError(f"{path}: line {rows.line_num}: the label must be an integer; got {row['label']!r}") from None
+                raise ValueError(
+                    f"{path}: line {rows.line_num}: the label must be an integer; got {row['label']!r}"
+                ) from None
             if row["file"] in labels:
-                raise ValueError(f"{path}: line {rows.line_num}: {row['file']!r} is there twice; keep one line")
+                raise ValueError(
+                    f"{path}: line {rows.line_num}: {row['file']!r} is there twice; keep one line"
+                )
             labels[row["file"]] = label
     there = {image.name for image in images}
     if missing := sorted(labels.keys() - there):
-        raise FileNotFoundError(f"{path} names {missing[0]!r}, which is not among the folder's images")
+        raise FileNotFoundError(
+            f"{path} names {missing[0]!r}, which is not among the folder's images"
+        )
     if unlisted := sorted(there - labels.keys()):
-        raise ValueError(f"{path} does not name {unlisted[0]!r}; add the line, with label −1 if it is unknown")
+        raise ValueError(
+            f"{path} does not name {unlisted[0]!r}; add the line, with label −1 if it is unknown"
+        )
     return labels

@@ -71,9 +71,13 @@ def in_memory(
         ValueError: an array of another type or shape, no inputs, NaN or infinite inputs, labels out of range.
     """
     if not np.issubdtype(inputs.dtype, np.floating):
-        raise ValueError(f"{name}: inputs must be floating; got {inputs.dtype}; convert them, in the units of sigma")
+        raise ValueError(
+            f"{name}: inputs must be floating; got {inputs.dtype}; convert them, in the units of sigma"
+        )
     if inputs.ndim < 2 or len(inputs) == 0:
-        raise ValueError(f"{name}: inputs must have a first axis of inputs and one or more of features; got shape {inputs.shape}")
+        raise ValueError(
+            f"{name}: inputs must have a first axis of inputs and one or more of features; got shape {inputs.shape}"
+        )
     with np.errstate(over="ignore"):
         inputs = np.ascontiguousarray(inputs, dtype=np.float32)
     _check_finite(name, inputs, range(len(inputs)))
@@ -128,29 +132,46 @@ def read_lazily(
         _check_finite(name, batch, wanted)
         return batch
 
-    return InputSet(name, _checked_labels(name, labels, length, num_classes), get, num_classes, settings, lattice)
+    return InputSet(
+        name,
+        _checked_labels(name, labels, length, num_classes),
+        get,
+        num_classes,
+        settings,
+        lattice,
+    )
 
 
 def _checked_indices(indices: Sequence[int], length: int) -> NDArray[np.int64]:
     array = np.asarray(indices, dtype=np.int64)
     bad = (array < 0) | (array >= length)
     if np.any(bad):
-        raise IndexError(f"index {array[bad][0]} is outside the data set; allowed are 0 to {length - 1}")
+        raise IndexError(
+            f"index {array[bad][0]} is outside the data set; allowed are 0 to {length - 1}"
+        )
     return array
 
 
-def _check_finite(name: str, inputs: NDArray[np.float32], indices: Sequence[int] | NDArray[np.int64]) -> None:
+def _check_finite(
+    name: str, inputs: NDArray[np.float32], indices: Sequence[int] | NDArray[np.int64]
+) -> None:
     bad = ~np.isfinite(inputs).reshape(len(inputs), -1).all(axis=1)
     if np.any(bad):
-        raise ValueError(f"{name}: input {indices[int(np.argmax(bad))]} holds NaN or infinite values; remove or mend it")
+        raise ValueError(
+            f"{name}: input {indices[int(np.argmax(bad))]} holds NaN or infinite values; remove or mend it"
+        )
 
 
-def _checked_labels(name: str, labels: ArrayLike | None, length: int, num_classes: int | None) -> NDArray[np.int64]:
+def _checked_labels(
+    name: str, labels: ArrayLike | None, length: int, num_classes: int | None
+) -> NDArray[np.int64]:
     if labels is None:
         return np.full(length, UNKNOWN_LABEL, dtype=np.int64)
     array = np.asarray(labels)
     if not np.issubdtype(array.dtype, np.integer) or array.shape != (length,):
-        raise ValueError(f"{name}: labels must be {length} integers, one an input; got {array.dtype} of shape {array.shape}")
+        raise ValueError(
+            f"{name}: labels must be {length} integers, one an input; got {array.dtype} of shape {array.shape}"
+        )
     array = array.astype(np.int64)
     bad = (array < UNKNOWN_LABEL) | (array >= (np.inf if num_classes is None else num_classes))
     if np.any(bad):

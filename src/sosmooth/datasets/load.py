@@ -67,7 +67,9 @@ def load_dataset(spec: str) -> InputSet:
     if is_object_spec(spec):
         return factory.load(spec)
     if path.is_file():
-        raise ValueError(f"cannot read the file {spec!r} as data; files must be .npz, with the arrays inputs and labels")
+        raise ValueError(
+            f"cannot read the file {spec!r} as data; files must be .npz, with the arrays inputs and labels"
+        )
     raise FileNotFoundError(
         f"no data set {spec!r}; write {', '.join(DATASETS)}, {', '.join(f'{each}:FOLDER' for each in FOLDER_DATASETS)},"
         f" {', '.join(f'{each}:PATH' for each in FILE_KINDS)}, the path of an .npz file or of a folder of images,"

@@ -70,10 +70,14 @@ def read_idx(content: bytes, *, axes: int) -> NDArray[np.uint8]:
     """
     start = 4 + 4 * axes
     if len(content) < start or content[:4] != bytes((0, 0, _UINT8, axes)):
-        raise ValueError(f"no idx file of uint8 with {axes} axes: it begins with {content[:4].hex(' ')}; take the original")
+        raise ValueError(
+            f"no idx file of uint8 with {axes} axes: it begins with {content[:4].hex(' ')}; take the original"
+        )
     shape = struct.unpack(f">{axes}I", content[4:start])
     if len(content) - start != np.prod(shape, dtype=object):
-        raise ValueError(f"an idx file of shape {shape} cannot hold {len(content) - start} values; copy or download it again")
+        raise ValueError(
+            f"an idx file of shape {shape} cannot hold {len(content) - start} values; copy or download it again"
+        )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
@@ -89,7 +93,9 @@ def _content(folder: Path, name: str) -> bytes:
     content = path.read_bytes() if path == plain else unpacked(path)
     found = hashlib.sha256(content).hexdigest()
     if found != FILES[name]:
-        raise ValueError(f"{path} is not MNIST's original: sha256 {found}, expected {FILES[name]}; copy or download it again")
+        raise ValueError(
+            f"{path} is not MNIST's original: sha256 {found}, expected {FILES[name]}; copy or download it again"
+        )
     return content
 
 
@@ -103,7 +109,11 @@ def unpacked(path: Path) -> bytes:
         with gzip.open(path) as file:
             content = file.read(_MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is no whole gzip file ({error}); copy or download it again") from error
+        raise ValueError(
+            f"{path} is no whole gzip file ({error}); copy or download it again"
+        ) from error
     if len(content) > _MAX_BYTES:
-        raise ValueError(f"{path} unpacks to more than {_MAX_BYTES} bytes, which no file of MNIST does; take the original")
+        raise ValueError(
+            f"{path} unpacks to more than {_MAX_BYTES} bytes, which no file of MNIST does; take the original"
+        )
     return content

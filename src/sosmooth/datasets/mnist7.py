@@ -22,10 +22,16 @@ def load(split: str) -> InputSet:
         ValueError: another split.
     """
     if split not in _SPLITS:
-        raise ValueError(f"mnist7 has no split {split!r}; there are: mnist7 (= mnist7:test) and mnist7:train")
-    content = resources.files("sosmooth.datasets").joinpath("data", f"mnist7_{split}.npz").read_bytes()
+        raise ValueError(
+            f"mnist7 has no split {split!r}; there are: mnist7 (= mnist7:test) and mnist7:train"
+        )
+    content = (
+        resources.files("sosmooth.datasets").joinpath("data", f"mnist7_{split}.npz").read_bytes()
+    )
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         inputs = arrays["sums"].astype(np.float32) / _FULL
         labels = arrays["labels"]
     settings = {"spec": f"mnist7:{split}", "sha256": hashlib.sha256(content).hexdigest()}
-    return in_memory(f"mnist7:{split}", inputs, labels, num_classes=10, settings=settings, lattice=1 / _FULL)
+    return in_memory(
+        f"mnist7:{split}", inputs, labels, num_classes=10, settings=settings, lattice=1 / _FULL
+    )

@@ -34,4 +34,10 @@ def load(split: str) -> InputSet:
         "sha256": images.settings["sha256"],
         "components_sha256": hashlib.sha256(content).hexdigest(),
     }
-    return in_memory(f"mnist7_pca10:{split}", (pixels - mean) @ components.T, images.labels, num_classes=10, settings=settings)
+    return in_memory(
+        f"mnist7_pca10:{split}",
+        (pixels - mean) @ components.T,
+        images.labels,
+        num_classes=10,
+        settings=settings,
+    )

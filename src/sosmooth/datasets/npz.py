@@ -36,7 +36,9 @@ def load(path: Path) -> InputSet:
             that `in_memory` refuses.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"no file {str(path)!r}; give the path of an .npz file with the arrays inputs and labels")
+        raise FileNotFoundError(
+            f"no file {str(path)!r}; give the path of an .npz file with the arrays inputs and labels"
+        )
     try:
         with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
             with zipfile.ZipFile(path) as archive:
@@ -46,7 +48,9 @@ def load(path: Path) -> InputSet:
                 labels = _one_of(path, arrays, _LABEL_NAMES)
                 lattice = _one_of(path, arrays, ("lattice",))
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
-        raise ValueError(f"{path} is no readable .npz file ({error}); write it with numpy.savez_compressed") from error
+        raise ValueError(
+            f"{path} is no readable .npz file ({error}); write it with numpy.savez_compressed"
+        ) from error
     if inputs is None:
         raise ValueError(f"{path} has no array {' or '.join(_INPUT_NAMES)}; name the inputs so")
     settings: dict[str, Any] = {"spec": str(path), "sha256": file_sha256(path)}
@@ -55,9 +59,16 @@ def load(path: Path) -> InputSet:
         settings["scaled"] = "uint8 / 255"
         lattice = np.array(1 / 255)
     if lattice is not None and (lattice.shape != () or lattice.dtype.kind != "f"):
-        raise ValueError(f"{path}: lattice must be one floating number, as 1/255; got {lattice.dtype} of shape {lattice.shape}")
+        raise ValueError(
+            f"{path}: lattice must be one floating number, as 1/255; got {lattice.dtype} of shape {lattice.shape}"
+        )
     return in_memory(
-        str(path), inputs, labels, num_classes=None, settings=settings, lattice=None if lattice is None else float(lattice)
+        str(path),
+        inputs,
+        labels,
+        num_classes=None,
+        settings=settings,
+        lattice=None if lattice is None else float(lattice),
     )
 
 
@@ -65,21 +76,33 @@ def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
     """The sizes in the archive's table and in the arrays' headers must agree, and be such as memory can hold."""
     total = sum(member.file_size for member in archive.infolist())
     if total > MAX_BYTES:
-        raise ValueError(f"{path} unpacks to {total} bytes; at most {MAX_BYTES} are allowed; split it into several files")
+        raise ValueError(
+            f"{path} unpacks to {total} bytes; at most {MAX_BYTES} are allowed; split it into several files"
+        )
     for member in archive.infolist():
         with archive.open(member) as file:
             try:
                 version = np.lib.format.read_magic(file)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                read = (
+                    np.lib.format.read_array_header_1_0
+                    if version == (1, 0)
+                    else np.lib.format.read_array_header_2_0
+                )
                 shape, _, dtype = read(file)
             except (ValueError, SyntaxError, TokenError) as error:
-                raise ValueError(f"{path}: {member.filename} is no NumPy array; write it with numpy.savez_compressed") from error
+                raise ValueError(
+                    f"{path}: {member.filename} is no NumPy array; write it with numpy.savez_compressed"
+                ) from error
             header = file.tell()
         if dtype.hasobject:
-            raise ValueError(f"{path}: {member.filename} holds Python objects; only plain numbers are read")
+            raise ValueError(
+                f"{path}: {member.filename} holds Python objects; only plain numbers are read"
+            )
         expected = header + dtype.itemsize * math.prod(shape)
         if expected != member.file_size:
-            raise ValueError(f"{path}: {member.filename} has {member.file_size} bytes where its header asks for {expected}")
+            raise ValueError(
+                f"{path}: {member.filename} has {member.file_size} bytes where its header asks for {expected}"
+            )
 
 
 def _one_of(path: Path, arrays: Any, names: tuple[str, ...]) -> NDArray | None:

@@ -28,18 +28,28 @@ def load(path: Path, options: str = "") -> InputSet:
     """
     asked = parse_options(options, {"image": "COLUMN", "label": "COLUMN"} | SIZE_OPTIONS)
     if not path.is_file():
-        raise FileNotFoundError(f"no file {str(path)!r}; give the path of a Parquet file with the columns image and label")
+        raise FileNotFoundError(
+            f"no file {str(path)!r}; give the path of a Parquet file with the columns image and label"
+        )
     image, label = asked.get("image", "image"), asked.get("label", "label")
     try:
         file = pq.ParquetFile(path, pre_buffer=False)
         names = file.schema_arrow.names
         if image not in names or ("label" in asked and label not in names):
-            raise ValueError(f"{path} has the columns {', '.join(map(repr, names))}; name them: {path}?image=COLUMN&label=COLUMN")
+            raise ValueError(
+                f"{path} has the columns {', '.join(map(repr, names))}; name them: {path}?image=COLUMN&label=COLUMN"
+            )
         if names.count(image) > 1 or names.count(label) > 1:
-            raise ValueError(f"{path} has two columns of one name: {', '.join(map(repr, names))}; keep one of them")
-        table = file.read(columns=[name for name in (image, label) if name in names], use_threads=False)
+            raise ValueError(
+                f"{path} has two columns of one name: {', '.join(map(repr, names))}; keep one of them"
+            )
+        table = file.read(
+            columns=[name for name in (image, label) if name in names], use_threads=False
+        )
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path} is no whole Parquet file ({str(error).splitlines()[0]})") from error
+        raise ValueError(
+            f"{path} is no whole Parquet file ({str(error).splitlines()[0]})"
+        ) from error
     with _readable(path, label):
         labels = labels_of(str(path), table[label].to_pylist()) if label in names else None
 
@@ -64,7 +74,9 @@ def _readable(path: Path, column: str) -> Iterator[None]:
     try:
         yield
     except OverflowError as error:
-        raise ValueError(f"{path}: the column {column!r} holds what cannot be read ({error}); name another one") from error
+        raise ValueError(
+            f"{path}: the column {column!r} holds what cannot be read ({error}); name another one"
+        ) from error
 
 
 def labels_of(name: str, values: list[object]) -> list[int]:
@@ -73,7 +85,11 @@ def labels_of(name: str, values: list[object]) -> list[int]:
     Raises:
         ValueError: a value that is no integer.
     """
-    bad = [value for value in values if not (value is None or (isinstance(value, int) and not isinstance(value, bool)))]
+    bad = [
+        value
+        for value in values
+        if not (value is None or (isinstance(value, int) and not isinstance(value, bool)))
+    ]
     if bad:
         raise ValueError(f"{name}: labels must be integers; got {bad[0]!r}")
     return [UNKNOWN_LABEL if value is None else value for value in values]  # pyright: ignore[reportReturnType]

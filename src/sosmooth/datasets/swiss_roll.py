@@ -20,7 +20,9 @@ def load(split: str) -> InputSet:
         ValueError: another split.
     """
     if split not in _SPLITS:
-        raise ValueError(f"swiss_roll has no split {split!r}; there are: swiss_roll (= swiss_roll:test) and swiss_roll:train")
+        raise ValueError(
+            f"swiss_roll has no split {split!r}; there are: swiss_roll (= swiss_roll:test) and swiss_roll:train"
+        )
     content = resources.files("sosmooth.datasets").joinpath("data", "swiss_roll.npz").read_bytes()
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         inputs, labels = arrays[f"{split}_inputs"], arrays[f"{split}_labels"]

@@ -39,38 +39,58 @@ def load(path: Path, options: str = "") -> InputSet:
         source = Path(asked["standardize"])
         reference, columns, _ = _read(source, label)
         if columns != names:
-            raise ValueError(f"{source} has the features {', '.join(columns)}, {path} {', '.join(names)}; they must be the same")
+            raise ValueError(
+                f"{source} has the features {', '.join(columns)}, {path} {', '.join(names)}; they must be the same"
+            )
         mean, std = reference.mean(axis=0), reference.std(axis=0)
         if not std.all():
-            raise ValueError(f"{source}: the feature {names[int(np.argmin(std))]!r} is constant; remove it from both files")
+            raise ValueError(
+                f"{source}: the feature {names[int(np.argmin(std))]!r} is constant; remove it from both files"
+            )
         features = (features - mean) / std
         settings |= {"scaled": "(x − mean) / std", "mean": mean.tolist(), "std": std.tolist()}
     classes, numbers = _numbered(labels)
     if classes is not None:
         settings["classes"] = classes
-    return in_memory(str(path), features, numbers, num_classes=None if classes is None else len(classes), settings=settings)
+    return in_memory(
+        str(path),
+        features,
+        numbers,
+        num_classes=None if classes is None else len(classes),
+        settings=settings,
+    )
 
 
 def _read(path: Path, label: str) -> tuple[NDArray[np.float64], list[str], list[str] | None]:
     """Features, their names, and the labels as they are written."""
     if not path.is_file():
-        raise FileNotFoundError(f"no file {str(path)!r}; give the path of a CSV file whose first line names its columns")
+        raise FileNotFoundError(
+            f"no file {str(path)!r}; give the path of a CSV file whose first line names its columns"
+        )
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.reader(file, strict=True)
         try:
             header, *lines = rows
         except (ValueError, csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is no CSV file with a first line that names its columns ({error})") from error
+            raise ValueError(
+                f"{path} is no CSV file with a first line that names its columns ({error})"
+            ) from error
     if len(set(header)) < len(header) or any(len(line) != len(header) for line in lines):
-        raise ValueError(f"{path}: the first line must name each of the {len(header)} columns once, and all lines be as long")
+        raise ValueError(
+            f"{path}: the first line must name each of the {len(header)} columns once, and all lines be as long"
+        )
     place = header.index(label) if label in header else None
     names = [name for name in header if name != label]
     if not names:
         raise ValueError(f"{path} has no features, only the column {label!r}")
     try:
-        values = [[float(value) for column, value in enumerate(line) if column != place] for line in lines]
+        values = [
+            [float(value) for column, value in enumerate(line) if column != place] for line in lines
+        ]
     except ValueError as error:
-        raise ValueError(f"{path}: features must be numbers ({error}); leave other columns out") from error
+        raise ValueError(
+            f"{path}: features must be numbers ({error}); leave other columns out"
+        ) from error
     labels = None if place is None else [line[place] for line in lines]
     return np.array(values, dtype=np.float64).reshape(len(lines), len(names)), names, labels
 

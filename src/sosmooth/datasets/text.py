@@ -49,29 +49,48 @@ def load(path: Path, options: str = "") -> InputSet:
     def read(index: int) -> NDArray[np.float32]:
         import torch
 
-        encoded = tokenizer(texts[index], max_length=tokens, truncation=True, padding="max_length", return_tensors="pt")
+        encoded = tokenizer(
+            texts[index],
+            max_length=tokens,
+            truncation=True,
+            padding="max_length",
+            return_tensors="pt",
+        )
         with torch.inference_mode():
             embedding = embed(encoded["input_ids"])[0].float().numpy()
         present = np.where(encoded["attention_mask"][0].numpy() > 0, _PRESENT, -_PRESENT)
         return np.concatenate([embedding, present[:, None]], axis=1, dtype=np.float32)
 
-    settings = {"sha256": file_sha256(path), "model": asked["model"], "tokens": tokens, "space": "embeddings of tokens"}
-    return read_lazily(str(path), read, labels, length=len(texts), num_classes=None, settings=settings)
+    settings = {
+        "sha256": file_sha256(path),
+        "model": asked["model"],
+        "tokens": tokens,
+        "space": "embeddings of tokens",
+    }
+    return read_lazily(
+        str(path), read, labels, length=len(texts), num_classes=None, settings=settings
+    )
 
 
 def _read(path: Path) -> tuple[list[str], list[int]]:
     if not path.is_file():
-        raise FileNotFoundError(f"no file {str(path)!r}; give the path of a CSV file with the columns text,label")
+        raise FileNotFoundError(
+            f"no file {str(path)!r}; give the path of a CSV file with the columns text,label"
+        )
     texts, labels = [], []
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         if "text" not in (rows.fieldnames or ()):
-            raise ValueError(f"{path}: the first line must name the columns text,label; got {rows.fieldnames}")
+            raise ValueError(
+                f"{path}: the first line must name the columns text,label; got {rows.fieldnames}"
+            )
         for row in rows:
             try:
                 labels.append(int(row.get("label", UNKNOWN_LABEL)))
             except (TypeError, ValueError):
-                raise ValueError(f"{path}: line {rows.line_num}: the label must be an integer; got {row['label']!r}") from None
+                raise ValueError(
+                    f"{path}: line {rows.line_num}: the label must be an integer; got {row['label']!r}"
+                ) from None
             texts.append(row["text"])
     return texts, labels
 
@@ -82,7 +101,9 @@ def _opened(place: str) -> tuple[Any, Any]:
     options = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(place, **options)
-        model = transformers.AutoModelForSequenceClassification.from_pretrained(place, use_safetensors=True, **options)
+        model = transformers.AutoModelForSequenceClassification.from_pretrained(
+            place, use_safetensors=True, **options
+        )
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise FileNotFoundError(

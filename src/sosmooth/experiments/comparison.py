@@ -25,12 +25,19 @@ _SUMS = {
 }
 
 
-def comparison_rows(name: str, figure: Figure, results: Sequence[Result]) -> list[dict[str, object]]:
+def comparison_rows(
+    name: str, figure: Figure, results: Sequence[Result]
+) -> list[dict[str, object]]:
     """One row a number, with everything that keeps the two from being the same experiment in columns of its own."""
     rows = []
     for result in results:
         published, settings = result.panel.published, result.pair.method.settings
-        context = {"figure": name, "data": result.inputs.name, "sigma": published.sigma, "method": published.method}
+        context = {
+            "figure": name,
+            "data": result.inputs.name,
+            "sigma": published.sigma,
+            "method": published.method,
+        }
         differing = {
             "published_n": published.n,
             "n": result.panel.effort.n,
@@ -80,9 +87,17 @@ def comparison_markdown(
         lines += ["", f"## {panel_title(result.panel)}", "", *_panel_table(figure, result)]
     if left_out:
         lines += ["", "## Not run here", ""]
-        lines += [f"- {_published_title(row)}: {row.images} images were published" for row in left_out]
-        other_data = {row.data for row in left_out} - {result.panel.published.data for result in results}
-        mends = [f"`--data` and `--weights` of {SOURCES[key].name}" for key in SOURCES if key in other_data]
+        lines += [
+            f"- {_published_title(row)}: {row.images} images were published" for row in left_out
+        ]
+        other_data = {row.data for row in left_out} - {
+            result.panel.published.data for result in results
+        }
+        mends = [
+            f"`--data` and `--weights` of {SOURCES[key].name}"
+            for key in SOURCES
+            if key in other_data
+        ]
         if any(row.data not in other_data for row in left_out):
             mends.append("`--scale paper`")
         lines += ["", f"To run them: {', '.join(mends)}."]
@@ -111,7 +126,11 @@ def _published_title(row: PublishedHistogram) -> str:
 
 
 def _panel_table(figure: Figure, result: Result) -> list[str]:
-    published, effort, settings = result.panel.published, result.panel.effort, result.pair.method.settings
+    published, effort, settings = (
+        result.panel.published,
+        result.panel.effort,
+        result.pair.method.settings,
+    )
     same = result.same_samples is not None
     model = settings["model"]
     weights = str(model.get("weights_sha256") or "unknown")[:12]
@@ -129,7 +148,12 @@ def _panel_table(figure: Figure, result: Result) -> list[str]:
     rows = [[*row, *([row[-1]] if same else [])] for row in rows]
     for quantity, theirs, found, found_same in _numbers(figure, result):
         cells = [theirs, found, *([found_same] if same else [])]
-        rows.append([BINS.get(quantity, quantity), *(_UNKNOWN if cell is None else str(cell) for cell in cells)])
+        rows.append(
+            [
+                BINS.get(quantity, quantity),
+                *(_UNKNOWN if cell is None else str(cell) for cell in cells),
+            ]
+        )
     return ["| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows]]
 
 
@@ -138,8 +162,15 @@ def _numbers(figure: Figure, result: Result) -> list[tuple[str, object, object, 
     published = result.panel.published
     theirs = published.counts
 
-    def row(quantity: str, value: object, of: Callable[[Pair], object]) -> tuple[str, object, object, object]:
-        return quantity, value, of(result.pair), None if result.same_samples is None else of(result.same_samples)
+    def row(
+        quantity: str, value: object, of: Callable[[Pair], object]
+    ) -> tuple[str, object, object, object]:
+        return (
+            quantity,
+            value,
+            of(result.pair),
+            None if result.same_samples is None else of(result.same_samples),
+        )
 
     certified = sum(theirs.values())
     method = published.method.replace("_", " ")
@@ -162,14 +193,18 @@ def _numbers(figure: Figure, result: Result) -> list[tuple[str, object, object, 
         row(f"average certified radius, {method}", published.acr_method, _average("method")),
     ]
     if figure.drawing is Drawing.CURVES:
-        longest = max(float(one.right_radius.max()) for one in (result.pair.baseline, result.pair.method))
+        longest = max(
+            float(one.right_radius.max()) for one in (result.pair.baseline, result.pair.method)
+        )
         for at in (at for at in _RADII if at <= longest):
             for name, which in (("first order", "baseline"), (method, "method")):
                 rows.append(
                     row(
                         f"certified accuracy at {at:g}, {name}",
                         None,
-                        lambda pair, which=which, at=at: _rounded_down(float(getattr(pair, which).share_at(at))),
+                        lambda pair, which=which, at=at: _rounded_down(
+                            float(getattr(pair, which).share_at(at))
+                        ),
                     )
                 )
         return rows
@@ -196,4 +231,6 @@ def _average(which: str) -> Callable[[Pair], str]:
 
 
 def _rounded_down(share: float) -> str:
-    return floored(share + 1e-12, 4)  # a count over a count: what is below the digit is the division's rounding
+    return floored(
+        share + 1e-12, 4
+    )  # a count over a count: what is below the digit is the division's rounding

@@ -37,7 +37,15 @@ def histogram_figure(paper: PaperFigure, results: Sequence[Result]) -> Figure:
         for axes in grid.flat[len(results) :]:
             axes.axis("off")
         for axes in grid[-1]:
-            axes.set_xticks(range(len(BINS)), _TICKS, rotation=45, ha="right", rotation_mode="anchor", fontsize=8.5, color=INK)
+            axes.set_xticks(
+                range(len(BINS)),
+                _TICKS,
+                rotation=45,
+                ha="right",
+                rotation_mode="anchor",
+                fontsize=8.5,
+                color=INK,
+            )
         figure.suptitle(paper.shows, x=0.01, ha="left", fontsize=12, fontweight="bold")
         handles = [
             Patch(facecolor="none", edgecolor=FAINT, hatch="////", label="published"),
@@ -53,9 +61,17 @@ def _draw_panel(axes: Axes, result: Result) -> None:
     published, ours = result.panel.published, counts_of(result.pair)
     place = np.arange(len(BINS))
     theirs, found = _shares(published.counts), _shares(ours)
-    axes.bar(place - 0.21, theirs, 0.4, facecolor="none", edgecolor=FAINT, hatch="////", linewidth=0.7)
+    axes.bar(
+        place - 0.21, theirs, 0.4, facecolor="none", edgecolor=FAINT, hatch="////", linewidth=0.7
+    )
     bars = axes.bar(place + 0.21, found, 0.4, color=_COLOURS)
-    axes.bar_label(bars, [str(count) if count else "" for count in ours.values()], fontsize=7.5, padding=1, color=INK)
+    axes.bar_label(
+        bars,
+        [str(count) if count else "" for count in ours.values()],
+        fontsize=7.5,
+        padding=1,
+        color=INK,
+    )
     axes.set_ylim(0, 1.3 * max(*theirs, *found, 0.05))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.xaxis.grid(False)

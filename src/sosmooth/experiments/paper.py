@@ -61,7 +61,12 @@ class Source:
 
 _MNIST_EFFORTS = {
     "smoke": {10**5: Effort(10**5, 50)},
-    "day": {10**5: Effort(10**5, 1000), 10**6: Effort(10**6, 1000), 10**7: Effort(10**7, 200), 10**8: Effort(10**8, 20)},
+    "day": {
+        10**5: Effort(10**5, 1000),
+        10**6: Effort(10**6, 1000),
+        10**7: Effort(10**7, 200),
+        10**8: Effort(10**8, 20),
+    },
 }
 
 SOURCES: dict[str, Source] = {
@@ -73,8 +78,12 @@ SOURCES: dict[str, Source] = {
         100,
         {"smoke": {10**8: Effort(4 * 10**5, 100)}, "day": {10**8: Effort(10**7, 100)}},
     ),
-    "mnist7": Source("7×7 MNIST", True, "a small convolutional network", None, 10_000, _MNIST_EFFORTS),
-    "mnist7_pca10": Source("10 PC MNIST", True, "a network of three layers", None, 10_000, _MNIST_EFFORTS),
+    "mnist7": Source(
+        "7×7 MNIST", True, "a small convolutional network", None, 10_000, _MNIST_EFFORTS
+    ),
+    "mnist7_pca10": Source(
+        "10 PC MNIST", True, "a network of three layers", None, 10_000, _MNIST_EFFORTS
+    ),
     "cifar10": Source(
         "CIFAR-10",
         False,
@@ -116,7 +125,15 @@ class Figure:
         """The published runs that it shows, panel after panel."""
         rows = [row for row in published_histograms() if self.number in row.numbers]
         order = list(SOURCES), list(SEEDS)
-        return sorted(rows, key=lambda row: (order[0].index(row.data), row.sigma, row.n, order[1].index(row.method)))
+        return sorted(
+            rows,
+            key=lambda row: (
+                order[0].index(row.data),
+                row.sigma,
+                row.n,
+                order[1].index(row.method),
+            ),
+        )
 
     @property
     def data(self) -> list[str]:
@@ -128,11 +145,22 @@ _CHANGE = "Change of certified radii from first order:"
 _ACCURACY = "Certified accuracy against the radius:"
 
 FIGURES: dict[str, Figure] = {
-    "fig1a": Figure("Lower bound of p(x′) against the distance at p = 0.8, with and without the gradient", Drawing.POPULATION),
+    "fig1a": Figure(
+        "Lower bound of p(x′) against the distance at p = 0.8, with and without the gradient",
+        Drawing.POPULATION,
+    ),
     "fig1b": Figure("Certified radius against p for several gradient norms", Drawing.POPULATION),
-    "fig2": Figure("Swiss roll: certified discs of first order and what second order adds", Drawing.SWISS_ROLL, "2"),
-    "fig3": Figure("Worst base classifiers for the same p at three gradient norms", Drawing.POPULATION),
-    "fig4a": Figure("Second-order radius: population, and as 1e8 samples let one bound it", Drawing.POPULATION),
+    "fig2": Figure(
+        "Swiss roll: certified discs of first order and what second order adds",
+        Drawing.SWISS_ROLL,
+        "2",
+    ),
+    "fig3": Figure(
+        "Worst base classifiers for the same p at three gradient norms", Drawing.POPULATION
+    ),
+    "fig4a": Figure(
+        "Second-order radius: population, and as 1e8 samples let one bound it", Drawing.POPULATION
+    ),
     "fig4b": Figure("Worst base classifier for dipoles", Drawing.POPULATION),
     "fig5": Figure(f"{_CHANGE} 7×7 MNIST, sigma 0.25", Drawing.HISTOGRAMS, "5"),
     "fig6": Figure(f"{_CHANGE} CIFAR-10 and ImageNet, sigma 0.25", Drawing.HISTOGRAMS, "6"),
@@ -181,19 +209,26 @@ def panels_of(figure: Figure, scale: str, efforts: Sequence[Effort] | None = Non
     return [
         Panel(row, found[row.n])
         for row in figure.published
-        if row.n in (found := _efforts(row, scale) if efforts is None else _standing_for(figure, efforts))
+        if row.n
+        in (found := _efforts(row, scale) if efforts is None else _standing_for(figure, efforts))
     ]
 
 
 def _efforts(row: PublishedHistogram, scale: str) -> Mapping[int, Effort]:
     """Published n → what is done at this scale, for the data of this row."""
-    return {row.n: Effort(row.n, row.images)} if scale == "paper" else SOURCES[row.data].efforts[scale]
+    return (
+        {row.n: Effort(row.n, row.images)} if scale == "paper" else SOURCES[row.data].efforts[scale]
+    )
 
 
 def _standing_for(figure: Figure, efforts: Sequence[Effort]) -> dict[int, Effort]:
     """Published n → the effort that stands for it."""
     known = sorted({row.n for row in figure.published})
-    found = {min(known, key=lambda n: abs(math.log(n / effort.n))): effort for effort in efforts} if known else {}
+    found = (
+        {min(known, key=lambda n: abs(math.log(n / effort.n))): effort for effort in efforts}
+        if known
+        else {}
+    )
     if known and len(found) < len(efforts):
         raise ValueError(
             f"each of --runs stands for the published n that is nearest, of {', '.join(map(str, known))}; got two for one of them"

@@ -46,7 +46,13 @@ def fig1a() -> Drawn:
             axes.plot(distance, special.ndtri(value), color=colour, label=name)
             axes.plot(region.radius(), 0.0, "o", color=colour, markersize=5)
             radius = float(region.radius())
-            axes.annotate(floored(radius), (radius, 0.0), xytext=place, textcoords="offset points", color=colour)
+            axes.annotate(
+                floored(radius),
+                (radius, 0.0),
+                xytext=place,
+                textcoords="offset points",
+                color=colour,
+            )
         axes.text(2.97, 0.05, "decision boundary, p(x′) = ½", color=FAINT, ha="right")
         axes.set_xlim(0, 3)
         axes.set_xlabel("distance ‖x′ − x‖₂, σ = 1")
@@ -54,7 +60,11 @@ def fig1a() -> Drawn:
         axes.set_title("Tight lower bounds at p(x) = 0.8")
         axes.legend(loc="lower left")
     rows: Rows = [
-        {"distance": f"{r:.2f}", "p_lower_first_order": _down(a), "p_lower_second_order_gradient_0": _down(b)}
+        {
+            "distance": f"{r:.2f}",
+            "p_lower_first_order": _down(a),
+            "p_lower_second_order_gradient_0": _down(b),
+        }
         for r, a, b in zip(distance, first, second, strict=True)
     ]
     return figure, rows
@@ -66,7 +76,10 @@ def fig1b() -> Drawn:
     norms = [0.0, 0.1, 0.2, 0.3]
     first = first_order_radius(p)
     largest = pdf(special.ndtri(p))
-    rows: Rows = [{"p": f"{value:.3f}", "first_order": _down(radius)} for value, radius in zip(p, first, strict=True)]
+    rows: Rows = [
+        {"p": f"{value:.3f}", "first_order": _down(radius)}
+        for value, radius in zip(p, first, strict=True)
+    ]
     with styled():
         figure, axes = blank(5.4, 4.2)
         for norm, shade in zip(norms, (1.0, 0.8, 0.6, 0.4), strict=True):
@@ -74,7 +87,14 @@ def fig1b() -> Drawn:
             radius = np.where(possible, second_order_radius(p, norm), np.nan)
             axes.plot(p, radius, color=HIGHER, alpha=shade, label=f"‖∇p(x)‖₂ = {norm:g}")
             if norm:
-                axes.plot(p[possible][-1], radius[possible][-1], "o", color=HIGHER, alpha=shade, markersize=3.5)
+                axes.plot(
+                    p[possible][-1],
+                    radius[possible][-1],
+                    "o",
+                    color=HIGHER,
+                    alpha=shade,
+                    markersize=3.5,
+                )
             for row, value in zip(rows, radius, strict=True):
                 row[f"second_order_gradient_{norm:g}"] = None if np.isnan(value) else _down(value)
         axes.plot(p, first, color=LOWER, linestyle="--", label="p(x) alone (first order)", zorder=3)
@@ -101,7 +121,12 @@ def fig3() -> Drawn:
             axes.set_title(title)
             axes.set_xlabel(f"σ‖∇p‖₂ = {norm:.3f}, radius {floored(float(region.radius()))} σ")
             rows += _interval_rows(region, {"p": p, "gradient_norm": f"{norm:.6f}"})
-        figure.suptitle("The base classifiers that lose p(x) = 0.8 fastest to the right", x=0.01, ha="left", fontweight="bold")
+        figure.suptitle(
+            "The base classifiers that lose p(x) = 0.8 fastest to the right",
+            x=0.01,
+            ha="left",
+            fontweight="bold",
+        )
         figure.supxlabel(_PLANE_KEY, fontsize=9, color=FAINT)
     return figure, rows
 
@@ -116,13 +141,17 @@ def fig4a() -> Drawn:
     thousandths = np.arange(500, 1000)
     p = thousandths / 1000
     wrong = (1000 - thousandths) * (n // 1000)  # the expected count, a whole number
-    gradient = gradient_norm_upper_bound(0.0, n // 2, dimension=dimension, sigma=1.0, alpha=alpha / 2)
+    gradient = gradient_norm_upper_bound(
+        0.0, n // 2, dimension=dimension, sigma=1.0, alpha=alpha / 2
+    )
     curves = {
         "population second order": second_order_radius(p, 0.0),
         "empirical second order": second_order_radius(
             error=proportion_upper_bound(wrong, n, alpha / 2), gradient_norm=gradient, sigma=1.0
         ),
-        "empirical first order (Cohen et al.)": first_order_radius(error=proportion_upper_bound(wrong, n, alpha)),
+        "empirical first order (Cohen et al.)": first_order_radius(
+            error=proportion_upper_bound(wrong, n, alpha)
+        ),
     }
     with styled():
         figure, axes = blank(5.4, 4.2)
@@ -141,7 +170,10 @@ def fig4a() -> Drawn:
         axes.legend(loc="upper left")
     names = ["population_second_order", "empirical_second_order", "empirical_first_order"]
     rows: Rows = [
-        {"p": f"{value:.3f}", **{name: _down(radius[i]) for name, radius in zip(names, curves.values(), strict=True)}}
+        {
+            "p": f"{value:.3f}",
+            **{name: _down(radius[i]) for name, radius in zip(names, curves.values(), strict=True)},
+        }
         for i, value in enumerate(p)
     ]
     return figure, rows
@@ -155,29 +187,53 @@ def fig4b() -> Drawn:
         figure, axes = blank(4.6, 4.9)
         _draw_plane(axes, region, gradient=None)
         key = _PLANE_KEY.replace("; ", "\n", 1)
-        axes.set_xlabel(f"C_S = {c_s}, C_N = {c_n}: radius {floored(float(region.radius()))} σ\n{key}", linespacing=1.6)
+        axes.set_xlabel(
+            f"C_S = {c_s}, C_N = {c_n}: radius {floored(float(region.radius()))} σ\n{key}",
+            linespacing=1.6,
+        )
         axes.set_title("The worst base classifier for dipoles")
     return figure, _interval_rows(region, {"c_s": c_s, "c_n": c_n})
 
 
-POPULATION: dict[str, Callable[[], Drawn]] = {"fig1a": fig1a, "fig1b": fig1b, "fig3": fig3, "fig4a": fig4a, "fig4b": fig4b}
+POPULATION: dict[str, Callable[[], Drawn]] = {
+    "fig1a": fig1a,
+    "fig1b": fig1b,
+    "fig3": fig3,
+    "fig4a": fig4a,
+    "fig4b": fig4b,
+}
 
-_PLANE_KEY = "blue: f = 1, red: f = 0; dashed: where samples fall (2σ); dotted: the certified radius"
+_PLANE_KEY = (
+    "blue: f = 1, red: f = 0; dashed: where samples fall (2σ); dotted: the certified radius"
+)
 
 
 def _draw_plane(axes: Axes, region: Region, *, gradient: float | None) -> None:
     """The region as a classifier of the plane: input at 0, adversary to the right, gradient (relative) to the left."""
-    axes.add_patch(Rectangle((-_REACH, -_REACH), 2 * _REACH, 2 * _REACH, color=_OUTSIDE, linewidth=0))
+    axes.add_patch(
+        Rectangle((-_REACH, -_REACH), 2 * _REACH, 2 * _REACH, color=_OUTSIDE, linewidth=0)
+    )
     for lower, upper in region.intervals:
         left, right = max(float(lower), -_REACH), min(float(upper), _REACH)
-        axes.add_patch(Rectangle((left, -_REACH), right - left, 2 * _REACH, color=_INSIDE, linewidth=0))
+        axes.add_patch(
+            Rectangle((left, -_REACH), right - left, 2 * _REACH, color=_INSIDE, linewidth=0)
+        )
         for end in (float(lower), float(upper)):
             if abs(end) < _REACH:
                 axes.plot([end, end], [-_REACH, _REACH], color=INK, linewidth=0.8)
     axes.add_patch(Circle((0, 0), 2.0, fill=False, linestyle="--", color=HIGHER, linewidth=1.3))
-    axes.add_patch(Circle((0, 0), float(region.radius()), fill=False, linestyle=":", color=INK, linewidth=1.3))
+    axes.add_patch(
+        Circle((0, 0), float(region.radius()), fill=False, linestyle=":", color=INK, linewidth=1.3)
+    )
     if gradient:
-        tip = {"arrowstyle": "-|>", "color": HIGHER, "linewidth": 2.0, "mutation_scale": 14, "shrinkA": 0, "shrinkB": 0}
+        tip = {
+            "arrowstyle": "-|>",
+            "color": HIGHER,
+            "linewidth": 2.0,
+            "mutation_scale": 14,
+            "shrinkA": 0,
+            "shrinkB": 0,
+        }
         axes.annotate("", (-2.0 * gradient, 0.0), xytext=(0.0, 0.0), arrowprops=tip)
         axes.text(-1.0 * gradient, 0.18, "∇p(x)", color=HIGHER, ha="center")
     axes.plot(0, 0, "o", color=HIGHER, markersize=7, markeredgecolor=PAPER)
@@ -193,7 +249,12 @@ def _draw_plane(axes: Axes, region: Region, *, gradient: float | None) -> None:
 def _interval_rows(region: Region, given: dict[str, Any]) -> Rows:
     """One row an interval of f = 1 along the axis of the adversary, units of sigma."""
     return [
-        {**given, "from": f"{float(lower):.6f}", "to": f"{float(upper):.6f}", "radius": _down(float(region.radius()))}
+        {
+            **given,
+            "from": f"{float(lower):.6f}",
+            "to": f"{float(upper):.6f}",
+            "radius": _down(float(region.radius())),
+        }
         for lower, upper in region.intervals
     ]
 

@@ -45,7 +45,11 @@ def published_histograms() -> tuple[PublishedHistogram, ...]:
 
     Source: Levine et al. 2020, Figures 2 and 5–13, and the logs published with them.
     """
-    text = resources.files("sosmooth.experiments").joinpath("published.csv").read_text(encoding="utf-8")
+    text = (
+        resources.files("sosmooth.experiments")
+        .joinpath("published.csv")
+        .read_text(encoding="utf-8")
+    )
     return tuple(
         PublishedHistogram(
             numbers=tuple(row["figure"].split(" and ")),

@@ -63,7 +63,9 @@ def reproduce_figure(
     panels = panels_of(figure, scale, efforts)
     if figure.drawing is Drawing.POPULATION:
         picture, rows = POPULATION[name]()
-        return Reproduction([*write_figure(picture, out, name), write_csv(rows, out, name)], rows, [])
+        return Reproduction(
+            [*write_figure(picture, out, name), write_csv(rows, out, name)], rows, []
+        )
     opened = open_all(panels, given)
     results, failures = certify_panels(panels, opened, out, device=given.device, progress=progress)
     shown = [result.panel.published for result in results]
@@ -79,4 +81,8 @@ def reproduce_figure(
         effort=f"scale `{scale}`" if efforts is None else "samples and images as asked",
         files=[*(path.name for path in pictures), f"{stem}.csv"],
     )
-    return Reproduction([*pictures, write_csv(rows, out, stem), write_text(page, out / f"{stem}.md")], rows, failures)
+    return Reproduction(
+        [*pictures, write_csv(rows, out, stem), write_text(page, out / f"{stem}.md")],
+        rows,
+        failures,
+    )

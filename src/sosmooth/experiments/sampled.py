@@ -71,7 +71,9 @@ def open_all(panels: list[Panel], given: Given) -> Opened:
         FileNotFoundError: a file that was named is not there.
     """
     keys = list(dict.fromkeys(panel.published.data for panel in panels))
-    missing = [key for key in keys if not SOURCES[key].bundled and None in (given.data, given.weights)]
+    missing = [
+        key for key in keys if not SOURCES[key].bundled and None in (given.data, given.weights)
+    ]
     if missing:
         raise ValueError(_needed(missing, panels, given))
     try:
@@ -81,8 +83,12 @@ def open_all(panels: list[Panel], given: Given) -> Opened:
             raise
         raise FileNotFoundError(f"{error}; {_homes(keys, panels)}") from error
     key = keys[0] if len(keys) == 1 else _told_by_shape(inputs)
-    sigmas = list(dict.fromkeys(panel.published.sigma for panel in panels if panel.published.data == key))
-    return Opened(key, inputs, {sigma: _open_classifier(key, sigma, given, panels) for sigma in sigmas})
+    sigmas = list(
+        dict.fromkeys(panel.published.sigma for panel in panels if panel.published.data == key)
+    )
+    return Opened(
+        key, inputs, {sigma: _open_classifier(key, sigma, given, panels) for sigma in sigmas}
+    )
 
 
 def certify_panels(
@@ -135,7 +141,9 @@ def certify_panels(
         same = None
         if row.method == "second_order":
             same = _pair(_first_order_from(method), series_of(method))
-        results.append(Result(panel, _pair(series_of(baseline), series_of(method)), same, opened.inputs))
+        results.append(
+            Result(panel, _pair(series_of(baseline), series_of(method)), same, opened.inputs)
+        )
     return results, failures
 
 
@@ -154,7 +162,9 @@ def _first_order_from(run: Run) -> Series:
 def _pair(baseline: Series, method: Series) -> Pair:
     pair = on_shared_images(baseline, method)
     if pair is None:
-        raise ValueError(f"{baseline.folder} and {method.folder} share no certified images; remove both and begin again")
+        raise ValueError(
+            f"{baseline.folder} and {method.folder} share no certified images; remove both and begin again"
+        )
     return pair
 
 
@@ -168,10 +178,14 @@ def _open_classifier(key: str, sigma: float, given: Given, panels: list[Panel]) 
     try:
         opened = open_classifier(spec, sigma=sigma)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error}; {_homes([key], panels)}" if SOURCES[key].home else str(error)) from error
+        raise FileNotFoundError(
+            f"{error}; {_homes([key], panels)}" if SOURCES[key].home else str(error)
+        ) from error
     if given.weights is None:
         return opened
-    expected = SOURCES[key].architecture or open_classifier(key, sigma=sigma).settings["architecture"]
+    expected = (
+        SOURCES[key].architecture or open_classifier(key, sigma=sigma).settings["architecture"]
+    )
     architecture = opened.settings.get("architecture")
     if architecture not in (expected, given.architecture):
         raise ValueError(
@@ -198,6 +212,10 @@ def _homes(keys: list[str], panels: list[Panel]) -> str:
     """Where the data and weights are to be had."""
     homes = []
     for key in keys:
-        sigmas = dict.fromkeys(f"{panel.published.sigma:g}" for panel in panels if panel.published.data == key)
-        homes.append(f"{SOURCES[key].name}: {SOURCES[key].home.replace('{sigma}', '|'.join(sigmas))}")
+        sigmas = dict.fromkeys(
+            f"{panel.published.sigma:g}" for panel in panels if panel.published.data == key
+        )
+        homes.append(
+            f"{SOURCES[key].name}: {SOURCES[key].home.replace('{sigma}', '|'.join(sigmas))}"
+        )
     return "; ".join(homes)

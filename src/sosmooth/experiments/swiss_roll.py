@@ -38,7 +38,13 @@ def swiss_roll_figure(paper: PaperFigure, results: Sequence[Result]) -> Figure:
             f"(published at n = {power_of_ten(result.panel.published.n)}: 56 of 84)",
             linespacing=1.5,
         )
-        figure.suptitle("Swiss roll, σ = 0.5: certified discs", x=0.01, ha="left", fontsize=12, fontweight="bold")
+        figure.suptitle(
+            "Swiss roll, σ = 0.5: certified discs",
+            x=0.01,
+            ha="left",
+            fontsize=12,
+            fontweight="bold",
+        )
         figure.legend(handles=_legend(), loc="outside lower left", ncols=2, fontsize=9)
     return figure
 
@@ -50,9 +56,13 @@ def _draw_points(axes: Axes, result: Result) -> None:
     for label, (colour, pale, every) in enumerate(zip(_COLOURS, _PALE, _EVERY, strict=True)):
         certified = np.flatnonzero(method.right & (method.label == label))
         shown = certified[::every]
-        for (x, y), inner, outer in zip(points[shown].tolist(), first[shown].tolist(), second[shown].tolist(), strict=True):
+        for (x, y), inner, outer in zip(
+            points[shown].tolist(), first[shown].tolist(), second[shown].tolist(), strict=True
+        ):
             if outer > inner:
-                axes.add_patch(Wedge((x, y), outer, 0, 360, width=outer - inner, color=pale, linewidth=0))
+                axes.add_patch(
+                    Wedge((x, y), outer, 0, 360, width=outer - inner, color=pale, linewidth=0)
+                )
             axes.add_patch(Circle((x, y), inner, fill=False, color=colour, linewidth=1.1))
         _dots(axes, points[np.setdiff1d(certified, shown)], pale)
         _dots(axes, points[shown], colour)
@@ -63,7 +73,9 @@ def _draw_points(axes: Axes, result: Result) -> None:
 
 
 def _dots(axes: Axes, points: NDArray, colour: str) -> None:
-    axes.plot(points[:, 0], points[:, 1], "o", color=colour, markersize=4, markeredgewidth=0, zorder=3)
+    axes.plot(
+        points[:, 0], points[:, 1], "o", color=colour, markersize=4, markeredgewidth=0, zorder=3
+    )
 
 
 def _legend() -> list:

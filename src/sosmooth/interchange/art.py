@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from art.estimators.certification.randomized_smoothing.randomized_smoothing import RandomizedSmoothingMixin
+from art.estimators.certification.randomized_smoothing.randomized_smoothing import (
+    RandomizedSmoothingMixin,
+)
 from art.estimators.classification.classifier import ClassifierMixin
 from art.estimators.estimator import BaseEstimator
 from numpy.typing import NDArray
@@ -30,9 +32,13 @@ def from_art(classifier: Any) -> Callable[[Tensor], Tensor]:
         ValueError: it has no `predict` and `nb_classes`, or is smoothed already: its predictions depend on chance.
     """
     if not (callable(getattr(classifier, "predict", None)) and hasattr(classifier, "nb_classes")):
-        raise ValueError(f"a classifier of ART has predict and nb_classes; got {type(classifier).__name__}")
+        raise ValueError(
+            f"a classifier of ART has predict and nb_classes; got {type(classifier).__name__}"
+        )
     if isinstance(classifier, RandomizedSmoothingMixin):
-        raise ValueError(f"{type(classifier).__name__} is smoothed already; give the classifier that it smooths")
+        raise ValueError(
+            f"{type(classifier).__name__} is smoothed already; give the classifier that it smooths"
+        )
 
     def scores(inputs: NDArray) -> NDArray:
         return classifier.predict(inputs, batch_size=len(inputs))
@@ -68,7 +74,13 @@ class CertifiedEstimator(RandomizedSmoothingMixin, ClassifierMixin, BaseEstimato
         seed: int = 0,
         clip_values: tuple[float, float] | None = None,
     ):
-        super().__init__(model=smoothed, clip_values=clip_values, sample_size=sample_size, scale=smoothed.sigma, alpha=alpha)
+        super().__init__(
+            model=smoothed,
+            clip_values=clip_values,
+            sample_size=sample_size,
+            scale=smoothed.sigma,
+            alpha=alpha,
+        )
         self._smoothed, self._method, self._seed = smoothed, method, seed
         self._input_shape = tuple(input_shape)
         self.nb_classes = smoothed.num_classes
@@ -78,21 +90,33 @@ class CertifiedEstimator(RandomizedSmoothingMixin, ClassifierMixin, BaseEstimato
         """Of one input."""
         return self._input_shape
 
-    def certify(self, x: NDArray, n: int, batch_size: int = 32) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def certify(
+        self, x: NDArray, n: int, batch_size: int = 32
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Predictions (batch,), −1 where abstained, and certified l2 radii (batch,), from `n` samples an input.
 
         `batch_size` is ART's: sosmooth finds its own, unless the smoothed classifier was given one.
         """
-        found = self._smoothed.certify(x, method=self._method, n0=self.sample_size, n=n, alpha=self.alpha, seed=self._seed)
+        found = self._smoothed.certify(
+            x, method=self._method, n0=self.sample_size, n=n, alpha=self.alpha, seed=self._seed
+        )
         return found.prediction, found.radius
 
-    def predict(self, x: NDArray, batch_size: int = 128, verbose: bool = False, **kwargs: Any) -> NDArray[np.float64]:
+    def predict(
+        self, x: NDArray, batch_size: int = 128, verbose: bool = False, **kwargs: Any
+    ) -> NDArray[np.float64]:
         """One-hot predictions (batch, classes), zero throughout where the samples do not settle the class."""
         if kwargs.get("is_abstain", True) is not True:
-            raise ValueError("is_abstain must be True: a class that the samples do not settle is not given out")
+            raise ValueError(
+                "is_abstain must be True: a class that the samples do not settle is not given out"
+            )
         predicted = self._smoothed.predict(x, n=self.sample_size, alpha=self.alpha, seed=self._seed)
         return np.where(predicted[:, None] == ABSTAINED, 0.0, np.eye(self.nb_classes)[predicted])
 
-    def fit(self, x: NDArray, y: NDArray, batch_size: int = 128, nb_epochs: int = 10, **kwargs: Any) -> None:
+    def fit(
+        self, x: NDArray, y: NDArray, batch_size: int = 128, nb_epochs: int = 10, **kwargs: Any
+    ) -> None:
         """Not here: `sosmooth train` trains with noise."""
-        raise NotImplementedError("train the base classifier, with noise of this sigma, before it is wrapped")
+        raise NotImplementedError(
+            "train the base classifier, with noise of this sigma, before it is wrapped"
+        )

@@ -20,9 +20,23 @@ def audit_figure(audit: Audit) -> Figure:
     with styled():
         figure, axes = blank(4.8, 4.6)
         end = 1.08 * float(np.max(audit.radius))
-        top = min(max(1.08 * float(np.max(audit.closest, initial=0.0, where=np.isfinite(audit.closest))), end), _TALLEST * end)
+        top = min(
+            max(
+                1.08 * float(np.max(audit.closest, initial=0.0, where=np.isfinite(audit.closest))),
+                end,
+            ),
+            _TALLEST * end,
+        )
         axes.plot([0, end], [0, end], color=FAINT, linewidth=1.2, zorder=1, label="the certificate")
-        axes.vlines(audit.radius, audit.radius, np.minimum(audit.closest, top), color=SAME, linewidth=0.7, alpha=0.5, zorder=1)
+        axes.vlines(
+            audit.radius,
+            audit.radius,
+            np.minimum(audit.closest, top),
+            color=SAME,
+            linewidth=0.7,
+            alpha=0.5,
+            zorder=1,
+        )
         broken, open_ = audit.inside > 0, audit.closest > top
         groups = [
             (~broken & ~open_, HIGHER, "o", "adversarial point found outside"),

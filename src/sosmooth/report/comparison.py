@@ -57,11 +57,23 @@ def paired_differences(pair: Pair, radii: Sequence[float]) -> list[Difference]:
         `accuracy_interval` and `mean_interval`.
     """
     baseline, method = pair.baseline.right_radius, pair.method.right_radius
-    found = [Difference(None, pair.baseline.average_radius(), pair.method.average_radius(), *mean_interval(method, baseline))]
+    found = [
+        Difference(
+            None,
+            pair.baseline.average_radius(),
+            pair.method.average_radius(),
+            *mean_interval(method, baseline),
+        )
+    ]
     for at in radii:
-        by_baseline, by_method = _reached(pair.baseline.right, baseline, at), _reached(pair.method.right, method, at)
+        by_baseline, by_method = (
+            _reached(pair.baseline.right, baseline, at),
+            _reached(pair.method.right, method, at),
+        )
         interval = accuracy_interval(by_baseline, by_method)
-        found.append(Difference(at, float(np.mean(by_baseline)), float(np.mean(by_method)), *interval))
+        found.append(
+            Difference(at, float(np.mean(by_baseline)), float(np.mean(by_method)), *interval)
+        )
     return found
 
 
@@ -73,7 +85,11 @@ def difference_row(pair: Pair, radii: Sequence[str]) -> dict[str, str]:
     """
     row = {"difference": f"{pair.method.name} − {pair.baseline.name}"}
     for found in paired_differences(pair, [0.0, *map(float, radii)]):
-        title = "average certified radius" if found.at is None else f"{accuracy_name([pair.baseline])} at {found.at:g}"
+        title = (
+            "average certified radius"
+            if found.at is None
+            else f"{accuracy_name([pair.baseline])} at {found.at:g}"
+        )
         row[title] = difference_text(found)
     return row
 
@@ -88,11 +104,16 @@ def difference_text(found: Difference) -> str:
     text = written(scale * found.difference)
     if math.isnan(found.lower):
         return text
-    lower, upper = float(floored(scale * found.lower, digits)), -float(floored(-scale * found.upper, digits))
+    lower, upper = (
+        float(floored(scale * found.lower, digits)),
+        -float(floored(-scale * found.upper, digits)),
+    )
     return f"{text} ({written(lower)} to {written(upper)}){' *' if found.settled else ''}"
 
 
-def mean_interval(method: NDArray[np.float64], baseline: NDArray[np.float64]) -> tuple[float, float]:
+def mean_interval(
+    method: NDArray[np.float64], baseline: NDArray[np.float64]
+) -> tuple[float, float]:
     """Student's 95 % interval of the mean of the differences: `d̄ ± t s / √images`.
 
     Args:
@@ -108,12 +129,18 @@ def mean_interval(method: NDArray[np.float64], baseline: NDArray[np.float64]) ->
         difference = method - baseline
     if len(difference) < 2 or not np.all(np.isfinite(difference)):
         return math.nan, math.nan
-    half = stats.t.ppf(0.5 + LEVEL / 2, len(difference) - 1) * np.std(difference, ddof=1) / math.sqrt(len(difference))
+    half = (
+        stats.t.ppf(0.5 + LEVEL / 2, len(difference) - 1)
+        * np.std(difference, ddof=1)
+        / math.sqrt(len(difference))
+    )
     middle = float(np.mean(difference))
     return float(middle - half), float(middle + half)
 
 
-def accuracy_interval(baseline: NDArray[np.bool_], method: NDArray[np.bool_]) -> tuple[float, float]:
+def accuracy_interval(
+    baseline: NDArray[np.bool_], method: NDArray[np.bool_]
+) -> tuple[float, float]:
     """A 95 % interval of the difference of two shares of the same images, `P(only method) − P(only baseline)`.
 
     Both shares of images that only one of the two has are bounded by Clopper and Pearson, each side at a quarter of 5 %.
@@ -127,13 +154,22 @@ def accuracy_interval(baseline: NDArray[np.bool_], method: NDArray[np.bool_]) ->
     Source:
         Clopper, Pearson 1934; Bonferroni's inequality.
     """
-    only_method, only_baseline, images = int(np.sum(method & ~baseline)), int(np.sum(baseline & ~method)), len(method)
+    only_method, only_baseline, images = (
+        int(np.sum(method & ~baseline)),
+        int(np.sum(baseline & ~method)),
+        len(method),
+    )
     alpha = (1 - LEVEL) / 4
 
     def ends(count: int) -> tuple[float, float]:
-        return float(proportion_lower_bound(count, images, alpha)), float(proportion_upper_bound(count, images, alpha))
+        return float(proportion_lower_bound(count, images, alpha)), float(
+            proportion_upper_bound(count, images, alpha)
+        )
 
-    (low_method, high_method), (low_baseline, high_baseline) = ends(only_method), ends(only_baseline)
+    (low_method, high_method), (low_baseline, high_baseline) = (
+        ends(only_method),
+        ends(only_baseline),
+    )
     return low_method - high_baseline, high_method - low_baseline
 
 

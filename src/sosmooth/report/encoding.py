@@ -46,10 +46,16 @@ class Sheet:
 
 
 def thumbnail_sheet(
-    series: Sequence[Series], images: Images, inputs: Callable[[int], NDArray] | None, *, most: int = _MOST_THUMBNAILS
+    series: Sequence[Series],
+    images: Images,
+    inputs: Callable[[int], NDArray] | None,
+    *,
+    most: int = _MOST_THUMBNAILS,
 ) -> Sheet | None:
     """The thumbnails of the first `most` images; None where there is none."""
-    found = [_thumbnail(series, images, k, inputs) if k < most else None for k in range(len(images))]
+    found = [
+        _thumbnail(series, images, k, inputs) if k < most else None for k in range(len(images))
+    ]
     drawn = [picture for picture in found if picture is not None]
     if not drawn:
         return None
@@ -63,7 +69,12 @@ def thumbnail_sheet(
         sheet.paste(picture.convert("RGB"), middle)
     places = iter(range(len(drawn)))
     return Sheet(
-        _smaller(sheet), tile, pitch, columns, len(drawn), [-1 if picture is None else next(places) for picture in found]
+        _smaller(sheet),
+        tile,
+        pitch,
+        columns,
+        len(drawn),
+        [-1 if picture is None else next(places) for picture in found],
     )
 
 
@@ -93,11 +104,15 @@ def channels_last(values: NDArray) -> NDArray | None:
         values = np.moveaxis(values, 0, -1)
     if values.ndim == 3 and values.shape[-1] == 1:
         values = values[..., 0]
-    is_picture = (values.ndim == 2 or (values.ndim == 3 and values.shape[-1] == 3)) and 0 not in values.shape
+    is_picture = (
+        values.ndim == 2 or (values.ndim == 3 and values.shape[-1] == 3)
+    ) and 0 not in values.shape
     return values if is_picture else None
 
 
-def _thumbnail(series: Sequence[Series], images: Images, k: int, inputs: Callable[[int], NDArray] | None) -> Image.Image | None:
+def _thumbnail(
+    series: Sequence[Series], images: Images, k: int, inputs: Callable[[int], NDArray] | None
+) -> Image.Image | None:
     """From the inputs; without them from a run's folder."""
     index = int(images.index[k])
     if inputs is not None:
@@ -115,7 +130,9 @@ def _picture(values: NDArray) -> Image.Image | None:
     if found is None:
         return None
     if found.dtype != np.uint8:
-        found = np.round(255 * np.clip(np.nan_to_num(found.astype(np.float64)), 0, 1)).astype(np.uint8)
+        found = np.round(255 * np.clip(np.nan_to_num(found.astype(np.float64)), 0, 1)).astype(
+            np.uint8
+        )
     return _shrunk(Image.fromarray(found))
 
 

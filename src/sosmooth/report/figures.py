@@ -12,7 +12,19 @@ from numpy.typing import NDArray
 from sosmooth.confidence.proportion import proportion_lower_bound, proportion_upper_bound
 from sosmooth.report.relative_change import BINS, relative_change_counts
 from sosmooth.report.series import Pair, Series
-from sosmooth.report.style import FAINT, HIGHER, INK, LOWER, PAPER, SAME, blank, colour_of, dashes_of, in_words, styled
+from sosmooth.report.style import (
+    FAINT,
+    HIGHER,
+    INK,
+    LOWER,
+    PAPER,
+    SAME,
+    blank,
+    colour_of,
+    dashes_of,
+    in_words,
+    styled,
+)
 
 # More steps than this cannot be told apart, and make the page heavy.
 _MOST_STEPS = 400
@@ -28,20 +40,36 @@ def accuracy_figure(series: Sequence[Series]) -> Figure:
     """
     with styled():
         figure, axes = blank(_WIDTH, 3.9)
-        end = max(1.05 * np.max(one.right_radius, initial=0.1 * one.sigma, where=np.isfinite(one.right_radius)) for one in series)
+        end = max(
+            1.05
+            * np.max(one.right_radius, initial=0.1 * one.sigma, where=np.isfinite(one.right_radius))
+            for one in series
+        )
         for position, one in enumerate(series):
             at = np.append(_falls(one), end)
             count = np.round(one.share_at(at) * len(one))
             low, high = pointwise_interval(count, len(one))
-            look = {"color": colour_of(one.method), "linestyle": dashes_of(position), "label": in_words(one.name)}
-            axes.fill_between(at, low, high, step="pre", color=look["color"], alpha=0.14, linewidth=0)
+            look = {
+                "color": colour_of(one.method),
+                "linestyle": dashes_of(position),
+                "label": in_words(one.name),
+            }
+            axes.fill_between(
+                at, low, high, step="pre", color=look["color"], alpha=0.14, linewidth=0
+            )
             axes.plot(at, count / len(one), drawstyle="steps-pre", **look)
         axes.set_xlim(0, end)
         axes.set_ylim(0, 1)
         axes.yaxis.set_major_formatter(PercentFormatter(1))
-        axes.set_xlabel("l2 radius, input units\nbands: pointwise 95 % intervals over images", linespacing=1.5)
+        axes.set_xlabel(
+            "l2 radius, input units\nbands: pointwise 95 % intervals over images", linespacing=1.5
+        )
         axes.set_title(accuracy_name(series).capitalize())
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2 if len(series) > 3 else 1)
+        figure.legend(
+            *axes.get_legend_handles_labels(),
+            loc="outside lower left",
+            ncols=2 if len(series) > 3 else 1,
+        )
         return figure
 
 
@@ -52,7 +80,9 @@ def accuracy_name(series: Sequence[Series]) -> str:
 
 def pointwise_interval(count: NDArray, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The two-sided 95 % interval of a share of `n` images, at each count on its own (Clopper and Pearson 1934)."""
-    return np.asarray(proportion_lower_bound(count, n, 0.025)), np.asarray(proportion_upper_bound(count, n, 0.025))
+    return np.asarray(proportion_lower_bound(count, n, 0.025)), np.asarray(
+        proportion_upper_bound(count, n, 0.025)
+    )
 
 
 def gain_figure(pairs: Sequence[Pair]) -> Figure:
@@ -73,7 +103,11 @@ def gain_figure(pairs: Sequence[Pair]) -> Figure:
             drawn.append(change)
             share = (np.arange(len(change)) + 0.5) / len(change)
             gained = f"larger for {100 * np.mean(change > 0):.0f} %, by {100 * np.mean(change):+.1f} % on average"
-            look = {"color": colour_of(pair.method.method), "linestyle": dashes_of(position), "linewidth": 2.4}
+            look = {
+                "color": colour_of(pair.method.method),
+                "linestyle": dashes_of(position),
+                "linewidth": 2.4,
+            }
             axes.plot(share, change, label=f"{in_words(pair.method.name)}: {gained}", **look)
         if drawn:
             everything = np.concatenate(drawn)

@@ -19,7 +19,13 @@ from numpy.typing import NDArray
 
 from sosmooth.report.comparison import difference_row
 from sosmooth.report.encoding import picture_uri, signed_picture, thumbnail_sheet
-from sosmooth.report.figures import accuracy_figure, accuracy_name, gain_figure, radius_figure, relative_change_figure
+from sosmooth.report.figures import (
+    accuracy_figure,
+    accuracy_name,
+    gain_figure,
+    radius_figure,
+    relative_change_figure,
+)
 from sosmooth.report.images import images_of
 from sosmooth.report.noisy import Noisy
 from sosmooth.report.payload import in_script, payload
@@ -41,7 +47,9 @@ class _Picture:
 
     @property
     def svg(self) -> Markup:
-        return Markup(inline(as_svg(self.figure), self.stem))  # every text in it is outlines, drawn by matplotlib
+        return Markup(
+            inline(as_svg(self.figure), self.stem)
+        )  # every text in it is outlines, drawn by matplotlib
 
 
 def write_report(
@@ -73,10 +81,14 @@ def write_report(
     pairs = pairs_with_baseline(series)
     accuracy = _Picture("accuracy", _accuracy_caption(series), accuracy_figure(series))
     changes = [
-        _Picture(f"relative-change-{k}", _change_caption(pair), relative_change_figure(pair)) for k, pair in enumerate(pairs, 1)
+        _Picture(f"relative-change-{k}", _change_caption(pair), relative_change_figure(pair))
+        for k, pair in enumerate(pairs, 1)
     ]
     gain = _Picture("gain", _gain_caption(pairs), gain_figure(pairs)) if pairs else None
-    radii = [_Picture(f"radius-{k}", _radius_caption(pair), radius_figure(pair)) for k, pair in enumerate(pairs, 1)]
+    radii = [
+        _Picture(f"radius-{k}", _radius_caption(pair), radius_figure(pair))
+        for k, pair in enumerate(pairs, 1)
+    ]
 
     folder = out.parent / f"{out.stem}_figures"
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,7 +101,10 @@ def write_report(
     at = round_radii(series)
     images = images_of(series)
     sheet = thumbnail_sheet(series, images, inputs)
-    data = payload(runs, series, pairs, images) | {"sheet": sheet and sheet.numbers(), "noisy": _encoded(noisy)}
+    data = payload(runs, series, pairs, images) | {
+        "sheet": sheet and sheet.numbers(),
+        "noisy": _encoded(noisy),
+    }
     scripts = [_part("vendor", "plotly-basic.min.js"), _script()]
     page = _template().render(
         policy=_policy(scripts),
@@ -111,7 +126,9 @@ def write_report(
         series_count=len(series),
         comparisons=list(zip(changes, radii, strict=True)),
         missing_baseline=[
-            one.name for one in series if one.method != "first_order" and all(one.name != p.method.name for p in pairs)
+            one.name
+            for one in series
+            if one.method != "first_order" and all(one.name != p.method.name for p in pairs)
         ],
         extremes=[(one.name, one.labelled, _extremes(one)) for one in series],
         settings=_turned([{"run": one.name} | _as_text(one.settings) for one in series]),
@@ -127,13 +144,17 @@ def _part(folder: str, name: str) -> str:
 
 def _script() -> str:
     """The page's own script, whose parts share one scope."""
-    parts = "\n".join(_part("page", name) for name in ("data.js", "plots.js", "table.js", "image.js", "main.js"))
+    parts = "\n".join(
+        _part("page", name) for name in ("data.js", "plots.js", "table.js", "image.js", "main.js")
+    )
     return f'(() => {{\n"use strict";\n{parts}}})();\n'
 
 
 def _policy(scripts: Sequence[str]) -> str:
     """The page may run these scripts, style itself and show pictures that it holds; it may load nothing."""
-    digests = " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts)
+    digests = " ".join(
+        f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts
+    )
     return (
         f"default-src 'none'; script-src {digests}; style-src 'unsafe-inline'; img-src data: blob:;"
         " base-uri 'none'; form-action 'none'"
@@ -142,7 +163,9 @@ def _policy(scripts: Sequence[str]) -> str:
 
 def _template():
     page = _part("page", "page.html.jinja")
-    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(page)
+    return Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    ).from_string(page)
 
 
 def _encoded(noisy: Mapping[int, Noisy] | None) -> dict[str, dict[str, Any]] | None:
@@ -150,7 +173,9 @@ def _encoded(noisy: Mapping[int, Noisy] | None) -> dict[str, dict[str, Any]] | N
     found = {}
     for index, one in (noisy or {}).items():
         if (clean := picture_uri(one.input)) is not None:
-            direction = None if one.direction is None else picture_uri(signed_picture(one.direction))
+            direction = (
+                None if one.direction is None else picture_uri(signed_picture(one.direction))
+            )
             copies = [picture_uri(copy) for copy in one.copies]
             found[str(index)] = {
                 "input": clean,
@@ -164,7 +189,11 @@ def _encoded(noisy: Mapping[int, Noisy] | None) -> dict[str, dict[str, Any]] | N
 
 
 def _title(series: Sequence[Series]) -> str:
-    return f"Certificates of {series[0].name}" if len(series) == 1 else f"Certificates of {len(series)} runs"
+    return (
+        f"Certificates of {series[0].name}"
+        if len(series) == 1
+        else f"Certificates of {len(series)} runs"
+    )
 
 
 def _sentence(series: Series) -> dict[str, str]:
@@ -205,7 +234,11 @@ _CHANGES = (
 def _radius_caption_by_p(series: Sequence[Series]) -> str:
     reference = next((one for one in series if one.method == "first_order"), series[0])
     by_first_order = reference.method == "first_order"
-    line = f" The line is first order's radius, σΦ⁻¹(p), σ = {reference.sigma:g}." if by_first_order else ""
+    line = (
+        f" The line is first order's radius, σΦ⁻¹(p), σ = {reference.sigma:g}."
+        if by_first_order
+        else ""
+    )
     return (
         "Each image at the lower bound of its probability: how much each run changes its radius, or its largest radius, in the "
         f"colour of the run that wins.{line} A click opens the image."
@@ -246,7 +279,9 @@ def _turned(rows: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
 
 def _as_text(values: Mapping[str, Any]) -> dict[str, str]:
     return {
-        str(key): value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        str(key): value
+        if isinstance(value, str)
+        else json.dumps(value, ensure_ascii=False, default=str)
         for key, value in values.items()
     }
 
@@ -256,8 +291,15 @@ def _extremes(series: Series) -> list[tuple[str, list[dict[str, Any]]]]:
     order = np.lexsort((series.index, series.radius))
     order = order[series.certified[order]]
     half = min(_EXTREMES, len(order) // 2)
-    groups = {"Smallest radii": order[: len(order) - half][:_EXTREMES], "Largest radii": order[::-1][:half]}
-    return [(title, [_row(series, int(i)) for i in which]) for title, which in groups.items() if len(which)]
+    groups = {
+        "Smallest radii": order[: len(order) - half][:_EXTREMES],
+        "Largest radii": order[::-1][:half],
+    }
+    return [
+        (title, [_row(series, int(i)) for i in which])
+        for title, which in groups.items()
+        if len(which)
+    ]
 
 
 def _row(series: Series, i: int) -> dict[str, Any]:

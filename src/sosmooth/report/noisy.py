@@ -47,11 +47,17 @@ class Noisy:
 def redrawable(run: Run) -> bool:
     """Whether the noise of the run can be drawn again here: it has a seed, and was drawn by a rule in force, on the CPU."""
     settings = run.manifest.settings
-    drawn_here = settings.get("noise") in (noise.SCHEME, lattice.SCHEME) and settings.get("device") == "cpu"
-    return drawn_here and settings.get("seed") is not None and not run.stops  # a run that stops draws in other blocks
+    drawn_here = (
+        settings.get("noise") in (noise.SCHEME, lattice.SCHEME) and settings.get("device") == "cpu"
+    )
+    return (
+        drawn_here and settings.get("seed") is not None and not run.stops
+    )  # a run that stops draws in other blocks
 
 
-def noisy_of(run: Run, inputs: InputSet, indices: Sequence[int], classifier: BaseClassifier | None = None) -> dict[int, Noisy]:
+def noisy_of(
+    run: Run, inputs: InputSet, indices: Sequence[int], classifier: BaseClassifier | None = None
+) -> dict[int, Noisy]:
     """Images of a run as the classifier saw them, by index.
 
     Args:
@@ -67,32 +73,52 @@ def noisy_of(run: Run, inputs: InputSet, indices: Sequence[int], classifier: Bas
     spacing = run.manifest.settings.get("lattice")
     evaluator = None
     if classifier is not None and run.manifest.num_classes is not None:
-        evaluator = Evaluator(classifier, run.manifest.num_classes, run.manifest.batch_size or _BATCH)
-    with torch.inference_mode(), evaluation_mode(classifier) if classifier is not None else nullcontext():
-        return {index: _noisy(certificates[row[index]], inputs.get([index]), spacing, evaluator) for index in indices}
+        evaluator = Evaluator(
+            classifier, run.manifest.num_classes, run.manifest.batch_size or _BATCH
+        )
+    with (
+        torch.inference_mode(),
+        evaluation_mode(classifier) if classifier is not None else nullcontext(),
+    ):
+        return {
+            index: _noisy(certificates[row[index]], inputs.get([index]), spacing, evaluator)
+            for index in indices
+        }
 
 
-def _noisy(one: Certificate, batch: NDArray[np.float32], spacing: float | None, evaluator: Evaluator | None) -> Noisy:
+def _noisy(
+    one: Certificate, batch: NDArray[np.float32], spacing: float | None, evaluator: Evaluator | None
+) -> Noisy:
     copies, signs = _copies(one, torch.from_numpy(batch), spacing)
     if evaluator is None:
         return Noisy(batch[0], copies.numpy(), signs, None, None, one.selected)
     direction = _direction(one, batch, spacing, evaluator)
-    return Noisy(batch[0], copies.numpy(), signs, evaluator.labels(copies).tolist(), direction, one.selected)
+    return Noisy(
+        batch[0], copies.numpy(), signs, evaluator.labels(copies).tolist(), direction, one.selected
+    )
 
 
-def _copies(one: Certificate, batch: torch.Tensor, spacing: float | None) -> tuple[torch.Tensor, list[int]]:
+def _copies(
+    one: Certificate, batch: torch.Tensor, spacing: float | None
+) -> tuple[torch.Tensor, list[int]]:
     """The first noisy copies of the estimation, and the signs of their noise."""
     n = int(one.tally.n[0])
     vectors, sides = (n // 2, (1, -1)) if one.tally.design is Design.ANTITHETIC else (n, (1,))
-    source = lattice.noise_source(int(one.seed or 0), batch.device, sigma=one.sigma, lattice=spacing)
-    block = next(noise.blocks_of(0, one.input_index, noise.Stage.ESTIMATION, vectors, batch[0].numel()))
+    source = lattice.noise_source(
+        int(one.seed or 0), batch.device, sigma=one.sigma, lattice=spacing
+    )
+    block = next(
+        noise.blocks_of(0, one.input_index, noise.Stage.ESTIMATION, vectors, batch[0].numel())
+    )
     drawn = torch.empty((block.vectors, *batch.shape[1:]), dtype=source.dtype)
     source.fill(drawn, block)
     signs = list(sides) * (min(_SHOWN, n) // len(sides))
     copies = torch.empty((len(signs), *batch.shape[1:]), dtype=batch.dtype)
     for k, sign in enumerate(signs):
         vector = k // len(sides)
-        source.add(source.centers(batch)[0], drawn[vector : vector + 1], sign=sign, out=copies[k : k + 1])
+        source.add(
+            source.centers(batch)[0], drawn[vector : vector + 1], sign=sign, out=copies[k : k + 1]
+        )
     return copies, signs
 
 
@@ -101,14 +127,26 @@ def _direction(
 ) -> NDArray[np.float64] | None:
     """The direction of the gradient that the certificate used, from the pairs that gave it; None where there was none."""
     tally = one.tally
-    if tally.direction_pairs is None or tally.direction_norm is None or not tally.direction_pairs[0] > 0:
+    if (
+        tally.direction_pairs is None
+        or tally.direction_norm is None
+        or not tally.direction_pairs[0] > 0
+    ):
         return None
     pairs, n = int(tally.direction_pairs[0]), int(tally.n[0])
     # Half a pair more than the share, so that rounding does not take one away.
     share = (pairs + 0.5) / (n // 2)
     dimension = batch[0].size
-    estimation = Estimation(one.input_index, tally.design, n, one.selected, dimension, direction_share=share)
-    engine = Engine(evaluator, torch.from_numpy(batch), sigma=one.sigma, seed=int(one.seed or 0), lattice=spacing)
+    estimation = Estimation(
+        one.input_index, tally.design, n, one.selected, dimension, direction_share=share
+    )
+    engine = Engine(
+        evaluator,
+        torch.from_numpy(batch),
+        sigma=one.sigma,
+        seed=int(one.seed or 0),
+        lattice=spacing,
+    )
     (counts,) = engine.count([Part(0, estimation, stop=pairs)])
     direction, norm = counts.direction(estimation)
     same = np.isclose(norm, tally.direction_norm[0], rtol=_SAME, atol=0)

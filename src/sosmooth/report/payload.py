@@ -32,15 +32,22 @@ _UNIT = 10**6
 _TICKS = ["0.1", "0.3", "0.5", "0.7", "0.9", "0.97", "0.99", "0.999", "0.9999", "0.99999"]
 
 
-def payload(runs: Sequence[RunLike], series: Sequence[Series], pairs: Sequence[Pair], images: Images) -> dict[str, Any]:
+def payload(
+    runs: Sequence[RunLike], series: Sequence[Series], pairs: Sequence[Pair], images: Images
+) -> dict[str, Any]:
     """The runs as JSON-able values; what is unknown, or of an image that a run did not look at, is null."""
-    reasons = list(dict.fromkeys(reason for one in series for reason in one.abstain_reason.tolist() if reason))
+    reasons = list(
+        dict.fromkeys(reason for one in series for reason in one.abstain_reason.tolist() if reason)
+    )
     reference = next((k for k, one in enumerate(series) if one.method == "first_order"), 0)
     return {
         "accuracy": accuracy_name(series),
         "reference": reference,
         "factors": FACTORS,
-        "images": {"name": images.name, "label": [label if label >= 0 else None for label in images.label.tolist()]},
+        "images": {
+            "name": images.name,
+            "label": [label if label >= 0 else None for label in images.label.tolist()],
+        },
         "reasons": [ABSTAIN_REASONS.get(reason, reason) for reason in reasons],
         "runs": [
             _run(position, run, one, images.row[position], reasons)
@@ -53,7 +60,9 @@ def payload(runs: Sequence[RunLike], series: Sequence[Series], pairs: Sequence[P
     }
 
 
-def _run(position: int, run: RunLike, series: Series, row: NDArray[np.int64], reasons: list[str]) -> dict[str, Any]:
+def _run(
+    position: int, run: RunLike, series: Series, row: NDArray[np.int64], reasons: list[str]
+) -> dict[str, Any]:
     certificates = run.certificates()
     reason = [reasons.index(reason) if reason else -1 for reason in series.abstain_reason.tolist()]
     return {
@@ -67,10 +76,14 @@ def _run(position: int, run: RunLike, series: Series, row: NDArray[np.int64], re
         "radius": _placed([_millionths(radius) for radius in series.radius.tolist()], row),
         "p": _placed([_millionths(p) for p in series.p_lower.tolist()], row),
         "probit": _placed(_rounded(special.ndtri(series.p_lower)), row),
-        "selected": _placed([one if one >= 0 else None for one in certificates.selected.tolist()], row),
+        "selected": _placed(
+            [one if one >= 0 else None for one in certificates.selected.tolist()], row
+        ),
         "reason": _placed(reason, row),
         "n": _placed(certificates.tally.n.tolist(), row),
-        "counts": {name: _placed(values, row) for name, values in _counts(certificates.tally).items()},
+        "counts": {
+            name: _placed(values, row) for name, values in _counts(certificates.tally).items()
+        },
         "region": _placed(_regions(certificates), row),
         "more": [_placed(values, row) for values in _more(series, certificates)],
     }
@@ -88,7 +101,10 @@ def _millionths(value: float) -> int | None:
 
 def _rounded(values: ArrayLike) -> list[int | None]:
     """To the nearest millionth: for what is only drawn."""
-    return [round(value * _UNIT) if np.isfinite(value) else None for value in np.asarray(values, np.float64).tolist()]
+    return [
+        round(value * _UNIT) if np.isfinite(value) else None
+        for value in np.asarray(values, np.float64).tolist()
+    ]
 
 
 def _counts(tally: Tally) -> dict[str, list[int]]:
@@ -110,8 +126,16 @@ def _counts(tally: Tally) -> dict[str, list[int]]:
 def _regions(certificates: Certificates) -> list[list[int | None] | None]:
     """The ends of the intervals of each image's extremal region, null for infinite ones; null where bounds are unknown."""
     bounds, method = certificates.bounds, METHODS[certificates.method]
-    given = [value for name, value in vars(bounds).items() if name != "n_used" and value is not None and value.ndim == 1]
-    known = np.logical_and.reduce([np.isfinite(value) for value in given]) if given else np.zeros(len(certificates), bool)
+    given = [
+        value
+        for name, value in vars(bounds).items()
+        if name != "n_used" and value is not None and value.ndim == 1
+    ]
+    known = (
+        np.logical_and.reduce([np.isfinite(value) for value in given])
+        if given
+        else np.zeros(len(certificates), bool)
+    )
     if not np.any(known):
         return []
     try:
@@ -131,7 +155,10 @@ def _more(series: Series, certificates: Certificates) -> list[list[int | None]]:
         return []
     try:
         radii = [
-            expected_radius(series.method, tally, factor * tally.n, alpha=series.alpha, sigma=series.sigma) for factor in FACTORS
+            expected_radius(
+                series.method, tally, factor * tally.n, alpha=series.alpha, sigma=series.sigma
+            )
+            for factor in FACTORS
         ]
     except (LookupError, ValueError):
         return []
@@ -151,7 +178,14 @@ def _curve(series: Sequence[Series]) -> dict[str, Any]:
     for one in series:
         count = np.round(one.share_at(at) * len(one))
         low, high = pointwise_interval(count, len(one))
-        curves.append({"count": count.astype(int).tolist(), "of": len(one), "low": _rounded(low), "high": _rounded(high)})
+        curves.append(
+            {
+                "count": count.astype(int).tolist(),
+                "of": len(one),
+                "low": _rounded(low),
+                "high": _rounded(high),
+            }
+        )
     return {"at": _rounded(at), "runs": curves}
 
 
@@ -162,7 +196,10 @@ def _pair(series: Sequence[Series], pair: Pair, images: Images) -> dict[str, Any
     position = {index: k for k, index in enumerate(pair.method.index.tolist())}
     bins = bins_of(pair.baseline.right_radius, pair.method.right_radius).tolist()
     both = (images.row[method] >= 0) & (images.row[baseline] >= 0)
-    found = [bins[position[index]] if here else -1 for index, here in zip(images.index.tolist(), both, strict=True)]
+    found = [
+        bins[position[index]] if here else -1
+        for index, here in zip(images.index.tolist(), both, strict=True)
+    ]
     return {"method": method, "baseline": baseline, "bin": found}
 
 

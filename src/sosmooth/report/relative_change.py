@@ -27,7 +27,9 @@ _EDGES = np.array([0.01, 0.05, 0.15, 0.25])
 _ON_THE_EDGE = 1e-9
 
 
-def relative_change_counts(baseline_radius_correct: ArrayLike, method_radius_correct: ArrayLike) -> dict[str, int]:
+def relative_change_counts(
+    baseline_radius_correct: ArrayLike, method_radius_correct: ArrayLike
+) -> dict[str, int]:
     """Images in each bin of the relative change `method / baseline − 1`; an edge belongs to the bin nearer to no change.
 
     Args:
@@ -40,11 +42,18 @@ def relative_change_counts(baseline_radius_correct: ArrayLike, method_radius_cor
     Source:
         Levine, Kumar, Goldstein, Feizi 2020, Figures 5 and 6.
     """
-    baseline, method = (np.asarray(radius, np.float64) for radius in (baseline_radius_correct, method_radius_correct))
+    baseline, method = (
+        np.asarray(radius, np.float64)
+        for radius in (baseline_radius_correct, method_radius_correct)
+    )
     if baseline.shape != method.shape or baseline.ndim != 1:
-        raise ValueError(f"both need radii of the same images, one axis; got the shapes {baseline.shape} and {method.shape}")
+        raise ValueError(
+            f"both need radii of the same images, one axis; got the shapes {baseline.shape} and {method.shape}"
+        )
     if not (np.all(baseline >= 0) and np.all(method >= 0)):
-        raise ValueError("radii must be 0 or more, 0 where nothing is certified; got a negative one or NaN")
+        raise ValueError(
+            "radii must be 0 or more, 0 where nothing is certified; got a negative one or NaN"
+        )
     found = bins_of(baseline, method)
     counts = np.bincount(found[found >= 0], minlength=len(BINS))
     return {name: int(count) for name, count in zip(BINS, counts, strict=True)}
@@ -64,7 +73,9 @@ def pair_of(baseline: RunLike, method: RunLike) -> Pair:
     """
     pair = on_shared_images(series_of(baseline), series_of(method))
     if pair is None:
-        raise ValueError(f"{baseline.path} and {method.path} share no images of the same data and labels; certify the same ones")
+        raise ValueError(
+            f"{baseline.path} and {method.path} share no images of the same data and labels; certify the same ones"
+        )
     return pair
 
 
@@ -77,10 +88,16 @@ def bins_of(baseline: NDArray[np.float64], method: NDArray[np.float64]) -> NDArr
     change = _relative_change(baseline, method)
     step = np.sign(change) * np.searchsorted(_EDGES + _ON_THE_EDGE, np.abs(change), side="left")
     within = 1 + len(_EDGES) + step.astype(np.int64)
-    return np.select([(baseline > 0) & (method > 0), baseline > 0, method > 0], [within, 0, len(BINS) - 1], -1)
+    return np.select(
+        [(baseline > 0) & (method > 0), baseline > 0, method > 0], [within, 0, len(BINS) - 1], -1
+    )
 
 
-def _relative_change(baseline: NDArray[np.float64], method: NDArray[np.float64]) -> NDArray[np.float64]:
+def _relative_change(
+    baseline: NDArray[np.float64], method: NDArray[np.float64]
+) -> NDArray[np.float64]:
     same = baseline == method  # two infinite radii among them
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        return np.where(same, 0.0, np.where(np.isinf(baseline), -1.0, (method - baseline) / baseline))
+        return np.where(
+            same, 0.0, np.where(np.isinf(baseline), -1.0, (method - baseline) / baseline)
+        )

@@ -73,7 +73,14 @@ class Series:
     def __getitem__(self, which: NDArray) -> Series:
         """The series of some of the images."""
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: values[which] for name, values in arrays.items() if isinstance(values, np.ndarray)})
+        return replace(
+            self,
+            **{
+                name: values[which]
+                for name, values in arrays.items()
+                if isinstance(values, np.ndarray)
+            },
+        )
 
     @property
     def labelled(self) -> bool:
@@ -116,9 +123,13 @@ def series_of(run: RunLike, name: str | None = None) -> Series:
     """
     name = _folder_name(run) if name is None else name
     if len(run) == 0:
-        raise ValueError(f"the run {name!r} holds no certificates yet; go on with `sosmooth certify` before reporting it")
+        raise ValueError(
+            f"the run {name!r} holds no certificates yet; go on with `sosmooth certify` before reporting it"
+        )
     seed = int(run["seed"][0])
-    pairs_lower = np.nextafter(np.asarray(run["c_s_lower"], np.float64) + run["c_n_lower"], -np.inf)  # p = C_S + C_N
+    pairs_lower = np.nextafter(
+        np.asarray(run["c_s_lower"], np.float64) + run["c_n_lower"], -np.inf
+    )  # p = C_S + C_N
     return Series(
         name=name,
         folder=Path(run.path),
@@ -179,7 +190,11 @@ def pairs_with_baseline(series: Sequence[Series]) -> list[Pair]:
     baselines = [one for one in series if one.method == "first_order"]
     pairs = []
     for method in (one for one in series if one.method != "first_order"):
-        alike = (on_shared_images(baseline, method) for baseline in baselines if baseline.sigma == method.sigma)
+        alike = (
+            on_shared_images(baseline, method)
+            for baseline in baselines
+            if baseline.sigma == method.sigma
+        )
         candidates = [pair for pair in alike if pair is not None]
         if candidates:
             pairs.append(max(candidates, key=lambda pair: len(pair.method)))
@@ -189,7 +204,13 @@ def pairs_with_baseline(series: Sequence[Series]) -> list[Pair]:
 def on_shared_images(baseline: Series, method: Series) -> Pair | None:
     """Both on the images that they share, by index; None where there is none, or they are not of the same data."""
     _, left, right = np.intersect1d(baseline.index, method.index, return_indices=True)
-    data = [one.settings["data"] for one in (baseline, method) if one.settings.get("data") is not None]
-    if not len(left) or any(one != data[0] for one in data) or not np.array_equal(baseline.label[left], method.label[right]):
+    data = [
+        one.settings["data"] for one in (baseline, method) if one.settings.get("data") is not None
+    ]
+    if (
+        not len(left)
+        or any(one != data[0] for one in data)
+        or not np.array_equal(baseline.label[left], method.label[right])
+    ):
         return None
     return Pair(baseline[left], method[right])

@@ -112,7 +112,9 @@ def as_svg(figure: Figure) -> str:
     """The figure as SVG; letters are outlines, so that it looks the same where the font is missing."""
     with BytesIO() as out, _quiet(), styled():
         FigureCanvasSVG(figure)
-        figure.savefig(out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        figure.savefig(
+            out, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        )
         return out.getvalue().decode()
 
 
@@ -122,14 +124,24 @@ def inline(svg: str, stem: str) -> str:
     Colours that the dark ground needs otherwise are variables of the page's CSS.
     Its ids begin with `stem`, which keeps them apart from those of the page's other figures.
     """
-    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(
+        r"<metadata>.*?</metadata>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL
+    )
     svg = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{stem}-", svg)
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")
-    return re.sub(r'<svg (.*?)width="[^"]*" (.*?)height="[^"]*"', r"<svg \1\2", svg, count=1, flags=re.DOTALL)
+    return re.sub(
+        r'<svg (.*?)width="[^"]*" (.*?)height="[^"]*"', r"<svg \1\2", svg, count=1, flags=re.DOTALL
+    )
 
 
-_VARIABLES: Mapping[str, str] = {INK: "--ink", FAINT: "--faint", GRID: "--line", PAPER: "--paper", HIGHER: "--blue"}
+_VARIABLES: Mapping[str, str] = {
+    INK: "--ink",
+    FAINT: "--faint",
+    GRID: "--line",
+    PAPER: "--paper",
+    HIGHER: "--blue",
+}
 
 
 def save(figure: Figure, folder: Path, stem: str) -> list[Path]:

@@ -54,7 +54,9 @@ def round_radii(series: Sequence[Series], most: int = 4) -> list[str]:
     if largest <= 0:
         return []
     tenth = math.floor(math.log10(largest)) - 1
-    steps = (Decimal(lead).scaleb(power) for power in (tenth, tenth + 1) for lead in ("1", "2.5", "5"))
+    steps = (
+        Decimal(lead).scaleb(power) for power in (tenth, tenth + 1) for lead in ("1", "2.5", "5")
+    )
     step = next(step for step in steps if largest < (most + 1) * step)
     return [f"{(k * step).normalize():f}" for k in range(1, int(Decimal(largest) / step) + 1)]
 
@@ -80,7 +82,9 @@ def _median_radius(certified: NDArray[np.float64], dimension: int | None) -> dic
     known = lower_median(certified) if len(certified) else None
     return {
         "median radius of the certified": UNKNOWN if known is None else floored(known),
-        "… in units of 1/255": UNKNOWN if known is None else floored(float(in_grey_levels(known)), 1),
+        "… in units of 1/255": UNKNOWN
+        if known is None
+        else floored(float(in_grey_levels(known)), 1),
         "… as l∞ radius, r/√d": UNKNOWN
         if known is None or dimension is None
         else floored(float(linf_radius(known, dimension)), 4),
@@ -97,7 +101,9 @@ def abstentions(series: Series) -> str:
 
 def _share_at(series: Series, at: float) -> str:
     count = round(float(series.share_at(at)) * len(series))
-    return share(count, len(series)) + ("" if series.labelled else " (certified share: labels unknown)")
+    return share(count, len(series)) + (
+        "" if series.labelled else " (certified share: labels unknown)"
+    )
 
 
 def _time_per_image(seconds: NDArray[np.float64]) -> str:

@@ -29,7 +29,16 @@ _HOMES = {
     "validate_run": "validate",
 }
 
-__all__ = ["Run", "RunError", "RunWriter", "export_tsv", "import_log", "load_run", "recertify", "validate_run"]
+__all__ = [
+    "Run",
+    "RunError",
+    "RunWriter",
+    "export_tsv",
+    "import_log",
+    "load_run",
+    "recertify",
+    "validate_run",
+]
 
 
 def __getattr__(name: str):

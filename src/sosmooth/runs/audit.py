@@ -95,7 +95,9 @@ def audit_run(
     radius, prediction = run["radius"], run["prediction"]
     chosen = np.flatnonzero((prediction != ABSTAINED) & (radius > 0) & np.isfinite(radius))[:limit]
     if not len(chosen):
-        raise RunError(f"{run.path} certifies no input, so there is nothing to attack; audit a run that certifies some")
+        raise RunError(
+            f"{run.path} certifies no input, so there is nothing to attack; audit a run that certifies some"
+        )
     smoothed = smoothed_as_recorded(run, classifier, inputs, device=device)
     found = []
     for row in chosen:
@@ -124,7 +126,11 @@ def smoothed_as_recorded(
         run, classifier, inputs: as for `audit_run`. device: None: the CPU.
     """
     stored = run.manifest
-    chosen = {one.name: stored.settings[one.name] for one in fields(Execution) if one.name in stored.settings}
+    chosen = {
+        one.name: stored.settings[one.name]
+        for one in fields(Execution)
+        if one.name in stored.settings
+    }
     return smoothed_classifier(
         classifier,
         inputs,

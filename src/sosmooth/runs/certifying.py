@@ -75,11 +75,16 @@ def certify_run(
     """
     from sosmooth.smoothed import Failed, check_settings
 
-    check_settings(**{name: getattr(settings, name) for name in ("method", "n0", "n", "alpha", "seed")})
+    check_settings(
+        **{name: getattr(settings, name) for name in ("method", "n0", "n", "alpha", "seed")}
+    )
     rule = _rule(settings)
     num_classes = number_of_classes(classifier, inputs, settings.num_classes, batch_timeout)
     if pool is None:
-        sampled = partial(_sampled_here, _smoothed_as_set(classifier, inputs, settings, num_classes, batch_size, batch_timeout))
+        sampled = partial(
+            _sampled_here,
+            _smoothed_as_set(classifier, inputs, settings, num_classes, batch_size, batch_timeout),
+        )
     else:
         sampled = partial(_sampled_by_pool, pool)
     failures: list[Failed] = []
@@ -97,13 +102,19 @@ def certify_run(
     ) as writer:
         todo = [index for index in settings.indices if index not in writer.done]
         progress((len(settings.indices) - len(todo)) * (settings.n0 + settings.n))
-        for one, found_batch_size in sampled(inputs, settings, todo, writer.batch_size or batch_size, progress):
+        for one, found_batch_size in sampled(
+            inputs, settings, todo, writer.batch_size or batch_size, progress
+        ):
             if isinstance(one, Failed):
                 failures.append(one)
                 continue
             writer.batch_size = found_batch_size
             certify = (
-                rule.certify if rule else partial(certify_tally, settings.method, sigma=settings.sigma, alpha=settings.alpha)
+                rule.certify
+                if rule
+                else partial(
+                    certify_tally, settings.method, sigma=settings.sigma, alpha=settings.alpha
+                )
             )
             certificate = certify(
                 tally=one.tally,
@@ -131,7 +142,9 @@ def _sampled_here(
     smoothed.batch_size = batch_size
     for start in range(0, len(todo), _CHUNK):
         chunk = todo[start : start + _CHUNK]
-        for sampled in smoothed.sample(inputs.get(chunk), **_asked_of_sampling(settings), indices=chunk, progress=progress):
+        for sampled in smoothed.sample(
+            inputs.get(chunk), **_asked_of_sampling(settings), indices=chunk, progress=progress
+        ):
             yield sampled, smoothed.batch_size
 
 
@@ -153,11 +166,17 @@ def _sampled_by_pool(
 
 def _asked_of_sampling(settings: CertifySettings) -> dict[str, Any]:
     """The settings that the samples of an input follow from, as `SmoothedClassifier.sample` names them."""
-    return {name: getattr(settings, name) for name in ("method", "n0", "n", "alpha", "seed", "radius", "tolerance")}
+    return {
+        name: getattr(settings, name)
+        for name in ("method", "n0", "n", "alpha", "seed", "radius", "tolerance")
+    }
 
 
 def number_of_classes(
-    classifier: LoadedClassifier, inputs: InputSet, asked: int | None, batch_timeout: float | None = None
+    classifier: LoadedClassifier,
+    inputs: InputSet,
+    asked: int | None,
+    batch_timeout: float | None = None,
 ) -> int:
     """The number of classes, taken from the call, the classifier, one evaluation, or the data.
 
@@ -171,10 +190,18 @@ def number_of_classes(
     found = asked or classifier.num_classes
     if found is None:
         with torch.inference_mode():
-            output = output_of(classifier.classifier, torch.as_tensor(inputs.get([0])), batch_timeout)
-        found = output.shape[1] if output.is_floating_point() and output.ndim == 2 else inputs.num_classes
+            output = output_of(
+                classifier.classifier, torch.as_tensor(inputs.get([0])), batch_timeout
+            )
+        found = (
+            output.shape[1]
+            if output.is_floating_point() and output.ndim == 2
+            else inputs.num_classes
+        )
     if found is None:
-        raise ValueError("the number of classes is unknown: the classifier returns labels; give --num-classes")
+        raise ValueError(
+            "the number of classes is unknown: the classifier returns labels; give --num-classes"
+        )
     return found
 
 
@@ -227,7 +254,11 @@ def _smoothed_as_set(
 
 
 def rehearse(
-    classifier: LoadedClassifier, inputs: InputSet, settings: CertifySettings, *, batch_size: int | None = None
+    classifier: LoadedClassifier,
+    inputs: InputSet,
+    settings: CertifySettings,
+    *,
+    batch_size: int | None = None,
 ) -> dict[str, object]:
     """What `certify_run` would do and how long it would take, from certifying one input with few samples.
 
@@ -237,7 +268,12 @@ def rehearse(
     _rule(settings)  # refuses what cannot be asked
     smoothed = _smoothed_as_set(classifier, inputs, settings, settings.num_classes, batch_size)
     one = inputs.get(settings.indices[:1])
-    arguments = {"method": settings.method, "n0": settings.n0, "alpha": settings.alpha, "seed": settings.seed}
+    arguments = {
+        "method": settings.method,
+        "n0": settings.n0,
+        "alpha": settings.alpha,
+        "seed": settings.seed,
+    }
     next(smoothed.sample(one, n=2, **arguments))  # finds the batch size, warms up
     n, begun = min(settings.n, 2 * (smoothed.batch_size or 1)), time.perf_counter()
     next(smoothed.sample(one, n=n - n % 2 or 2, **arguments))
@@ -258,7 +294,9 @@ def _rule(settings: CertifySettings) -> StoppingRule | None:
     return stopping_rule(settings.radius, settings.tolerance, **asked)
 
 
-def _identity(classifier: LoadedClassifier, inputs: InputSet, settings: CertifySettings) -> dict[str, object]:
+def _identity(
+    classifier: LoadedClassifier, inputs: InputSet, settings: CertifySettings
+) -> dict[str, object]:
     """The settings that a resumed run must share."""
     import torch
 

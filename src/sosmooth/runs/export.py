@@ -74,20 +74,31 @@ def _counted(stored: Certificates) -> tuple[tuple[str, ...], list[list]]:
         bounds = method_named(stored.method).bounds(stored.tally, stored.alpha, stored.sigma)
     except LookupError:
         return (), []
-    values = {"first_order": _first_order, "second_order": _second_order, "dipole": _dipole}[stored.method](stored, bounds)
+    values = {"first_order": _first_order, "second_order": _second_order, "dipole": _dipole}[
+        stored.method
+    ](stored, bounds)
     return layout.columns, values
 
 
 def _first_order(stored: Certificates, bounds: Bounds) -> list[list]:
     tally = stored.tally
     if tally.design is Design.ANTITHETIC:  # of the pairs, only the side x + ε entered
-        counts = [both + plus for both, plus in zip(_whole(tally.pair_both), _whole(tally.pair_plus_only), strict=True)]
+        counts = [
+            both + plus
+            for both, plus in zip(
+                _whole(tally.pair_both), _whole(tally.pair_plus_only), strict=True
+            )
+        ]
         return [counts, _down(bounds.p_lower)]
     return [_whole(tally.count_top), _down(bounds.p_lower)]
 
 
 def _second_order(stored: Certificates, bounds: Bounds) -> list[list]:
-    estimate, gradient, error = stored.tally.gradient_sq_estimate, bounds.gradient_norm_upper, bounds.error_upper
+    estimate, gradient, error = (
+        stored.tally.gradient_sq_estimate,
+        bounds.gradient_norm_upper,
+        bounds.error_upper,
+    )
     assert estimate is not None
     assert gradient is not None
     assert error is not None
@@ -103,7 +114,12 @@ def _second_order(stored: Certificates, bounds: Bounds) -> list[list]:
 
 def _dipole(stored: Certificates, bounds: Bounds) -> list[list]:
     tally = stored.tally
-    return [_whole(tally.pair_both), _whole(tally.pair_plus_only), _down(bounds.c_s_lower), _down(bounds.c_n_lower)]
+    return [
+        _whole(tally.pair_both),
+        _whole(tally.pair_plus_only),
+        _down(bounds.c_s_lower),
+        _down(bounds.c_n_lower),
+    ]
 
 
 def _whole(values: NDArray | None) -> list[int]:

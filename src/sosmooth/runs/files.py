@@ -59,17 +59,25 @@ def claim_folder(folder: Path) -> int:
     except OSError as error:
         os.close(descriptor)
         if isinstance(error, BlockingIOError):
-            raise RunError(f"{folder} is being written by another process; wait for it, or write to another folder") from None
+            raise RunError(
+                f"{folder} is being written by another process; wait for it, or write to another folder"
+            ) from None
         raise unwritable(folder, error) from error
     return descriptor
 
 
 def unwritable(path: Path, error: OSError) -> RunError:
     """The one line for a file system that refuses."""
-    return RunError(f"{path} cannot be written ({error.strerror or error}); make room or give a folder that can be written")
+    return RunError(
+        f"{path} cannot be written ({error.strerror or error}); make room or give a folder that can be written"
+    )
 
 
 def unreadable(path: Path, error: Exception, expected: str) -> RunError:
     """The one line for a file that is not what it should be."""
-    reason = (error.strerror if isinstance(error, OSError) else None) or (str(error).splitlines() or [type(error).__name__])[0]
-    return RunError(f"{path} cannot be read as {expected} ({reason[:200]}); it is damaged or of another program")
+    reason = (error.strerror if isinstance(error, OSError) else None) or (
+        str(error).splitlines() or [type(error).__name__]
+    )[0]
+    return RunError(
+        f"{path} cannot be read as {expected} ({reason[:200]}); it is damaged or of another program"
+    )

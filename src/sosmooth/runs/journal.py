@@ -23,9 +23,13 @@ class Journal:
             # A write-ahead log: one sync a commit, and readers never block the writer.
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute("CREATE TABLE IF NOT EXISTS rows (input INTEGER PRIMARY KEY, row TEXT NOT NULL)")
+            self._connection.execute(
+                "CREATE TABLE IF NOT EXISTS rows (input INTEGER PRIMARY KEY, row TEXT NOT NULL)"
+            )
         except sqlite3.Error as error:
-            raise RunError(f"{self.path} cannot be written ({error}); make room, or remove it if it is damaged") from error
+            raise RunError(
+                f"{self.path} cannot be written ({error}); make room, or remove it if it is damaged"
+            ) from error
 
     def add(self, rows: list[dict[str, Any]]) -> None:
         """Make rows durable, all or none."""
@@ -33,9 +37,14 @@ class Journal:
             with self._connection:
                 self._connection.execute("BEGIN IMMEDIATE")
                 # JSON prints the shortest decimal that reads back as the same float.
-                self._connection.executemany("INSERT INTO rows VALUES (?, ?)", [(row["index"], json.dumps(row)) for row in rows])
+                self._connection.executemany(
+                    "INSERT INTO rows VALUES (?, ?)",
+                    [(row["index"], json.dumps(row)) for row in rows],
+                )
         except sqlite3.Error as error:
-            raise RunError(f"{self.path} cannot be written ({error}); make room, then give the same command again") from error
+            raise RunError(
+                f"{self.path} cannot be written ({error}); make room, then give the same command again"
+            ) from error
 
     def close(self) -> None:
         """Let go of the file."""
@@ -60,7 +69,9 @@ def read_journal(folder: Path) -> list[dict[str, Any]]:
             f"{path} is empty though its write-ahead log is not; it is damaged: restore it, or certify into another folder"
         )
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        ) as connection:
             if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'rows'").fetchone():
                 return []  # killed before the first row
             return _rows(connection, path)
@@ -82,6 +93,8 @@ def remove_journal(folder: Path) -> None:
 
 def _rows(connection: sqlite3.Connection, path: Path) -> list[dict[str, Any]]:
     try:
-        return [json.loads(row) for (row,) in connection.execute("SELECT row FROM rows ORDER BY input")]
+        return [
+            json.loads(row) for (row,) in connection.execute("SELECT row FROM rows ORDER BY input")
+        ]
     except (sqlite3.Error, ValueError, TypeError, RecursionError) as error:
         raise unreadable(path, error, "the journal of a run") from error

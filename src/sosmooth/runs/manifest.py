@@ -59,7 +59,11 @@ class Manifest:
 
     def identity(self) -> dict[str, Any]:
         """What two sessions must share to write one run, by name."""
-        source = {f"derived_from.{name}": value for name, value in (self.derived_from or {}).items() if name != "path"}
+        source = {
+            f"derived_from.{name}": value
+            for name, value in (self.derived_from or {}).items()
+            if name != "path"
+        }
         digests = {f"digest of {name}": value for name, value in self.digests.items()}
         return self.settings | digests | source
 
@@ -74,7 +78,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise RunError(f"{folder} is not a run: it has no {NAME}; give the folder that --out named") from None
+        raise RunError(
+            f"{folder} is not a run: it has no {NAME}; give the folder that --out named"
+        ) from None
     except OSError as error:
         raise unreadable(path, error, "the manifest of a run") from error
     return manifest_of(path, data)
@@ -91,35 +97,73 @@ def manifest_of(path: Path, data: bytes) -> Manifest:
     except (ValueError, RecursionError) as error:
         raise unreadable(path, error, "the manifest of a run") from error
     if not isinstance(values, dict) or not isinstance(values.get("schema_version"), int):
-        raise RunError(f"{path} is not the manifest of a run: it has no schema_version; it is damaged or of another program")
+        raise RunError(
+            f"{path} is not the manifest of a run: it has no schema_version; it is damaged or of another program"
+        )
     if values["schema_version"] > SCHEMA_VERSION:
-        raise RunError(f"{path} has schema {values['schema_version']}; this version reads {SCHEMA_VERSION}: upgrade sosmooth")
+        raise RunError(
+            f"{path} has schema {values['schema_version']}; this version reads {SCHEMA_VERSION}: upgrade sosmooth"
+        )
     _check(path, values)
     return Manifest(**{f.name: values[f.name] for f in fields(Manifest) if f.name in values})
 
 
 def _check(path: Path, values: dict[str, Any]) -> None:
     """Types of what the program computes with; the rest is for people."""
-    positive = lambda value: (isinstance(value, float) and 0 < value < math.inf) or (whole(value) and value > 0)  # noqa: E731
-    share = lambda value: isinstance(value, float) and 0 < value < 1  # noqa: E731
-    whole = lambda value: isinstance(value, int) and 0 <= value < 2**63 and not isinstance(value, bool)  # noqa: E731
-    seed = lambda value: value is None or (isinstance(value, int) and 0 <= value < 2**64)  # noqa: E731
+
+    def whole(value: Any) -> bool:
+        return isinstance(value, int) and 0 <= value < 2**63 and not isinstance(value, bool)
+
+    def positive(value: Any) -> bool:
+        is_real = isinstance(value, float) and 0 < value < math.inf
+        return is_real or (whole(value) and value > 0)
+
+    def share(value: Any) -> bool:
+        return isinstance(value, float) and 0 < value < 1
+
+    def seed(value: Any) -> bool:
+        return value is None or (isinstance(value, int) and 0 <= value < 2**64)
+
     settings = values.get("settings")
-    wrong = [f.name for f in fields(Manifest) if f.default is MISSING and f.default_factory is MISSING and f.name not in values]
+    wrong = [
+        f.name
+        for f in fields(Manifest)
+        if f.default is MISSING and f.default_factory is MISSING and f.name not in values
+    ]
     if not isinstance(settings, dict):
         wrong.append("settings")
     else:
-        kinds = {"method": lambda value: isinstance(value, str), "sigma": positive, "alpha": share, "n": whole, "n0": whole}
+        kinds = {
+            "method": lambda value: isinstance(value, str),
+            "sigma": positive,
+            "alpha": share,
+            "n": whole,
+            "n0": whole,
+        }
         kinds |= {"seed": seed}
-        wrong += [f"settings.{name}" for name, right in kinds.items() if name not in settings or not right(settings[name])]
+        wrong += [
+            f"settings.{name}"
+            for name, right in kinds.items()
+            if name not in settings or not right(settings[name])
+        ]
     kinds = {"environment": dict, "digests": dict, "complete": bool}
-    wrong += [name for name, kind in kinds.items() if name in values and not isinstance(values[name], kind)]
+    wrong += [
+        name
+        for name, kind in kinds.items()
+        if name in values and not isinstance(values[name], kind)
+    ]
     optional = {"derived_from": dict, "table_digest": str}
-    wrong += [name for name, kind in optional.items() if values.get(name) is not None and not isinstance(values[name], kind)]
+    wrong += [
+        name
+        for name, kind in optional.items()
+        if values.get(name) is not None and not isinstance(values[name], kind)
+    ]
     counts = ("inputs", "dimension", "num_classes", "batch_size")
     wrong += [name for name in counts if values.get(name) is not None and not whole(values[name])]
     if wrong:
-        raise RunError(f"{path} lacks or misstates {', '.join(dict.fromkeys(wrong))}; it is damaged or of another program")
+        raise RunError(
+            f"{path} lacks or misstates {', '.join(dict.fromkeys(wrong))}; it is damaged or of another program"
+        )
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -152,7 +196,11 @@ def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Settings within settings by their full name, as in `model.spec`."""
     flat: dict[str, Any] = {}
     for name, value in identity.items():
-        flat |= {f"{name}.{part}": of for part, of in value.items()} if isinstance(value, Mapping) else {name: value}
+        flat |= (
+            {f"{name}.{part}": of for part, of in value.items()}
+            if isinstance(value, Mapping)
+            else {name: value}
+        )
     return flat
 
 

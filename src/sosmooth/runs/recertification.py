@@ -36,7 +36,9 @@ def recertify(run: str | Path, out: str | Path, *, method: str, alpha: float | N
     method_named(method)
     alpha = float(source.manifest.settings["alpha"]) if alpha is None else alpha
     if Path(out).resolve() == Path(run).resolve():
-        raise RunError(f"{out} is the run that is read, and a run is never changed; give another folder")
+        raise RunError(
+            f"{out} is the run that is read, and a run is never changed; give another folder"
+        )
     if source.stops:
         raise RunError(
             f"{run} stopped drawing when its question was decided, and its counts answer no other one; certify the inputs instead"
@@ -50,7 +52,9 @@ def recertify(run: str | Path, out: str | Path, *, method: str, alpha: float | N
     try:
         certificates = recomputed(stored, method, alpha)
     except LookupError as error:
-        raise RunError(f"{run} cannot be certified with {method}: it lacks {error.args[0]}") from None
+        raise RunError(
+            f"{run} cannot be certified with {method}: it lacks {error.args[0]}"
+        ) from None
     manifest = source.manifest
     with RunWriter.open(
         out,

@@ -52,7 +52,11 @@ class Run(Framed):
 
     def columns(self) -> dict[str, NDArray]:
         """The columns that are known, as arrays (inputs,): −1 and NaN stand for unknown."""
-        return {name: self[name] for name in self.table.column_names if self.table[name].null_count < max(1, len(self))}
+        return {
+            name: self[name]
+            for name in self.table.column_names
+            if self.table[name].null_count < max(1, len(self))
+        }
 
     @property
     def stops(self) -> bool:
@@ -90,7 +94,9 @@ def load_run(path: str | Path) -> Run:
     rows = read_journal(folder)
     table, table_digest = read_results(folder)
     if table is None and manifest.complete:
-        raise RunError(f"{folder} says it is complete but has no {RESULTS}; restore the file, or certify again")
+        raise RunError(
+            f"{folder} says it is complete but has no {RESULTS}; restore the file, or certify again"
+        )
     merged = with_rows(table, rows, folder)
     if table is None or len(merged) > len(table):
         table_digest = digest(parquet_bytes(merged))
@@ -114,7 +120,9 @@ def with_rows(table: pa.Table | None, rows: list[dict], folder: Path) -> pa.Tabl
     table = SCHEMA.empty_table() if table is None else table
     known = set(numpy_of(table, "index").tolist())
     try:
-        added = pa.Table.from_pylist([row for row in rows if row["index"] not in known], schema=SCHEMA)
+        added = pa.Table.from_pylist(
+            [row for row in rows if row["index"] not in known], schema=SCHEMA
+        )
     except (pa.ArrowException, KeyError, TypeError, ValueError, OverflowError) as error:
         raise unreadable(folder, error, "a run: its journal") from error
     return pa.concat_tables([table, added])

@@ -37,14 +37,28 @@ _INT, _FLOAT, _TEXT = pa.int64(), pa.float64(), pa.string()
 COLUMNS: dict[str, Column] = {
     column.name: column
     for column in (
-        Column("index", _INT, "the input's index in its data set; the noise follows from it", nullable=False),
+        Column(
+            "index",
+            _INT,
+            "the input's index in its data set; the noise follows from it",
+            nullable=False,
+        ),
         Column("label", _INT, "true class", unknown=-1),
         Column("prediction", _INT, "certified class, −1 = abstained", nullable=False),
-        Column("radius", _FLOAT, "certified l2 radius, input units; 0 exactly where abstained", nullable=False),
-        Column("abstain_reason", _TEXT, "empty, or a key of results.ABSTAIN_REASONS", nullable=False),
+        Column(
+            "radius",
+            _FLOAT,
+            "certified l2 radius, input units; 0 exactly where abstained",
+            nullable=False,
+        ),
+        Column(
+            "abstain_reason", _TEXT, "empty, or a key of results.ABSTAIN_REASONS", nullable=False
+        ),
         Column("sigma", _FLOAT, "noise level, input units", nullable=False),
         Column("n0", _INT, "selection samples"),
-        Column("n", _INT, "estimation samples, classifier evaluations (a pair is two)", nullable=False),
+        Column(
+            "n", _INT, "estimation samples, classifier evaluations (a pair is two)", nullable=False
+        ),
         Column("n_used", _INT, "those of them that entered the certificate"),
         Column("alpha", _FLOAT, "failure probability of the certificate", nullable=False),
         Column("method", _TEXT, "a key of METHODS", nullable=False),
@@ -55,21 +69,48 @@ COLUMNS: dict[str, Column] = {
         Column("pair_plus_only", _INT, "pairs right at x + ε only"),
         Column("pair_minus_only", _INT, "pairs right at x − ε only"),
         Column("pair_none", _INT, "pairs wrong at both"),
-        Column("gradient_sq_estimate", _FLOAT, "unbiased estimate of ‖∇p‖₂², per squared input unit, may be negative"),
-        Column("direction_pairs", _INT, "first pairs, which gave the direction of the gradient; 0: none drawn", optional=True),
+        Column(
+            "gradient_sq_estimate",
+            _FLOAT,
+            "unbiased estimate of ‖∇p‖₂², per squared input unit, may be negative",
+        ),
+        Column(
+            "direction_pairs",
+            _INT,
+            "first pairs, which gave the direction of the gradient; 0: none drawn",
+            optional=True,
+        ),
         Column("direction_one", _INT, "of those, right on exactly one side", optional=True),
         Column(
-            "direction_norm", _FLOAT, "norm of the mean of h z over them, h = (f(x + ε) − f(x − ε))/2, z = ε/σ", optional=True
+            "direction_norm",
+            _FLOAT,
+            "norm of the mean of h z over them, h = (f(x + ε) − f(x − ε))/2, z = ε/σ",
+            optional=True,
         ),
-        Column("slope_pairs", _INT, "the other pairs, which gave the slope along that direction û", optional=True),
+        Column(
+            "slope_pairs",
+            _INT,
+            "the other pairs, which gave the slope along that direction û",
+            optional=True,
+        ),
         Column("slope_sum", _FLOAT, "sum over them of y = min(h û·z, 2.5)", optional=True),
         Column("slope_sq_sum", _FLOAT, "sum over them of y²", optional=True),
         Column("p_lower", _FLOAT, "lower bound of the probability of the selected class"),
         Column("c_s_lower", _FLOAT, "lower bound of the probability that both of a pair are right"),
-        Column("c_n_lower", _FLOAT, "lower bound of the probability that x + ε is right and x − ε wrong"),
+        Column(
+            "c_n_lower",
+            _FLOAT,
+            "lower bound of the probability that x + ε is right and x − ε wrong",
+        ),
         Column("gradient_norm_upper", _FLOAT, "upper bound of ‖∇p‖₂, per input unit"),
         Column("error_upper", _FLOAT, "1 − p_lower, exact in the tail", optional=True),
-        Column("selected", _INT, "class that led the selection samples, certified or not", optional=True, unknown=-1),
+        Column(
+            "selected",
+            _INT,
+            "class that led the selection samples, certified or not",
+            optional=True,
+            unknown=-1,
+        ),
         Column("selection_margin", _INT, "votes by which it led", optional=True, unknown=-1),
     )
 }

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from sosmooth.runs.manifest import Manifest
 
 
-def table_of(certificates: Certificates, labels: ArrayLike | None, seconds: ArrayLike | None) -> pa.Table:
+def table_of(
+    certificates: Certificates, labels: ArrayLike | None, seconds: ArrayLike | None
+) -> pa.Table:
     """The rows of certificates, with every column of the schema.
 
     Args:
@@ -59,7 +61,11 @@ def numpy_of(table: pa.Table, name: str) -> NDArray:
     array = column.fill_null(0).to_numpy(zero_copy_only=False)
     if array.dtype == np.uint64 and not np.any(array > np.iinfo(np.int64).max):
         array = array.astype(np.int64)
-    return np.where(column.is_null().to_numpy(zero_copy_only=False), -1, array) if column.null_count else array
+    return (
+        np.where(column.is_null().to_numpy(zero_copy_only=False), -1, array)
+        if column.null_count
+        else array
+    )
 
 
 def certificates_of(table: pa.Table, manifest: Manifest) -> Certificates:
@@ -83,7 +89,9 @@ def certificates_of(table: pa.Table, manifest: Manifest) -> Certificates:
         alpha=settings["alpha"],
         n0=settings["n0"],
         seed=settings["seed"],
-        tally=Tally(design=_design(counted), n=numpy_of(table, "n"), dimension=manifest.dimension, **counted),
+        tally=Tally(
+            design=_design(counted), n=numpy_of(table, "n"), dimension=manifest.dimension, **counted
+        ),
         bounds=Bounds(n_used=numpy_of(table, "n_used"), **bounded),
     )
 
@@ -91,10 +99,14 @@ def certificates_of(table: pa.Table, manifest: Manifest) -> Certificates:
 def _columns(table: pa.Table, kind: type[Tally] | type[Bounds]) -> dict[str, NDArray | None]:
     """The columns that are fields of the class and may be None: None where they are null throughout."""
     found = {}
-    for name in (field.name for field in fields(kind) if field.default is None and field.name in COLUMNS):
+    for name in (
+        field.name for field in fields(kind) if field.default is None and field.name in COLUMNS
+    ):
         nulls = table[name].null_count
         if 0 < nulls < len(table):
-            raise RunError(f"the column {name} is null for {nulls} of {len(table)} inputs; a run holds it for all or for none")
+            raise RunError(
+                f"the column {name} is null for {nulls} of {len(table)} inputs; a run holds it for all or for none"
+            )
         found[name] = None if nulls == len(table) else numpy_of(table, name)
     return found
 
@@ -126,7 +138,9 @@ def table_from_parquet(path: Path, data: bytes) -> pa.Table:
     """
     try:
         # Without Arrow's threads: they may outlive the interpreter and abort it at exit (apache/arrow issues 34314 and 50482).
-        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True, pre_buffer=False)
+        file = pq.ParquetFile(
+            pa.BufferReader(data), page_checksum_verification=True, pre_buffer=False
+        )
         table = file.read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise unreadable(path, error, "the Parquet file of a run") from error
@@ -137,22 +151,40 @@ def conformed(table: pa.Table, path: Path) -> pa.Table:
     """The table with every column of `SCHEMA`, absent optional ones null; foreign tables are refused."""
     version = version_of(table.schema)
     if version is None:
-        raise RunError(f"{path} is no table of a run: it does not name its schema; give the folder of a run")
+        raise RunError(
+            f"{path} is no table of a run: it does not name its schema; give the folder of a run"
+        )
     unknown = [name for name in table.column_names if name not in COLUMNS]
     if len(set(table.column_names)) < len(table.column_names):
         raise RunError(f"{path} has two columns of one name; it is damaged or of another program")
     if version > SCHEMA_VERSION or unknown:
         extra = f", with the columns {', '.join(map(repr, unknown))}" if unknown else ""
-        raise RunError(f"{path} has schema {version}{extra}; this version reads {SCHEMA_VERSION}: upgrade sosmooth")
-    missing = [name for name, column in COLUMNS.items() if name not in table.column_names and not column.optional]
+        raise RunError(
+            f"{path} has schema {version}{extra}; this version reads {SCHEMA_VERSION}: upgrade sosmooth"
+        )
+    missing = [
+        name
+        for name, column in COLUMNS.items()
+        if name not in table.column_names and not column.optional
+    ]
     if missing:
-        raise RunError(f"{path} lacks the columns {', '.join(missing)}; it is damaged or of another program")
-    filled = [table[name] if name in table.column_names else pa.nulls(len(table), COLUMNS[name].type) for name in COLUMNS]
+        raise RunError(
+            f"{path} lacks the columns {', '.join(missing)}; it is damaged or of another program"
+        )
+    filled = [
+        table[name] if name in table.column_names else pa.nulls(len(table), COLUMNS[name].type)
+        for name in COLUMNS
+    ]
     try:
-        whole = pa.table([column.cast(COLUMNS[name].type) for name, column in zip(COLUMNS, filled, strict=True)], schema=SCHEMA)
+        whole = pa.table(
+            [column.cast(COLUMNS[name].type) for name, column in zip(COLUMNS, filled, strict=True)],
+            schema=SCHEMA,
+        )
     except (pa.ArrowException, ValueError) as error:
         raise unreadable(path, error, "the table of a run") from error
     for name, column in COLUMNS.items():
         if not column.nullable and whole[name].null_count:
-            raise RunError(f"{path} has nulls in the column {name}, which every input has; it is damaged")
+            raise RunError(
+                f"{path} has nulls in the column {name}, which every input has; it is damaged"
+            )
     return whole

@@ -33,13 +33,21 @@ def validate_run(path: str | Path) -> list[str]:
 
 def _manifest_findings(run: Run) -> list[str]:
     manifest, findings = run.manifest, []
-    if manifest.table_digest is not None and run.complete and manifest.table_digest != run.table_digest:
-        findings.append("the table is not the one whose digest the manifest records: it was changed or damaged")
+    if (
+        manifest.table_digest is not None
+        and run.complete
+        and manifest.table_digest != run.table_digest
+    ):
+        findings.append(
+            "the table is not the one whose digest the manifest records: it was changed or damaged"
+        )
     index = run["index"]
     if len(np.unique(index)) < len(index):
         findings.append(f"{len(index) - len(np.unique(index))} indices are there more than once")
     if run.complete and len(run) != manifest.inputs:
-        findings.append(f"the manifest says complete with {manifest.inputs} inputs; the table has {len(run)}")
+        findings.append(
+            f"the manifest says complete with {manifest.inputs} inputs; the table has {len(run)}"
+        )
     for name in ("method", "sigma", "n", "n0", "alpha", "seed"):
         setting = manifest.settings[name]
         unknown = "" if name == "method" else -1
@@ -47,23 +55,35 @@ def _manifest_findings(run: Run) -> list[str]:
         stops = name == "n" and run.stops
         wrong = np.sum(run[name] > allowed if stops else run[name] != allowed)
         if wrong:
-            findings.append(f"{name} is {setting!r} in the manifest and something else in {wrong} rows")
+            findings.append(
+                f"{name} is {setting!r} in the manifest and something else in {wrong} rows"
+            )
     return findings
 
 
 def _row_findings(certificates: Certificates) -> list[str]:
     """Contradictions within single rows."""
     tally, n = certificates.tally, certificates.tally.n
-    prediction, radius, selected = certificates.prediction, certificates.radius, certificates.selected
+    prediction, radius, selected = (
+        certificates.prediction,
+        certificates.radius,
+        certificates.selected,
+    )
     checks = {
         "n is below 1": n < 1,
         "radius is negative or not a number": ~(radius >= 0),
-        "prediction is −1 and radius above 0, or the other way round": (prediction == ABSTAINED) != (radius == 0),
-        "prediction is another class than the selected one": (prediction != ABSTAINED) & (prediction != selected),
+        "prediction is −1 and radius above 0, or the other way round": (prediction == ABSTAINED)
+        != (radius == 0),
+        "prediction is another class than the selected one": (prediction != ABSTAINED)
+        & (prediction != selected),
         "prediction or label is below −1": prediction < ABSTAINED,
         "abstain_reason is unknown": ~np.isin(certificates.abstain_reason, list(ABSTAIN_REASONS)),
-        "abstain_reason is given for a certified input, or missing": (certificates.abstain_reason == "") != (radius > 0),
-        "n_used is outside [0, n]": (certificates.bounds.n_used < 0) | (certificates.bounds.n_used > n),
+        "abstain_reason is given for a certified input, or missing": (
+            certificates.abstain_reason == ""
+        )
+        != (radius > 0),
+        "n_used is outside [0, n]": (certificates.bounds.n_used < 0)
+        | (certificates.bounds.n_used > n),
     }
     if tally.count_top is not None:
         checks["count_top is outside [0, n]"] = (tally.count_top < 0) | (tally.count_top > n)
@@ -72,7 +92,9 @@ def _row_findings(certificates: Certificates) -> list[str]:
         total = np.sum(list(pairs.values()), axis=0)
         whole = len(pairs) == 4
         checks["a pair count is negative"] = np.min(list(pairs.values()), axis=0) < 0
-        checks["the pair counts do not add up to n / 2"] = (total != n / 2) if whole else (total > n / 2)
+        checks["the pair counts do not add up to n / 2"] = (
+            (total != n / 2) if whole else (total > n / 2)
+        )
         if whole and tally.count_top is not None:
             right = 2 * pairs["pair_both"] + pairs["pair_plus_only"] + pairs["pair_minus_only"]
             checks["count_top is not what the pair counts say"] = tally.count_top != right
@@ -87,7 +109,9 @@ def _radius_findings(run: Run) -> list[str]:
     """Radii that the counts do not give; nothing to say where there are no counts."""
     stored = run.certificates()
     if stored.method not in METHODS:
-        return [f"the method {stored.method!r} is unknown to this version; there are: {', '.join(METHODS)}"]
+        return [
+            f"the method {stored.method!r} is unknown to this version; there are: {', '.join(METHODS)}"
+        ]
     try:
         computed = _computed_again(run, stored).radius
     except LookupError:

@@ -16,7 +16,13 @@ from sosmooth.results import Certificates
 from sosmooth.runs import manifest
 from sosmooth.runs.files import LOCK, RunError, claim_folder, unwritable, write_atomically
 from sosmooth.runs.journal import Journal, read_journal, remove_journal
-from sosmooth.runs.manifest import Manifest, describe_environment, read_manifest, timestamp, write_manifest
+from sosmooth.runs.manifest import (
+    Manifest,
+    describe_environment,
+    read_manifest,
+    timestamp,
+    write_manifest,
+)
 from sosmooth.runs.run import RESULTS, Run, load_run, ordered, read_results, with_rows
 from sosmooth.runs.table import digest, numpy_of, parquet_bytes, table_of
 
@@ -28,7 +34,9 @@ class RunWriter:
         path: the folder. done: indices of the inputs already certified, by this session or an earlier one.
     """
 
-    def __init__(self, path: Path, lock: int, manifest_: Manifest, table: pa.Table | None, indices: list[int]):
+    def __init__(
+        self, path: Path, lock: int, manifest_: Manifest, table: pa.Table | None, indices: list[int]
+    ):
         self.path = path
         self._lock: int | None = lock
         self._manifest = manifest_
@@ -78,7 +86,9 @@ class RunWriter:
             raise ValueError(f"settings lack {', '.join(missing)}")
         wanted = [int(index) for index in indices]
         if len(set(wanted)) < len(wanted):
-            raise ValueError("indices must be distinct; the noise of an input follows from its index")
+            raise ValueError(
+                "indices must be distinct; the noise of an input follows from its index"
+            )
         asked = Manifest(
             settings=manifest.as_json(dict(settings)),
             environment=describe_environment(device),
@@ -100,7 +110,11 @@ class RunWriter:
                         f"{folder} was written with other settings: {'; '.join(differing)}."
                         " Give the same settings, or another folder"
                     )
-                asked = replace(stored, environment=asked.environment, class_names=class_names or stored.class_names)
+                asked = replace(
+                    stored,
+                    environment=asked.environment,
+                    class_names=class_names or stored.class_names,
+                )
                 if stored.complete:  # nothing to do, unless inputs are added
                     asked = replace(asked, environment=stored.environment)
                 table, _ = read_results(folder)
@@ -121,7 +135,9 @@ class RunWriter:
     def batch_size(self, value: int | None) -> None:
         self._update(batch_size=value)
 
-    def add(self, certificates: Certificates, labels: ArrayLike | None, seconds: ArrayLike | None) -> None:
+    def add(
+        self, certificates: Certificates, labels: ArrayLike | None, seconds: ArrayLike | None
+    ) -> None:
         """Store the certificates of one or more inputs. Once it returns, no kill can lose them.
 
         Args:
@@ -134,12 +150,16 @@ class RunWriter:
         settings = self._manifest.settings
         for name in ("method", "sigma", "alpha", "n0", "seed"):
             if getattr(certificates, name) != settings[name]:
-                raise ValueError(f"{name} of the certificates is {getattr(certificates, name)!r}, of the run {settings[name]!r}")
+                raise ValueError(
+                    f"{name} of the certificates is {getattr(certificates, name)!r}, of the run {settings[name]!r}"
+                )
         rows = table_of(certificates, labels, seconds).to_pylist()
         added = [row["index"] for row in rows]
         wrong = [index for index in added if index not in self._awaited]
         if wrong or len(set(added)) < len(added):
-            raise ValueError(f"inputs {wrong or added} are in the run already, or none of its indices")
+            raise ValueError(
+                f"inputs {wrong or added} are in the run already, or none of its indices"
+            )
         if self._manifest.dimension is None and certificates.tally.dimension is not None:
             self._update(dimension=certificates.tally.dimension)
         self._journal = self._journal or Journal(self.path)
@@ -161,21 +181,30 @@ class RunWriter:
             ValueError: inputs are missing. RunError: the folder cannot be written; the journal stays.
         """
         if self._awaited:
-            raise ValueError(f"{len(self._awaited)} inputs are not certified yet, one of them of index {min(self._awaited)}")
+            raise ValueError(
+                f"{len(self._awaited)} inputs are not certified yet, one of them of index {min(self._awaited)}"
+            )
         self._settle(complete=True)
         return load_run(self.path)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         try:
             if self._lock is not None and not self._manifest.complete:
                 self._settle(complete=False)
         except RunError as failure:
             if error is None:
                 raise
-            error.add_note(str(failure))  # what was certified is in the journal, and readable from there
+            error.add_note(
+                str(failure)
+            )  # what was certified is in the journal, and readable from there
         finally:
             self.close()
 
@@ -218,7 +247,9 @@ def _refuse_foreign(folder: Path) -> None:
     except FileNotFoundError:
         return
     except NotADirectoryError:
-        raise RunError(f"{folder} is not a folder; a run is one: give another name, or move what is there away") from None
+        raise RunError(
+            f"{folder} is not a folder; a run is one: give another name, or move what is there away"
+        ) from None
     except OSError as error:
         raise unwritable(folder, error) from error
     foreign = sorted(names - {LOCK, f".{manifest.NAME}.partial"})

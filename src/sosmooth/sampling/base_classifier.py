@@ -33,7 +33,11 @@ def evaluation_mode(classifier: BaseClassifier) -> Iterator[None]:
     before = {module: module.training for module in classifier.modules()}
     try:
         classifier.eval()
-        training = [name or "the module itself" for name, module in classifier.named_modules() if module.training]
+        training = [
+            name or "the module itself"
+            for name, module in classifier.named_modules()
+            if module.training
+        ]
         if training:
             raise ClassifierError(
                 f"the classifier is still in training mode after eval() ({training[0]}): its outputs would depend on the"
@@ -52,7 +56,9 @@ class ExecutedClassifier(torch.nn.Module):
         super().__init__()
         self._device = device.type
         self._channels_last = execution.channels_last
-        self._precision = None if execution.precision is None else getattr(torch, execution.precision)
+        self._precision = (
+            None if execution.precision is None else getattr(torch, execution.precision)
+        )
         if execution.channels_last and isinstance(classifier, torch.nn.Module):
             # Torch's own annotations leave out this way to call `to`.
             classifier.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -69,9 +75,13 @@ class ExecutedClassifier(torch.nn.Module):
             return self.classifier(points)
 
 
-def executed(classifier: BaseClassifier, execution: Execution, device: torch.device) -> BaseClassifier:
+def executed(
+    classifier: BaseClassifier, execution: Execution, device: torch.device
+) -> BaseClassifier:
     """The classifier, to be called in the way that `execution` says."""
-    return classifier if execution == AS_GIVEN else ExecutedClassifier(classifier, execution, device)
+    return (
+        classifier if execution == AS_GIVEN else ExecutedClassifier(classifier, execution, device)
+    )
 
 
 class Evaluator:
@@ -107,12 +117,18 @@ class Evaluator:
         while start < len(points):
             part = points[start : start + self.batch_size]
             try:
-                parts.append(self._labels_of_batch(part if self._dtype in (None, part.dtype) else part.to(self._dtype)))
+                parts.append(
+                    self._labels_of_batch(
+                        part if self._dtype in (None, part.dtype) else part.to(self._dtype)
+                    )
+                )
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 if self.batch_size == 1:
-                    raise ClassifierError("memory ran out for a single evaluation; use a smaller classifier or input") from error
+                    raise ClassifierError(
+                        "memory ran out for a single evaluation; use a smaller classifier or input"
+                    ) from error
                 self.batch_size = max(1, min(self.batch_size, len(part)) // 2)
                 if points.device.type == "cuda":
                     torch.cuda.empty_cache()
@@ -128,7 +144,9 @@ class Evaluator:
         return checked_labels(output, len(points), self._num_classes)[:count]
 
 
-def output_of(classifier: BaseClassifier, points: torch.Tensor, batch_timeout: float | None) -> torch.Tensor:
+def output_of(
+    classifier: BaseClassifier, points: torch.Tensor, batch_timeout: float | None
+) -> torch.Tensor:
     """What the classifier returns for a batch, unchecked.
 
     Raises:
@@ -149,14 +167,18 @@ def output_of(classifier: BaseClassifier, points: torch.Tensor, batch_timeout: f
         if is_out_of_memory(error):
             raise
         what = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
-        raise ClassifierError(f"the classifier raised {type(error).__name__} on a batch of shape {shape}: {what}") from error
+        raise ClassifierError(
+            f"the classifier raised {type(error).__name__} on a batch of shape {shape}: {what}"
+        ) from error
 
 
 def checked_labels(output: object, batch: int, num_classes: int) -> torch.Tensor:
     """Labels from what a classifier returned: the first maximum of scores, or its own labels."""
     allowed = f"floating scores ({batch}, {num_classes}) or integer labels ({batch},)"
     if not isinstance(output, torch.Tensor):
-        raise ClassifierError(f"the classifier returned {type(output).__name__}; it must return a tensor: {allowed}")
+        raise ClassifierError(
+            f"the classifier returned {type(output).__name__}; it must return a tensor: {allowed}"
+        )
     if output.is_floating_point() and tuple(output.shape) == (batch, num_classes):
         labels = output.argmax(1)
         # On the CPU one sum tells whether a score may not be finite; elsewhere asking would wait for the device.
@@ -168,7 +190,9 @@ def checked_labels(output: object, batch: int, num_classes: int) -> torch.Tensor
     if integer and tuple(output.shape) == (batch,):
         labels = output.long()
         return labels.masked_fill((labels < 0) | (labels >= num_classes), INVALID)
-    raise ClassifierError(f"the classifier returned {output.dtype} of shape {tuple(output.shape)}; it must return {allowed}")
+    raise ClassifierError(
+        f"the classifier returned {output.dtype} of shape {tuple(output.shape)}; it must return {allowed}"
+    )
 
 
 def dtype_of(classifier: BaseClassifier) -> torch.dtype | None:
@@ -185,11 +209,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     text = str(error)
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "MPS backend out of memory" in text)
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in text or "MPS backend out of memory" in text
+    )
 
 
 def find_batch_size(
-    classifier: BaseClassifier, num_classes: int, like: torch.Tensor, *, batch_timeout: float | None = None
+    classifier: BaseClassifier,
+    num_classes: int,
+    like: torch.Tensor,
+    *,
+    batch_timeout: float | None = None,
 ) -> int:
     """A good number of evaluations for one call: the smallest within 5 % of the best rate that doubling finds.
 
@@ -214,7 +244,9 @@ def find_batch_size(
         rates[size] = size / seconds
         best = max(rates.values())
         if seconds > 0.5 or (
-            size >= 512 and rates[size] < 1.02 * best and rates[size // 2] < 1.02 * best < 1.04 * rates[size // 4]
+            size >= 512
+            and rates[size] < 1.02 * best
+            and rates[size // 2] < 1.02 * best < 1.04 * rates[size // 4]
         ):
             break
         size *= 2

@@ -71,7 +71,9 @@ class Counts:
     def __add__(self, other: Counts) -> Counts:
         """The sums over both."""
         names = self.sums.keys() | other.sums.keys()
-        return Counts({name: np.asarray(self.sums.get(name, 0) + other.sums.get(name, 0)) for name in names})
+        return Counts(
+            {name: np.asarray(self.sums.get(name, 0) + other.sums.get(name, 0)) for name in names}
+        )
 
     @property
     def invalid(self) -> int:
@@ -83,7 +85,9 @@ class Counts:
         of, sums = estimation, {name: value[None] for name, value in self.sums.items()}
         fields = counted(of.design, of.vectors, sums["right"])
         if of.design is Design.DISJOINT_PAIRS:
-            fields["gradient_sq_estimate"] = _from_fixed(sums["products"], _PRODUCT_BITS) / (of.n // 2) / sigma**2
+            fields["gradient_sq_estimate"] = (
+                _from_fixed(sums["products"], _PRODUCT_BITS) / (of.n // 2) / sigma**2
+            )
         if of.direction_share == 0:
             fields |= no_gradient()
         elif of.direction_share is not None:
@@ -97,7 +101,11 @@ class Counts:
                 "slope_sq_sum": slopes[:, 1],
             }
         if of.num_classes is not None:
-            names = {"class_same": "class_both", "class_one": "class_one"} if of.sides == 2 else {"class_same": "class_counts"}
+            names = (
+                {"class_same": "class_both", "class_one": "class_one"}
+                if of.sides == 2
+                else {"class_same": "class_counts"}
+            )
             fields |= {field: sums[name] for name, field in names.items()}
         return Tally(of.design, np.array([of.n]), dimension=of.dimension, **fields)
 
@@ -131,8 +139,13 @@ def counted(design: Design, vectors: int, right: NDArray[np.int64]) -> dict[str,
 
 def no_gradient(batch: int = 1) -> dict[str, Any]:
     """The fields of a tally for which no gradient was drawn."""
-    counts = {name: np.zeros(batch, dtype=np.int64) for name in ("direction_pairs", "direction_one", "slope_pairs")}
-    return counts | {name: np.zeros(batch) for name in ("direction_norm", "slope_sum", "slope_sq_sum")}
+    counts = {
+        name: np.zeros(batch, dtype=np.int64)
+        for name in ("direction_pairs", "direction_one", "slope_pairs")
+    }
+    return counts | {
+        name: np.zeros(batch) for name in ("direction_norm", "slope_sum", "slope_sq_sum")
+    }
 
 
 def fixed_sum(block_sums: torch.Tensor) -> torch.Tensor:

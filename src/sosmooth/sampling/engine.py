@@ -67,14 +67,20 @@ class Engine:
         self._progress = progress or (lambda evaluations: None)
         self.dimension = int(np.prod(inputs.shape[1:]))
 
-    def count_classes(self, indices: np.ndarray, stage: Stage, n: int, num_classes: int) -> np.ndarray:
+    def count_classes(
+        self, indices: np.ndarray, stage: Stage, n: int, num_classes: int
+    ) -> np.ndarray:
         """Votes for each class among `n` independent samples of each input: int64 (batch, classes + 1).
 
         The last column holds the evaluations that were no vote (NaN or infinite scores, labels out of range).
         """
-        votes = torch.zeros((len(indices), num_classes + 1), dtype=torch.int64, device=self._inputs.device)
+        votes = torch.zeros(
+            (len(indices), num_classes + 1), dtype=torch.int64, device=self._inputs.device
+        )
         blocks = (
-            block for position, index in enumerate(indices) for block in blocks_of(position, int(index), stage, n, self.dimension)
+            block
+            for position, index in enumerate(indices)
+            for block in blocks_of(position, int(index), stage, n, self.dimension)
         )
         for done in self._evaluate(blocks, sides=1):
             add_votes(votes[done.block.position], done.labels[0])
@@ -98,7 +104,12 @@ class Engine:
                 sums = None
 
     def tallies_by_look(
-        self, indices: np.ndarray, design: Design, looks: Sequence[int], selected: np.ndarray, going: np.ndarray
+        self,
+        indices: np.ndarray,
+        design: Design,
+        looks: Sequence[int],
+        selected: np.ndarray,
+        going: np.ndarray,
     ) -> Iterator[tuple[Tally, np.ndarray]]:
         """Count the estimation samples of a batch from look to look, for those inputs that still go on.
 
@@ -114,7 +125,16 @@ class Engine:
         drawn = number = 0
         for look in looks:
             blocks = [
-                list(blocks_of(i, int(indices[i]), Stage.ESTIMATION, look // sides - drawn, self.dimension, first=number))
+                list(
+                    blocks_of(
+                        i,
+                        int(indices[i]),
+                        Stage.ESTIMATION,
+                        look // sides - drawn,
+                        self.dimension,
+                        first=number,
+                    )
+                )
                 for i in np.flatnonzero(going).tolist()
             ]
             if not blocks:
@@ -136,7 +156,9 @@ class Engine:
             try:
                 labels = self._evaluator.labels(points).view(sides, len(noise))
             except ClassifierError as error:
-                raise ClassifierError(f"{_named({block.index for block in pack})}: {error}") from error
+                raise ClassifierError(
+                    f"{_named({block.index for block in pack})}: {error}"
+                ) from error
             start = 0
             for block in pack:
                 part = slice(start, start + block.vectors)
@@ -144,7 +166,9 @@ class Engine:
                 start += block.vectors
             self._progress(sides * len(noise))
 
-    def _drawn(self, blocks: Iterable[Block], sides: int) -> Iterator[tuple[list[Block], torch.Tensor, torch.Tensor]]:
+    def _drawn(
+        self, blocks: Iterable[Block], sides: int
+    ) -> Iterator[tuple[list[Block], torch.Tensor, torch.Tensor]]:
         """Packs of blocks that fill a batch, their noise, and the noisy copies, x + ε, then x − ε.
 
         The tensors of a pack are overwritten by the next.
@@ -156,7 +180,9 @@ class Engine:
             total = sum(block.vectors for block in pack)
             if len(noises) < total:
                 noises = torch.empty((total, *shape), dtype=self._noise.dtype, device=device)
-                points_ = torch.empty((sides * total, *shape), dtype=self._inputs.dtype, device=device)
+                points_ = torch.empty(
+                    (sides * total, *shape), dtype=self._inputs.dtype, device=device
+                )
             noise, points = noises[:total], points_[: sides * total]
             start = 0
             for block in pack:
@@ -172,7 +198,11 @@ class Engine:
 def _named(indices: set[int]) -> str:
     """The inputs of a batch, as an error names them."""
     first, last = min(indices), max(indices)
-    return f"input {first}" if first == last else f"one of {len(indices)} inputs from {first} to {last}"
+    return (
+        f"input {first}"
+        if first == last
+        else f"one of {len(indices)} inputs from {first} to {last}"
+    )
 
 
 def _packed(blocks: Iterable[Block], capacity: int) -> Iterator[list[Block]]:

@@ -32,7 +32,9 @@ class Execution:
     def __post_init__(self) -> None:
         if self.precision is not None and self.precision not in PRECISIONS:
             allowed = ", ".join(map(repr, PRECISIONS))
-            raise ValueError(f"precision must be one of {allowed}, or left out for the classifier's own; got {self.precision!r}")
+            raise ValueError(
+                f"precision must be one of {allowed}, or left out for the classifier's own; got {self.precision!r}"
+            )
 
     def settings(self) -> dict[str, object]:
         """What was chosen, by name: a run of before there was a choice is one where nothing was chosen."""

@@ -68,7 +68,9 @@ class PairGradient:
     def _unit(self) -> torch.Tensor:
         """The direction, fixed once the first pairs are over."""
         if self._direction is None:
-            direction, _ = Counts({"direction": self._sum.cpu().numpy()}).direction(self._estimation)
+            direction, _ = Counts({"direction": self._sum.cpu().numpy()}).direction(
+                self._estimation
+            )
             self._direction = torch.as_tensor(direction, device=self._device)
         return self._direction
 

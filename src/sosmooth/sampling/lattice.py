@@ -62,7 +62,9 @@ def check_on_lattice(inputs: torch.Tensor, lattice: float) -> None:
         values = inputs[start : start + _CHUNK].detach().to("cpu", torch.float64).flatten(1).numpy()
         multiples = values * per_unit
         whole = np.rint(multiples)
-        wrong = (np.abs(multiples - whole) > _ROUNDING * np.abs(whole)) | (np.abs(whole) > _MOST_MULTIPLES)
+        wrong = (np.abs(multiples - whole) > _ROUNDING * np.abs(whole)) | (
+            np.abs(whole) > _MOST_MULTIPLES
+        )
         if np.any(wrong):
             row, feature = np.argwhere(wrong)[0]
             raise ValueError(
@@ -101,7 +103,9 @@ class LatticeNoise:
         draws_on = self._generators.device
         self._thresholds = torch.from_numpy(law.thresholds).to(draws_on)
         self._means = _float64(np.concatenate([-law.means[:0:-1], law.means]), device)
-        self._undecided = torch.full((), -1, dtype=torch.int64, device=draws_on)  # the index of an input
+        self._undecided = torch.full(
+            (), -1, dtype=torch.int64, device=draws_on
+        )  # the index of an input
         if draws_on.type == "cpu":
             self._table_bits = min(max(10 + math.ceil(math.log2(steps)), 12), 20)
             self._words, self._first_bits = torch.empty((2, _CACHED_WORDS), dtype=torch.int64)
@@ -114,7 +118,9 @@ class LatticeNoise:
             words = torch.empty(out.shape, dtype=torch.int64, device=out.device)
             out.copy_(self._by_search(words.random_(*_ALL_WORDS, generator=generator), block.index))
             return
-        flat = out.view(-1) if out.device.type == "cpu" else torch.empty(out.numel(), dtype=self.dtype)
+        flat = (
+            out.view(-1) if out.device.type == "cpu" else torch.empty(out.numel(), dtype=self.dtype)
+        )
         for part in flat.split(len(self._words)):
             words = self._words[: len(part)].random_(*_ALL_WORDS, generator=generator)
             self._by_table(words, block.index, out=part)
@@ -126,7 +132,9 @@ class LatticeNoise:
         """Inputs on the lattice as int32 numbers of its steps."""
         return (inputs * self._per_unit).round().to(torch.int32)
 
-    def add(self, center: torch.Tensor, noise: torch.Tensor, *, sign: int, out: torch.Tensor) -> None:
+    def add(
+        self, center: torch.Tensor, noise: torch.Tensor, *, sign: int, out: torch.Tensor
+    ) -> None:
         """Write the float nearest to `(center + sign · noise) Δ` to `out`: one for each point of the lattice, as in the data."""
         torch.add(center, noise, alpha=sign, out=out)
         # By a tensor: by a number, CUDA would multiply by the reciprocal.
@@ -134,7 +142,9 @@ class LatticeNoise:
 
     def standard(self, noise: torch.Tensor) -> torch.Tensor:
         """`E[ε/σ | Q(ε)]`, float64, of integer noise of any shape: what statistics of the gradient are made of."""
-        return self._means.index_select(0, (noise.flatten() + len(self._means) // 2)).view(noise.shape)
+        return self._means.index_select(0, (noise.flatten() + len(self._means) // 2)).view(
+            noise.shape
+        )
 
     def check(self) -> None:
         """Raise what drawing on the device found: to be called when counts are read."""
@@ -146,7 +156,9 @@ class LatticeNoise:
             )
 
     def _by_table(self, words: torch.Tensor, index: int, *, out: torch.Tensor) -> None:
-        first_bits = torch.bitwise_right_shift(words, 64 - self._table_bits, out=self._first_bits[: len(words)])
+        first_bits = torch.bitwise_right_shift(
+            words, 64 - self._table_bits, out=self._first_bits[: len(words)]
+        )
         torch.index_select(self._table, 0, first_bits.add_(2 ** (self._table_bits - 1)), out=out)
         rest = torch.from_numpy(np.flatnonzero(out.numpy() == _STRADDLES))
         out[rest] = self._by_search(words[rest], index)
@@ -173,7 +185,9 @@ def _first_bits_table(thresholds: np.ndarray, bits: int) -> np.ndarray:
     last = first + (2**shift - 1)
     cell = np.searchsorted(thresholds, first)
     decided = (cell == np.searchsorted(thresholds, last)) & (thresholds[cell] != last)
-    positive, negative = (np.where(decided, sign * cell, _STRADDLES).astype(np.int32) for sign in (1, -1))
+    positive, negative = (
+        np.where(decided, sign * cell, _STRADDLES).astype(np.int32) for sign in (1, -1)
+    )
     return np.concatenate([negative[::-1], positive])
 
 

@@ -48,7 +48,9 @@ def block_vectors(dimension: int) -> int:
     return min(_BLOCK_VECTORS, max(2, 2 ** int(math.log2(max(_BLOCK_ELEMENTS // dimension, 2)))))
 
 
-def blocks_of(position: int, index: int, stage: Stage, vectors: int, dimension: int, *, first: int = 0) -> Iterator[Block]:
+def blocks_of(
+    position: int, index: int, stage: Stage, vectors: int, dimension: int, *, first: int = 0
+) -> Iterator[Block]:
     """The blocks that make up `vectors` noise vectors of one input, numbered from `first`; the last one may be short."""
     full = block_vectors(dimension)
     for number, start in enumerate(range(0, vectors, full), first):
@@ -94,7 +96,9 @@ class Noise(Protocol):
         """Inputs in the form that noise is added to."""
         ...
 
-    def add(self, center: torch.Tensor, noise: torch.Tensor, *, sign: int, out: torch.Tensor) -> None:
+    def add(
+        self, center: torch.Tensor, noise: torch.Tensor, *, sign: int, out: torch.Tensor
+    ) -> None:
         """Write `center + sign · ε` to `out`, of the inputs' dtype."""
         ...
 
@@ -128,7 +132,9 @@ class NoiseSource:
         """The inputs themselves."""
         return inputs
 
-    def add(self, center: torch.Tensor, noise: torch.Tensor, *, sign: int, out: torch.Tensor) -> None:
+    def add(
+        self, center: torch.Tensor, noise: torch.Tensor, *, sign: int, out: torch.Tensor
+    ) -> None:
         """Write `center + sign · sigma · noise` to `out`."""
         torch.add(center, noise, alpha=sign * self._sigma, out=out)
 
@@ -152,7 +158,9 @@ class _PhiloxWords:
     def of(self, block: Block) -> np.ndarray:
         """As many 64-bit words as a Mersenne twister's state takes."""
         self._state["state"]["key"] = np.array([self._seed, block.index], dtype=np.uint64)
-        self._state["state"]["counter"] = np.array([0, 0, block.number, int(block.stage)], dtype=np.uint64)
+        self._state["state"]["counter"] = np.array(
+            [0, 0, block.number, int(block.stage)], dtype=np.uint64
+        )
         self._philox.state = self._state
         return self._philox.random_raw(_MT19937_WORDS // 2)
 

@@ -18,7 +18,9 @@ FEWEST_STEPS, MOST_STEPS = Fraction(1, 4), 2**16
 
 _PLACES = 192
 _ONE = 1 << _PLACES
-_PI_256 = 0x3243F6A8885A308D313198A2E03707344A4093822299F31D0082EFA98EC4E6C89  # π · 2^256, rounded down
+_PI_256 = (
+    0x3243F6A8885A308D313198A2E03707344A4093822299F31D0082EFA98EC4E6C89  # π · 2^256, rounded down
+)
 _WORDS = 2**63
 # Taylor steps are at most this share of sigma.
 _STEP = Fraction(1, 16)
@@ -59,7 +61,9 @@ def rounded_gaussian(steps: Fraction) -> RoundedGaussian:
         raise ValueError(
             f"sigma must be {float(FEWEST_STEPS):g} to {MOST_STEPS} steps of the lattice for exact noise; got {float(steps):g}"
         )
-    substeps = 1 | math.ceil(1 / (_STEP * steps))  # odd, so that the middle of a cell is the middle of a substep
+    substeps = 1 | math.ceil(
+        1 / (_STEP * steps)
+    )  # odd, so that the middle of a cell is the middle of a substep
     step = 1 / (steps * substeps)
     square = step * step
     hh = _fixed(square)
@@ -81,7 +85,9 @@ def rounded_gaussian(steps: Fraction) -> RoundedGaussian:
             if thresholds[-1] == _WORDS - 1:
                 break
             cell, left = 0, density
-        growth, mean_growth = _taylor(int((2 * j - 1) * square.numerator << _PLACES) // (2 * square.denominator), hh)
+        growth, mean_growth = _taylor(
+            int((2 * j - 1) * square.numerator << _PLACES) // (2 * square.denominator), hh
+        )
         mass = (density * mean_growth >> _PLACES) * step.numerator // step.denominator
         density = density * growth >> _PLACES
         above_zero += mass
@@ -110,8 +116,12 @@ def _taylor(ah: int, hh: int) -> tuple[int, int]:
 
 def _whole_part(above_zero: int, steps_taken: int) -> int:
     """`⌊2^63 · 2 ∫₀ˣ φ⌋`, or an error where that is not certain; the true value is below 2^63."""
-    error = (steps_taken + 1) << 20  # of the integral, in units of the last place: docs/theory/exact.md
+    error = (
+        steps_taken + 1
+    ) << 20  # of the integral, in units of the last place: docs/theory/exact.md
     low, high = ((above_zero + sign * error) >> (_PLACES - 64) for sign in (-1, 1))
     if low != min(high, _WORDS - 1):
-        raise ArithmeticError("a threshold of the noise cannot be told from a whole number; change sigma in its last digits")
+        raise ArithmeticError(
+            "a threshold of the noise cannot be told from a whole number; change sigma in its last digits"
+        )
     return low

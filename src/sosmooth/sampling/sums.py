@@ -43,7 +43,14 @@ class Part:
         """The blocks that hold the vectors: the first and the last may hold others too."""
         of, size = self.estimation, block_vectors(self.estimation.dimension)
         first, vectors = self.start // size, min(ceil(self.end / size) * size, of.vectors)
-        return blocks_of(self.position, of.index, Stage.ESTIMATION, vectors - first * size, of.dimension, first=first)
+        return blocks_of(
+            self.position,
+            of.index,
+            Stage.ESTIMATION,
+            vectors - first * size,
+            of.dimension,
+            first=first,
+        )
 
 
 class Sums:
@@ -53,7 +60,9 @@ class Sums:
         standard: from noise as it was drawn to z, float64.
     """
 
-    def __init__(self, part: Part, device: torch.device, standard: Callable[[torch.Tensor], torch.Tensor]):
+    def __init__(
+        self, part: Part, device: torch.device, standard: Callable[[torch.Tensor], torch.Tensor]
+    ):
         of = self._estimation = part.estimation
         self._part = part
         self._standard = standard
@@ -63,8 +72,12 @@ class Sums:
         self._right = torch.zeros(3, dtype=torch.int64, device=device)
         self._invalid = torch.zeros((), dtype=torch.int64, device=device)
         self._products = torch.zeros((), dtype=torch.int64, device=self._exact)
-        self._gradient = PairGradient(of, self._exact, standard, part.direction) if of.direction_share else None
-        self._classes = None if of.num_classes is None else _ClassCounts(of.sides, of.num_classes, device)
+        self._gradient = (
+            PairGradient(of, self._exact, standard, part.direction) if of.direction_share else None
+        )
+        self._classes = (
+            None if of.num_classes is None else _ClassCounts(of.sides, of.num_classes, device)
+        )
 
     @property
     def complete(self) -> bool:
@@ -125,10 +138,14 @@ def count_right(right: torch.Tensor) -> torch.Tensor:
     """How many of (sides, vectors) are right on both sides, on the first, on the last: int64 (3,)."""
     if len(right) == 1:
         return torch.count_nonzero(right).expand(3)
-    return torch.stack([torch.count_nonzero(side) for side in (right[0] & right[1], right[0], right[1])])
+    return torch.stack(
+        [torch.count_nonzero(side) for side in (right[0] & right[1], right[0], right[1])]
+    )
 
 
-def add_votes(votes: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor | None = None) -> None:
+def add_votes(
+    votes: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor | None = None
+) -> None:
     """Add the labels (vectors,) to votes (classes + 1,), those that are no vote in the last column."""
     column = torch.where(labels == INVALID, len(votes) - 1, labels)
     votes.scatter_add_(0, column, torch.ones_like(column) if weight is None else weight)

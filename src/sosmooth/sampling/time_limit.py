@@ -35,7 +35,9 @@ def time_limit(seconds: float | None, line: str) -> Iterator[None]:
         yield
         return
     if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError("a time limit needs the main thread of the process; call without one, or from the main thread")
+        raise RuntimeError(
+            "a time limit needs the main thread of the process; call without one, or from the main thread"
+        )
     inside = True
 
     def ring(number: int, frame: FrameType | None) -> None:

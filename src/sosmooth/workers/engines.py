@@ -21,7 +21,9 @@ def check_engine(engine: str, workers: int | None, address: str | None) -> None:
     if workers is not None and workers < 1:
         raise ValueError(f"--workers must be at least 1; got {workers}")
     if address is not None and engine != "ray":
-        raise ValueError(f"--address is that of a Ray cluster; give --engine ray with it, or leave it out; got {address!r}")
+        raise ValueError(
+            f"--address is that of a Ray cluster; give --engine ray with it, or leave it out; got {address!r}"
+        )
 
 
 def workers_wanted(engine: str, workers: int | None, device: str) -> bool:
@@ -30,7 +32,12 @@ def workers_wanted(engine: str, workers: int | None, device: str) -> bool:
 
 
 def open_pool(
-    engine: str, setup: WorkerSetup, *, workers: int | None, address: str | None, notice: Callable[[str], None]
+    engine: str,
+    setup: WorkerSetup,
+    *,
+    workers: int | None,
+    address: str | None,
+    notice: Callable[[str], None],
 ) -> Pool:
     """Workers for a classifier, to be used as a context manager.
 

@@ -53,7 +53,9 @@ def sample_by(
         sampling = replace(sampling, batch_size=measured.batch_size)
         if share_evaluations is None:
             fair = len(indices) * (sampling.n0 + sampling.n) / (_SHARES_PER_WORKER * pool.size)
-            share_evaluations = int(np.clip(fair, _SHORTEST * measured.rate, _LONGEST * measured.rate))
+            share_evaluations = int(
+                np.clip(fair, _SHORTEST * measured.rate, _LONGEST * measured.rate)
+            )
     jobs = _jobs(get, indices, sampling, sigma, share_evaluations, pool.size)
     for found in pool.run(jobs, progress):
         yield found, sampling.batch_size
@@ -87,13 +89,20 @@ def _measured(x: NDArray[np.float32], index: int, sampling: Sampling) -> Job[Mea
     return [answer.result]
 
 
-def _whole_inputs(inputs: NDArray[np.float32], start: int, indices: list[int], sampling: Sampling) -> Job[Sampled | Failed]:
+def _whole_inputs(
+    inputs: NDArray[np.float32], start: int, indices: list[int], sampling: Sampling
+) -> Job[Sampled | Failed]:
     (answer,) = yield Phase([WholeInputs(inputs, indices, sampling)])
     return [replace(found, position=start + found.position) for found in answer.result]
 
 
 def _split_input(
-    x: NDArray[np.float32], position: int, index: int, sampling: Sampling, sigma: float, share_evaluations: int
+    x: NDArray[np.float32],
+    position: int,
+    index: int,
+    sampling: Sampling,
+    sigma: float,
+    share_evaluations: int,
 ) -> Job[Sampled | Failed]:
     """Selection, then the direction of the gradient where one is wanted, then the rest."""
     (answer,) = yield Phase([Select(x, index, sampling)])
@@ -101,11 +110,22 @@ def _split_input(
     if selection.invalid:
         return [failed_input(position, index, selection.invalid)]
     of = sampling
-    estimation = planned_estimation(method_named(of.method), index, selection, n0=of.n0, n=of.n, alpha=of.alpha, dimension=x.size)
+    estimation = planned_estimation(
+        method_named(of.method),
+        index,
+        selection,
+        n0=of.n0,
+        n=of.n,
+        alpha=of.alpha,
+        dimension=x.size,
+    )
 
     def phase(start: int, stop: int, direction: NDArray[np.float64] | None = None) -> Phase:
         bounds = _bounds(estimation, start, stop, share_evaluations)
-        return Phase([CountPart(x, Part(0, estimation, *some, direction), sampling) for some in bounds], added=True)
+        return Phase(
+            [CountPart(x, Part(0, estimation, *some, direction), sampling) for some in bounds],
+            added=True,
+        )
 
     counts, direction, first = Counts({"invalid": np.array(0)}), None, estimation.direction_pairs
     if first:
@@ -121,7 +141,9 @@ def _split_input(
     return [Sampled(position, index, selection.selected, selection.margin, tally, seconds)]
 
 
-def _bounds(estimation: Estimation, start: int, stop: int, share_evaluations: int) -> Iterator[tuple[int, int]]:
+def _bounds(
+    estimation: Estimation, start: int, stop: int, share_evaluations: int
+) -> Iterator[tuple[int, int]]:
     """Noise vectors [start, stop) in parts that end where blocks do."""
     block = block_vectors(estimation.dimension)
     size = max(1, share_evaluations // estimation.sides // block) * block

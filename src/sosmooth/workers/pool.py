@@ -100,7 +100,9 @@ class Pool(AbstractContextManager["Pool"]):
         """Workers that there are or soon will be, at least 1."""
         return max(self._workers.size, 1)
 
-    def run(self, jobs: Iterable[Job[Found]], progress: Callable[[int], None] = lambda evaluations: None) -> Iterator[Found]:
+    def run(
+        self, jobs: Iterable[Job[Found]], progress: Callable[[int], None] = lambda evaluations: None
+    ) -> Iterator[Found]:
         """What the jobs find, in the order in which it is found. Jobs are begun when there is room for them.
 
         Raises:
@@ -110,7 +112,9 @@ class Pool(AbstractContextManager["Pool"]):
         self._tickets.clear()  # of a call that was given up: answers to them count for nothing
         self._queue.clear()
         while True:
-            while len(self._queue) < max(self._room(), 1) and (job := next(waiting, None)) is not None:
+            while (
+                len(self._queue) < max(self._room(), 1) and (job := next(waiting, None)) is not None
+            ):
                 yield from self._go_on(_Running(job), None)
             self._hand_out()
             if not self._tickets:
@@ -153,7 +157,9 @@ class Pool(AbstractContextManager["Pool"]):
         before = running.answers.get(place)
         running.answers[place] = answer if before is None else before + answer
         if running.left == 0:
-            yield from self._go_on(running, [running.answers[place] for place in sorted(running.answers)])
+            yield from self._go_on(
+                running, [running.answers[place] for place in sorted(running.answers)]
+            )
 
     def _hand_out(self) -> None:
         """Give the queue, from its head, to the workers with the least in hand."""
@@ -161,7 +167,9 @@ class Pool(AbstractContextManager["Pool"]):
         while self._queue and self._room():
             number = self._queue.popleft()
             raised_by = self._tickets[number].raised_by
-            others = [worker for worker in self._in_hand if worker not in raised_by] or list(self._in_hand)
+            others = [worker for worker in self._in_hand if worker not in raised_by] or list(
+                self._in_hand
+            )
             worker = min(others, key=lambda other: len(self._in_hand[other]))
             if len(self._in_hand[worker]) == _IN_HAND:  # those who have not tried it are busy
                 left.append(number)
@@ -184,7 +192,9 @@ class Pool(AbstractContextManager["Pool"]):
         if worker not in self._in_hand:
             self._deaths_at_start += 1
             if self._deaths_at_start >= _TRIES_OF_DEATH and not self._in_hand:
-                raise WorkersError(f"workers end before they are ready: {why}; does the classifier open in this process?")
+                raise WorkersError(
+                    f"workers end before they are ready: {why}; does the classifier open in this process?"
+                )
             return
         numbers = [number for number in self._in_hand.pop(worker) if number in self._tickets]
         for place, number in enumerate(numbers):
@@ -203,9 +213,15 @@ class Pool(AbstractContextManager["Pool"]):
         if len(ticket.raised_by) < _TRIES_OF_EXCEPTION:
             self._queue.appendleft(number)
             return
-        error, what = (ClassifierError, "the classifier") if answer.by_classifier else (WorkersError, "sampling")
+        error, what = (
+            (ClassifierError, "the classifier")
+            if answer.by_classifier
+            else (WorkersError, "sampling")
+        )
         named = _named(ticket.share)
-        raise error(f"{what} failed on every worker that tried {named}: {answer.message.removeprefix(f'{named}: ')}")
+        raise error(
+            f"{what} failed on every worker that tried {named}: {answer.message.removeprefix(f'{named}: ')}"
+        )
 
 
 def _named(share: Share) -> str:

@@ -76,7 +76,9 @@ class ProcessWorkers:
     def _start(self, device: str) -> None:
         ours, theirs = connection.Pipe()
         context = get_context("spawn")  # neither threads nor CUDA survive a fork
-        process = context.Process(target=_work, args=(replace(self._setup, device=device), theirs), daemon=True)
+        process = context.Process(
+            target=_work, args=(replace(self._setup, device=device), theirs), daemon=True
+        )
         process.start()
         theirs.close()
         self._processes[next(self._numbers)] = (process, ours, device)
@@ -102,7 +104,9 @@ def _why(code: int) -> str:
 
 def _work(setup: WorkerSetup, pipe: connection.Connection) -> None:
     """What the process does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the driver sees to the end of all
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole group; the driver sees to the end of all
     os.dup2(2, 1)  # what a classifier prints must not end up in the driver's output
     asked: SimpleQueue = SimpleQueue()
 

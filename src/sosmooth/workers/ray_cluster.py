@@ -34,7 +34,14 @@ class RayWorkers:
         ModuleNotFoundError: Ray is not installed. WorkersError: there is no such cluster. ValueError: a limit below 1.
     """
 
-    def __init__(self, setup: WorkerSetup, *, address: str | None, limit: int | None, notice: Callable[[str], None]):
+    def __init__(
+        self,
+        setup: WorkerSetup,
+        *,
+        address: str | None,
+        limit: int | None,
+        notice: Callable[[str], None],
+    ):
         if limit is not None and limit < 1:
             raise ValueError(f"--workers must be at least 1; got {limit}")
         self._ray = _ray()
@@ -47,7 +54,9 @@ class RayWorkers:
         self._actor_class = self._ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0)(_Actor)
         self._numbers = count()
         self._actors: dict[int, Any] = {}
-        self._waiting: dict[Any, tuple[int, int | None]] = {}  # what an answer will come to → worker, ticket
+        self._waiting: dict[
+            Any, tuple[int, int | None]
+        ] = {}  # what an answer will come to → worker, ticket
         self._starting: set[int] = set()
         self._looked = -_SECONDS_BETWEEN_LOOKS
         self._alone_since: float | None = None
@@ -70,7 +79,9 @@ class RayWorkers:
             if not self._waiting:
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
                 continue
-            references, _ = self._ray.wait(list(self._waiting), num_returns=len(self._waiting), timeout=0)
+            references, _ = self._ray.wait(
+                list(self._waiting), num_returns=len(self._waiting), timeout=0
+            )
             if not references:
                 references, _ = self._ray.wait(list(self._waiting), timeout=_SECONDS_BETWEEN_LOOKS)
             for reference in references:
@@ -93,7 +104,11 @@ class RayWorkers:
             return worker, ticket, self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
             message = str(error).strip().splitlines()[-1]
-            return worker, ticket, Refused(message) if ticket is None else Raised(message, by_classifier=False)
+            return (
+                worker,
+                ticket,
+                Refused(message) if ticket is None else Raised(message, by_classifier=False),
+            )
         except self._ray.exceptions.RayError as error:
             self._drop(worker)
             self._looked = -_SECONDS_BETWEEN_LOOKS
@@ -102,7 +117,9 @@ class RayWorkers:
     def _drop(self, worker: int) -> None:
         self._ray.kill(self._actors.pop(worker))
         self._starting.discard(worker)
-        self._waiting = {reference: of for reference, of in self._waiting.items() if of[0] != worker}
+        self._waiting = {
+            reference: of for reference, of in self._waiting.items() if of[0] != worker
+        }
 
     def _fit_to_cluster(self) -> None:
         """Begin as many actors as the cluster has room for, and give up waiting for those it has none for."""
@@ -155,7 +172,9 @@ class _Actor:
 
 
 def _ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # sends nothing to anybody, unless it was asked to
+    os.environ.setdefault(
+        "RAY_USAGE_STATS_ENABLED", "0"
+    )  # sends nothing to anybody, unless it was asked to
     return needed("ray", extra="ray")
 
 
@@ -166,7 +185,12 @@ def _connect(ray: Any, address: str | None) -> None:
     in_main_thread = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(
+            address=address,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise _no_cluster(address, str(error).strip().splitlines()[0]) from error
     finally:
@@ -178,7 +202,9 @@ def _check_reachable(address: str) -> None:
     """Ray itself would try for minutes."""
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit():
-        raise ValueError(f"--address must be auto or HOST:PORT, as `ray start` prints it; got {address!r}")
+        raise ValueError(
+            f"--address must be auto or HOST:PORT, as `ray start` prints it; got {address!r}"
+        )
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
     except OSError as error:

@@ -115,9 +115,15 @@ class WholeInputs:
             if len(self.indices) == 1:
                 raise
         # They shared batches: which of them was it?
-        return [found for i in range(len(self.indices)) for found in self._sampled(smoothed, slice(i, i + 1), progress)]
+        return [
+            found
+            for i in range(len(self.indices))
+            for found in self._sampled(smoothed, slice(i, i + 1), progress)
+        ]
 
-    def _sampled(self, smoothed: SmoothedClassifier, which: slice, progress: Progress) -> list[Sampled | Failed]:
+    def _sampled(
+        self, smoothed: SmoothedClassifier, which: slice, progress: Progress
+    ) -> list[Sampled | Failed]:
         of = self.sampling
         return list(
             smoothed.sample(
@@ -152,7 +158,13 @@ class Select:
         return self.sampling.batch_size
 
     def run(self, smoothed: SmoothedClassifier, progress: Progress) -> Selection:
-        return smoothed.select(self.x, index=self.index, n0=self.sampling.n0, seed=self.sampling.seed, progress=progress)
+        return smoothed.select(
+            self.x,
+            index=self.index,
+            n0=self.sampling.n0,
+            seed=self.sampling.seed,
+            progress=progress,
+        )
 
 
 @dataclass(frozen=True)
@@ -197,7 +209,11 @@ class Executed:
 
     def __add__(self, other: Executed) -> Executed:
         """Both shares, where results can be added."""
-        return Executed(self.result + other.result, self.evaluations + other.evaluations, self.seconds + other.seconds)
+        return Executed(
+            self.result + other.result,
+            self.evaluations + other.evaluations,
+            self.seconds + other.seconds,
+        )
 
 
 @dataclass(frozen=True)

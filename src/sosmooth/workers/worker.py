@@ -60,14 +60,18 @@ class Worker:
         """Open the classifier and see that it is the one of the run."""
         setup = self._setup
         try:
-            torch.set_num_threads(1)  # a worker for each core: more threads would only be in each other's way
+            torch.set_num_threads(
+                1
+            )  # a worker for each core: more threads would only be in each other's way
             with suppress(OSError):
                 os.chdir(setup.folder)
             if differing := _differences(setup.versions, _versions()):
                 return Refused(f"{differing}; install the same versions on every machine")
             classifier = open_classifier(setup.spec, sigma=setup.sigma)
             if differing := _differences(setup.settings, classifier.settings):
-                return Refused(f"{differing}; the classifier {setup.spec} must be the same on every machine")
+                return Refused(
+                    f"{differing}; the classifier {setup.spec} must be the same on every machine"
+                )
             self._smoothed = SmoothedClassifier(
                 classifier.classifier,
                 sigma=setup.sigma,
@@ -104,7 +108,9 @@ class Worker:
 
 def on_this_host(answer: Refused) -> Refused:
     """The refusal, with the name of the machine."""
-    return replace(answer, message=f"a worker on {platform.node()} cannot take part: {answer.message}")
+    return replace(
+        answer, message=f"a worker on {platform.node()} cannot take part: {answer.message}"
+    )
 
 
 def _versions() -> dict[str, str]:
@@ -119,7 +125,10 @@ def _versions() -> dict[str, str]:
 
 def _differences(wanted: dict, found: dict) -> str:
     names = [name for name in wanted if wanted[name] != found.get(name)]
-    return "; ".join(f"{name} is {found.get(name)!r} there and {wanted[name]!r} where the run is written" for name in names)
+    return "; ".join(
+        f"{name} is {found.get(name)!r} there and {wanted[name]!r} where the run is written"
+        for name in names
+    )
 
 
 def _one_line(error: BaseException) -> str:
