@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from sosmooth.sampling.base_classifier import executed
+from sosmooth.sampling.evaluator import executed
 from sosmooth.sampling.execution import Execution
 
 

@@ -25,7 +25,7 @@ def bare(path: str, pipe: Connection) -> None:
 
     torch.set_num_threads(1)
     from sosmooth import load_classifier
-    from sosmooth.sampling.base_classifier import keep_freed_memory
+    from sosmooth.sampling.memory import keep_freed_memory
 
     keep_freed_memory()  # as the workers do
     classifier, x = load_classifier(path), torch.full((3, 32, 32), 0.5)

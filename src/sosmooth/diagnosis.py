@@ -18,14 +18,14 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from sosmooth.sampling.base_classifier import (
+from sosmooth.sampling.batch_size import find_batch_size
+from sosmooth.sampling.evaluator import (
     INVALID,
     BaseClassifier,
     ClassifierError,
     checked_labels,
     dtype_of,
     evaluation_mode,
-    find_batch_size,
 )
 from sosmooth.sampling.noise import Block, NoiseSource, Stage
 

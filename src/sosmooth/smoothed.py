@@ -16,16 +16,16 @@ from sosmooth.confidence.joint_pairs import planned_direction_share
 from sosmooth.confidence.other_classes import selected_class_alpha
 from sosmooth.methods import DEFAULT_METHOD, Method, certify_tally, check_classes, method_named
 from sosmooth.results import ABSTAINED, Certificates
-from sosmooth.sampling.base_classifier import (
+from sosmooth.sampling.batch_size import find_batch_size
+from sosmooth.sampling.counts import Counts, Estimation, no_gradient
+from sosmooth.sampling.engine import Engine, Progress
+from sosmooth.sampling.evaluator import (
     BaseClassifier,
     ClassifierError,
     Evaluator,
     evaluation_mode,
     executed,
-    find_batch_size,
 )
-from sosmooth.sampling.counts import Counts, Estimation, no_gradient
-from sosmooth.sampling.engine import Engine, Progress
 from sosmooth.sampling.execution import AS_GIVEN, Execution
 from sosmooth.sampling.lattice import check_on_lattice, steps_per_sigma
 from sosmooth.sampling.noise import Stage, check_seed

@@ -18,7 +18,7 @@ from sharing import INDICES, METHODS, Own, assert_same, sampled_by, sampled_here
 from sosmooth import load_run
 from sosmooth.cli import main
 from sosmooth.datasets import load_dataset
-from sosmooth.sampling.base_classifier import ClassifierError
+from sosmooth.sampling.evaluator import ClassifierError
 from sosmooth.sampling.execution import Execution
 from sosmooth.smoothed import Failed
 from sosmooth.workers.jobs import sample_by

@@ -15,7 +15,7 @@ import pytest
 
 from sosmooth import SmoothedClassifier, load_run
 from sosmooth.cli import main
-from sosmooth.sampling.base_classifier import ClassifierError
+from sosmooth.sampling.evaluator import ClassifierError
 from sosmooth.sampling.time_limit import TimeUp, time_limit
 
 OWN = '''

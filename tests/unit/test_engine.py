@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from sosmooth import SmoothedClassifier
-from sosmooth.sampling.base_classifier import ClassifierError, Evaluator, find_batch_size
+from sosmooth.sampling.batch_size import find_batch_size
 from sosmooth.sampling.counts import Counts, Estimation
 from sosmooth.sampling.engine import Engine
+from sosmooth.sampling.evaluator import ClassifierError, Evaluator
 from sosmooth.sampling.noise import NoiseSource, Stage, blocks_of
 from sosmooth.sampling.sums import Part
 from sosmooth.tally import SLOPE_CAP, Design

@@ -8,7 +8,7 @@ import torch
 
 from sosmooth import Execution, SmoothedClassifier
 from sosmooth.cli import main
-from sosmooth.sampling.base_classifier import Evaluator
+from sosmooth.sampling.evaluator import Evaluator
 
 IMAGES = torch.linspace(-1, 1, 2 * 3 * 4 * 4).reshape(2, 3, 4, 4)
 

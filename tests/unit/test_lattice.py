@@ -11,9 +11,9 @@ import torch
 from scipy import special
 
 from sosmooth import METHODS, SmoothedClassifier
-from sosmooth.sampling.base_classifier import Evaluator
 from sosmooth.sampling.counts import Estimation
 from sosmooth.sampling.engine import Engine
+from sosmooth.sampling.evaluator import Evaluator
 from sosmooth.sampling.lattice import (
     _STRADDLES,
     LatticeNoise,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sosmooth.sampling.base_classifier import ClassifierError
+from sosmooth.sampling.evaluator import ClassifierError
 from sosmooth.workers.pool import Phase, Pool, WorkersError
 from sosmooth.workers.share import Executed, Lost, Raised, Ready, Refused
 

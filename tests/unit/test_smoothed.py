@@ -7,7 +7,7 @@ from scipy import stats
 
 from sosmooth import METHODS, SmoothedClassifier, first_order_radius
 from sosmooth.confidence.proportion import proportion_upper_bound
-from sosmooth.sampling.base_classifier import ClassifierError
+from sosmooth.sampling.evaluator import ClassifierError
 
 
 def half_space(x):

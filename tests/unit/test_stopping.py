@@ -6,7 +6,7 @@ import torch
 
 from sosmooth import METHODS, SmoothedClassifier
 from sosmooth.results import ABSTAIN_REASONS
-from sosmooth.sampling.base_classifier import ClassifierError
+from sosmooth.sampling.evaluator import ClassifierError
 from sosmooth.stopping import RobustAt, WithinTolerance, stopping_rule
 
 INPUTS = np.array([[0.0, 0.0], [0.9, 3.0], [1.0, 0.0], [2.0, 1.0], [0.5, 0.0]], dtype=np.float32)

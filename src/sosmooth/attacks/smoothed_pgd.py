@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from sosmooth.results import ABSTAINED
-from sosmooth.sampling.base_classifier import BaseClassifier, dtype_of, evaluation_mode
+from sosmooth.sampling.evaluator import BaseClassifier, dtype_of, evaluation_mode
 from sosmooth.smoothed import SmoothedClassifier
 
 # Of a PGD step, relative to what would cross the ball in all steps: the usual choice.

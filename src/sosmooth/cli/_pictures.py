@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sosmooth.datasets.inputs import InputSet
     from sosmooth.report.noisy import Noisy
     from sosmooth.runs import Run
-    from sosmooth.sampling.base_classifier import BaseClassifier
+    from sosmooth.sampling.evaluator import BaseClassifier
 
 
 def inputs_of(runs: Sequence[Run], spec: str | None) -> InputSet | None:

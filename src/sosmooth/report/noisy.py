@@ -14,9 +14,9 @@ from sosmooth.datasets.inputs import InputSet
 from sosmooth.results import Certificate
 from sosmooth.runs.run import Run
 from sosmooth.sampling import lattice, noise
-from sosmooth.sampling.base_classifier import BaseClassifier, Evaluator, evaluation_mode
 from sosmooth.sampling.counts import Estimation
 from sosmooth.sampling.engine import Engine
+from sosmooth.sampling.evaluator import BaseClassifier, Evaluator, evaluation_mode
 from sosmooth.sampling.sums import Part
 from sosmooth.tally import Design
 

@@ -185,7 +185,7 @@ def number_of_classes(
     """
     import torch
 
-    from sosmooth.sampling.base_classifier import output_of
+    from sosmooth.sampling.evaluator import output_of
 
     found = asked or classifier.num_classes
     if found is None:

@@ -13,8 +13,8 @@ from itertools import chain
 import numpy as np
 import torch
 
-from sosmooth.sampling.base_classifier import INVALID, ClassifierError, Evaluator
 from sosmooth.sampling.counts import Counts, counted
+from sosmooth.sampling.evaluator import INVALID, ClassifierError, Evaluator
 from sosmooth.sampling.lattice import noise_source
 from sosmooth.sampling.noise import Block, Stage, block_vectors, blocks_of
 from sosmooth.sampling.sums import Part, Sums, add_votes, count_right

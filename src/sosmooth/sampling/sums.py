@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sosmooth.sampling.base_classifier import INVALID
 from sosmooth.sampling.counts import Counts, Estimation, fixed_products
+from sosmooth.sampling.evaluator import INVALID
 from sosmooth.sampling.gradient import PairGradient
 from sosmooth.sampling.noise import Block, Stage, block_vectors, blocks_of
 from sosmooth.tally import Design

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sosmooth.sampling.base_classifier import ClassifierError
 from sosmooth.sampling.counts import Counts
 from sosmooth.sampling.engine import Progress
+from sosmooth.sampling.evaluator import ClassifierError
 from sosmooth.sampling.execution import AS_GIVEN, Execution
 from sosmooth.sampling.sums import Part
 from sosmooth.smoothed import Failed, Sampled, Selection, SmoothedClassifier

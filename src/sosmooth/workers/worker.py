@@ -15,7 +15,7 @@ import torch
 from sosmooth.classifiers.load import open_classifier
 from sosmooth.sampling import lattice as exact_noise
 from sosmooth.sampling import noise
-from sosmooth.sampling.base_classifier import ClassifierError
+from sosmooth.sampling.evaluator import ClassifierError
 from sosmooth.sampling.execution import AS_GIVEN, Execution
 from sosmooth.smoothed import SmoothedClassifier
 from sosmooth.workers.share import Executed, Raised, Ready, Refused, Share, WorkerSetup

@@ -1,16 +1,15 @@
-"""The base classifier, and everything that may go wrong with it: modes, outputs, memory."""
+"""The base classifier and how it is evaluated: modes, batches, outputs, errors."""
 
 from __future__ import annotations
 
 import math
-import statistics
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 import torch
 
 from sosmooth.sampling.execution import AS_GIVEN, Execution
+from sosmooth.sampling.memory import is_out_of_memory, keep_freed_memory
 from sosmooth.sampling.time_limit import TimeUp, time_limit
 
 #: Takes a float tensor (batch, …), returns scores (batch, classes) or integer labels (batch,).
@@ -202,83 +201,3 @@ def dtype_of(classifier: BaseClassifier) -> torch.dtype | None:
             if parameter.is_floating_point():
                 return parameter.dtype
     return None
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on whatever device."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "can't allocate memory" in text or "MPS backend out of memory" in text
-    )
-
-
-def find_batch_size(
-    classifier: BaseClassifier,
-    num_classes: int,
-    like: torch.Tensor,
-    *,
-    batch_timeout: float | None = None,
-) -> int:
-    """A good number of evaluations for one call: the smallest within 5 % of the best rate that doubling finds.
-
-    Args:
-        like: one input, on the device. batch_timeout: as for `Evaluator`.
-    """
-    rates: dict[int, float] = {}
-    size = 8
-    while size * like.numel() * like.element_size() <= _LARGEST_BATCH_BYTES:
-        evaluator = Evaluator(classifier, num_classes, size, batch_timeout=batch_timeout)
-        points = like.expand(size, *like.shape).contiguous()
-        try:
-            seconds = _seconds_of(evaluator, points)
-        except ClassifierError:
-            raise
-        except Exception as error:
-            if is_out_of_memory(error):
-                break
-            raise
-        if evaluator.batch_size < size:
-            break
-        rates[size] = size / seconds
-        best = max(rates.values())
-        if seconds > 0.5 or (
-            size >= 512
-            and rates[size] < 1.02 * best
-            and rates[size // 2] < 1.02 * best < 1.04 * rates[size // 4]
-        ):
-            break
-        size *= 2
-    best = max(rates.values(), default=0.0)
-    return min((size for size, rate in rates.items() if rate >= 0.95 * best), default=1)
-
-
-_LARGEST_BATCH_BYTES = 2**28
-
-
-def _seconds_of(evaluator: Evaluator, points: torch.Tensor) -> float:
-    """Seconds for one call, the median of some after a first one that does not count."""
-    calls: list[float] = []
-    begun = time.perf_counter()
-    while len(calls) < 3 or (len(calls) < 32 and time.perf_counter() - begun < _SECONDS_TO_MEASURE):
-        start = time.perf_counter()
-        evaluator.labels(points)
-        if points.device.type == "cuda":
-            torch.cuda.synchronize(points.device)
-        calls.append(time.perf_counter() - start)
-        if calls[-1] > 0.5:
-            break
-    return statistics.median(calls[1:] or calls)
-
-
-_SECONDS_TO_MEASURE = 0.1
-
-
-def keep_freed_memory() -> None:
-    """Let the C library keep what a batch frees, instead of giving every page back and fetching it again for the next batch.
-
-    glibc gives back blocks that are larger than the largest that was ever freed, 32 MiB at most: one such block, never touched,
-    is freed here. ResNet-20 on CIFAR-10 took up to 1.6 times as long without.
-    """
-    torch.empty(31 * 2**20, dtype=torch.uint8)
