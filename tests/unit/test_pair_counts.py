@@ -30,6 +30,37 @@ def test_reaches_the_prototype():
     assert np.all(joint(both, one, 50000 - both - one) >= [1.6209, 0.9384, 0.7093, 0.2669])
 
 
+HALF = partial(one_sided_cost, gradient_share=0.5)
+
+
+def by_probability(c_s, c_n):
+    return np.full(np.broadcast_shapes(c_s.shape, c_n.shape), 0.5)
+
+
+def test_far_from_a_pair_of_bounds_where_no_pair_is_right_on_one_side():
+    """The truth's share of pairs right on none is known up to its bound, and the cells below it are cut."""
+    assert joint(26_000, 0, 24_000)[0] >= 0.2455
+    assert joint(300, 0, 200)[0] >= 0.3260
+
+
+def test_where_few_pairs_are_wrong_hedging_costs_nothing():
+    cells = pair_cells(50_000, 0, 0, 0.00095, HALF, DIPOLE)
+    assert np.min(dipole_radius(cells.c_s, cells.c_n)) == joint(50_000, 0, 0, 0.00095)[0] >= 3.8092
+
+
+@pytest.mark.parametrize("costs", [(DIPOLE,), (HALF, DIPOLE), (by_probability,)])
+@pytest.mark.parametrize("alpha", [0.05, 0.001])
+def test_more_agreeing_pairs_never_lower_the_radius(costs, alpha):
+    both = np.unique(np.r_[np.arange(1, 200), np.geomspace(200, 10**6, 80).astype(int)])
+    for one, none in ((0, 0), (1, 0), (0, 1)):
+        cells = pair_cells(both, one, none, alpha, *costs)
+        for radius in (
+            np.min(dipole_radius(cells.c_s, cells.c_n), axis=1),
+            np.min(first_order_radius(error=cells.error), axis=1),
+        ):
+            assert np.all(np.diff(radius) >= 0)
+
+
 @pytest.mark.parametrize("pairs", [50_000, 500_000])
 def test_at_or_above_the_published_bound_and_the_first_order_reference(pairs):
     """On tallies over the range of real ones: p from 1/2 to 1, P(none right) from 0 to 2(1 − p)²."""

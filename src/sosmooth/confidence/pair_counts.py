@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,8 +21,10 @@ Floats = NDArray[np.float64]
 #: Fixed before the samples are seen.
 OneSidedCost = Callable[[Floats, Floats], Floats]
 
+# Cells of ρ where the second score is capped, and beyond; pieces of W in which each cell is looked at.
+_NEAR_CELLS, _FAR_CELLS, _PIECES = 24, 256, 8
 #: Corners of the region of one input.
-CELLS = 256
+CELLS = _NEAR_CELLS + _FAR_CELLS
 # Score of the second p-value above which it counts as this; what that adds to the level is in `_levels`.
 _SCORE_CAP = 2.5
 # Share of alpha for the bound of ρ alone, which closes the region on the far side.
@@ -30,7 +32,6 @@ _FAR_SHARE = 0.005
 # Points where the binomial tails are evaluated, and boxes per axis on which the weights are constant.
 _NODES, _BOXES = 40, 64
 _LARGEST_TANGENT = 1.0
-_FEW_PAIRS = 50
 _TAIL_ERROR = 1e-9
 _HAZARD_ERROR = 1e-5
 _EPS = np.finfo(np.float64).eps
@@ -96,26 +97,43 @@ def pair_cells(
         )
     n, wrong = both + one + none, one + none
     combined, far = _levels(alpha)
-    directions = _directions(tuple(one_sided_costs), combined)
+    hedged, alone = (
+        _directions(costs, combined) for costs in (one_sided_costs, one_sided_costs[-1:])
+    )
+    # As many wrong pairs as must be expected for it to be unlikely that none is seen.
+    few = -np.log(alpha)
 
-    scores = np.linspace(_SCORE_CAP, special.ndtri(far), CELLS)
-    share = _Tail(none, wrong).upper_bound(scores)
+    tail = _Tail(none, wrong)
+    scores = np.linspace(_SCORE_CAP, special.ndtri(far), _FAR_CELLS + 1)
+    far_shares = tail.upper_bound(scores)
+    # Below the first bound of ρ every truth has the capped score: the cells may be cut anywhere.
+    near = np.arcsin(np.sqrt(far_shares[:, :1])) * (np.arange(1, _NEAR_CELLS) / _NEAR_CELLS)
+    near = np.minimum(np.sin(near) ** 2, far_shares[:, :1])
+    share = np.concatenate([near, far_shares], axis=1)
     share_from = np.concatenate([np.zeros((len(n), 1)), share[:, :-1]], axis=1)
     # Cell i is ρ in [share_from, share]; there the second score is at most y.
-    y = np.concatenate([scores[:1], scores[:-1]])
-    # Where few pairs make the region wide, no direction suits all of it.
-    weighted = (n >= _FEW_PAIRS)[:, None]
+    y = np.concatenate([np.full(_NEAR_CELLS, _SCORE_CAP), scores[:-1]])
 
-    def needed(low: Floats, high: Floats) -> Floats:
-        """A score at which the first p-value rejects every W in [low, high], whatever ρ in the cell."""
-        first, last, z = (
-            table * weighted for table in directions.over(low, high, share_from, share)
-        )
-        z = np.where(weighted, z, directions.plain)
+    def rejecting(directions: _Directions, low: Floats, high: Floats) -> Floats:
+        first, last, z = directions.over(low, high, share_from, share)
+        first, last = first * fade(high), last * fade(low)
         # Directions that every truth of the rectangle tests: the best. None: any between, so the worst of those.
         best = np.clip(-y / np.sqrt(np.maximum(z**2 - y**2, 1e-9)), first, np.maximum(first, last))
         least, most = np.where(first <= last, best, last), np.where(first <= last, best, first)
         return -z * np.sqrt(1 + most**2) - np.maximum(y * least, y * most)
+
+    def fade(share_wrong: Floats) -> Floats:
+        """By what the tangents shrink where few pairs are expected to be wrong; rises with them."""
+        return np.clip((n[:, None] * share_wrong / few - 1) / 3, 0.0, 1.0)
+
+    def needed(low: Floats, high: Floats) -> Floats:
+        """A score at which the first p-value rejects every W in [low, high], whatever ρ in the cell."""
+        if hedged is alone:
+            return rejecting(alone, low, high)
+        # Truths below the limit are tested in one way, those above in the other; no score rejects by the way not taken.
+        limit = 2 * few / n[:, None]
+        below = np.where(low < limit, rejecting(alone, low, high), np.inf)
+        return np.minimum(below, np.where(high >= limit, rejecting(hedged, low, high), np.inf))
 
     observed, spread = (wrong / n)[:, None], (np.sqrt((wrong + 1) * (both + 1)) / n**1.5)[:, None]
     tail = _Tail(wrong, n)
@@ -126,7 +144,13 @@ def pair_cells(
     for _ in range(5):
         furthest = np.min(needed(low, high), axis=1, keepdims=True)
         high = np.maximum(tail.upper_bound(furthest), low)
-    not_both = np.maximum(tail.upper_bound(needed(low, high)), low)
+    # Piece by piece: a truth that is not rejected lies below the bound of its own piece.
+    inner = np.linspace(0, 1, _PIECES + 1)[1:-1]
+    cuts = [low, *(np.minimum(low + share_of * (high - low), high) for share_of in inner), high]
+    not_both = low
+    for start, end in pairwise(cuts):
+        bound = np.minimum(tail.upper_bound(needed(start, end)), end)
+        not_both = np.where(bound >= start, np.maximum(not_both, bound), not_both)
     return _corners(not_both, share)
 
 
