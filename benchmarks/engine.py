@@ -24,6 +24,7 @@ from benchmarks import cases, peer
 from benchmarks.bare import Bare, seconds
 from benchmarks.cases import Case
 from sosmooth import METHODS, SmoothedClassifier
+from sosmooth.confidence.joint_pairs import GradientPlan
 from sosmooth.tally import Design
 
 ALPHA = 0.001
@@ -40,7 +41,7 @@ COLUMNS = (
     "of bare",
 )
 #: With so few samples the gradient would often not be drawn, as it could not help; what it costs is to be seen all the same.
-DRAWN = patch("sosmooth.smoothed.planned_direction_share", lambda *arguments: 0.5)
+DRAWN = patch("sosmooth.smoothed.planned_gradient", lambda *arguments: GradientPlan(0.5, 0.05))
 
 
 @dataclass(frozen=True)

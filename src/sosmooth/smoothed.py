@@ -12,7 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from sosmooth.confidence.joint_pairs import planned_direction_share
+from sosmooth.confidence.joint_pairs import planned_gradient
 from sosmooth.confidence.other_classes import selected_class_alpha
 from sosmooth.methods import DEFAULT_METHOD, Method, certify_tally, check_classes, method_named
 from sosmooth.results import ABSTAINED, Certificates
@@ -535,17 +535,18 @@ def planned_estimation(
     num_classes: int | None = None,
 ) -> Estimation:
     """What `method` counts of an input after its selection; of all classes where their number is given."""
-    direction_share = None
+    gradient = None
     if method.pair_gradient:
         top_alpha = alpha if num_classes is None else selected_class_alpha(alpha)
-        direction_share = planned_direction_share(n0 - selection.first, n0, n, dimension, top_alpha)
+        gradient = planned_gradient(n0 - selection.first, n0, n, dimension, top_alpha)
     return Estimation(
         index,
         method.design,
         n,
         selection.selected,
         dimension,
-        direction_share=direction_share,
+        direction_share=gradient and gradient.direction_share,
+        gradient_share=gradient.alpha_share if gradient else 0.0,
         num_classes=num_classes,
     )
 

@@ -46,6 +46,8 @@ class Tally:
         direction_norm: norm of `X̄`, the mean over them of `h z`, `h = (f(x + ε) − f(x − ε))/2`, `z = ε/σ`, float64 (batch,).
         slope_pairs: the other pairs, int64 (batch,). slope_sum, slope_sq_sum: sums over them of `y = min(h û·z, 2.5)`,
             `û = X̄/‖X̄‖`, and of `y²`, float64 (batch,).
+        gradient_share: of alpha, for the gradient norm, fixed before the pairs were drawn, float64 (batch,);
+            0 where none was drawn.
         class_counts: independent evaluations that returned each class, int64 (batch, classes); counted on request.
         class_both: pairs of which both sides returned each class. class_one: exactly one side; int64 (batch, classes), likewise.
     """
@@ -65,6 +67,7 @@ class Tally:
     slope_pairs: NDArray[np.int64] | None = None
     slope_sum: NDArray[np.float64] | None = None
     slope_sq_sum: NDArray[np.float64] | None = None
+    gradient_share: NDArray[np.float64] | None = None
     class_counts: NDArray[np.int64] | None = None
     class_both: NDArray[np.int64] | None = None
     class_one: NDArray[np.int64] | None = None

@@ -1,5 +1,7 @@
 """The gradient bound and the whole methods on classifiers whose gradient and radius are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from known_classifiers import KNOWN, Known, draw, extremal
@@ -8,6 +10,12 @@ from scipy import special, stats
 from sosmooth.certificates.first_order import first_order_radius
 from sosmooth.certificates.region import pdf
 from sosmooth.certificates.second_order_dipole import second_order_dipole_radius
+from sosmooth.confidence.joint_pairs import (
+    GRADIENT_SHARE,
+    LARGER_GRADIENT_SHARE,
+    GradientPlan,
+    planned_gradient,
+)
 from sosmooth.confidence.pair_gradient import (
     ALL,
     HALF,
@@ -189,3 +197,31 @@ def test_no_gradient_where_it_cannot_help():
     assert direction_share(0, 10**4, 10**5, 49, 2e-5) == 0
     assert direction_share(20, 100, 100, 49, 2e-5) == 0
     assert direction_share(50, 100, 2, 49, 0.5) == 0
+    # Beyond four million features the rounding of the sums is more than what the bound grants.
+    assert direction_share(10, 100, 10**10, 4 * 10**6, 2e-5) == HALF
+    assert direction_share(10, 100, 10**10, 4 * 10**6 + 1, 2e-5) == 0
+
+
+def test_the_share_of_alpha_follows_the_selection_and_is_kept_with_the_tally():
+    """Few errors: the gradient gets more. The bounds use what the tally names, whatever alpha."""
+    assert planned_gradient(0, 100, 10**6, 49, 0.001).alpha_share == GRADIENT_SHARE
+    assert planned_gradient(1, 100, 10**6, 49, 0.001).alpha_share == LARGER_GRADIENT_SHARE
+    assert planned_gradient(15, 100, 10**6, 49, 0.001).alpha_share == LARGER_GRADIENT_SHARE
+    assert planned_gradient(16, 100, 10**6, 49, 0.001).alpha_share == GRADIENT_SHARE
+    assert planned_gradient(16, 100, 10, 49, 0.001) == GradientPlan(0.0, 0.0)
+
+    tally = draw(KNOWN[0], 10, 2000, 3, np.random.default_rng(0))
+    bounds = METHODS["second_order_dipole"].bounds
+    unnamed = bounds(replace(tally, gradient_share=None), 0.001, 1.0)
+    for share in (GRADIENT_SHARE, LARGER_GRADIENT_SHARE):
+        found = bounds(replace(tally, gradient_share=np.full(3, share)), 0.001, 1.0)
+        smaller = found["gradient_norm_upper"] < unnamed["gradient_norm_upper"]
+        assert np.all(smaller if share > GRADIENT_SHARE else ~smaller)
+    mixed = replace(tally, gradient_share=np.array([0.05, 0.3, 0.05]))
+    for i, share in enumerate((0.05, 0.3, 0.05)):
+        alone = bounds(replace(tally, gradient_share=np.full(3, share)), 0.001, 1.0)
+        together = bounds(mixed, 0.001, 1.0)
+        for name in ("gradient_norm_upper", "c_s_lower"):
+            assert together[name][i] == alone[name][i]
+    with pytest.raises(ValueError, match="gradient_share must be in"):
+        bounds(replace(tally, gradient_share=np.ones(3)), 0.001, 1.0)

@@ -1,14 +1,17 @@
 """From the tally of antithetic pairs to the worst truths that it allows, with one place where alpha is split.
 
-Of alpha, the gradient norm gets `GRADIENT_SHARE` where the tally holds a gradient, the pair counts all the rest. Whether there
-is a gradient is decided before the pairs are drawn (`planned_direction_share`), so the split depends on no estimation sample.
+Where the tally holds a gradient, its norm gets the share of alpha that the tally names, the pair counts
+all the rest. Whether there is a gradient, and its share, is decided from the selection samples before
+the pairs are drawn (`planned_gradient`), so the split depends on no estimation sample.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.confidence.pair_counts import CELLS, OneSidedCost, pair_cells
@@ -16,20 +19,42 @@ from sosmooth.confidence.pair_gradient import direction_share, pair_gradient_nor
 from sosmooth.confidence.published import required
 from sosmooth.tally import Tally
 
-#: What the gradient norm gets of alpha: five per cent cost the surest images 0.05 % of their radius.
-GRADIENT_SHARE = 0.05
+#: What the gradient norm gets of alpha where the selection says little: 5 % cost the surest images
+#: 0.05 % of their radius. Where it shows errors, but few, the gradient decides more of the radius.
+GRADIENT_SHARE, LARGER_GRADIENT_SHARE = 0.05, 0.3
+# Share of the selection samples up to which errors are few.
+_FEW_ERRORS = 0.15
 
 
-def planned_direction_share(
+@dataclass(frozen=True)
+class GradientPlan:
+    """How an input's pairs are used for the gradient.
+
+    Attributes:
+        direction_share: of the pairs, those that give the direction; 0: no gradient is drawn.
+        alpha_share: of alpha, for the gradient norm; 0 where none is drawn.
+    """
+
+    direction_share: float
+    alpha_share: float
+
+
+def planned_gradient(
     selection_wrong: int, n0: int, n: int, dimension: int, alpha: float
-) -> float:
-    """The share of the pairs that gives the direction of the gradient; 0: draw none (see `direction_share`).
+) -> GradientPlan:
+    """Whether and how the gradient of one input is drawn, from its selection samples alone.
 
     Args:
-        selection_wrong: of the `n0` selection evaluations, those that did not return the selected class.
-        n: estimation evaluations. dimension: features of one input. alpha: failure probability of the certificate.
+        selection_wrong: selection evaluations that did not return the selected class.
+        n0: selection evaluations.
+        n: estimation evaluations.
+        dimension: features of one input.
+        alpha: failure probability of the certificate, in (0, 1).
     """
-    return direction_share(selection_wrong, n0, n, dimension, GRADIENT_SHARE * alpha)
+    few_errors = 0 < selection_wrong <= _FEW_ERRORS * n0
+    share = LARGER_GRADIENT_SHARE if few_errors else GRADIENT_SHARE
+    pairs = direction_share(selection_wrong, n0, n, dimension, share * alpha)
+    return GradientPlan(pairs, share if pairs else 0.0)
 
 
 def joint_corners(
@@ -58,30 +83,27 @@ def joint_corners(
     both, none = required(tally, "pair_both"), required(tally, "pair_none")
     one = required(tally, "pair_plus_only") + required(tally, "pair_minus_only")
     gradient = np.full(len(tally), np.inf)
-    drawn = np.zeros(len(tally), dtype=bool)
-    if costs_with_gradient is not None:
-        drawn = required(tally, "direction_pairs") > 0
-        part = tally[drawn]
-        gradient[drawn] = pair_gradient_norm_upper_bound(
-            direction_norm=required(part, "direction_norm"),
-            direction_pairs=required(part, "direction_pairs"),
-            direction_one=required(part, "direction_one"),
-            slope_pairs=required(part, "slope_pairs"),
-            slope_sum=required(part, "slope_sum"),
-            slope_sq_sum=required(part, "slope_sq_sum"),
-            pair_one=one[drawn],
-            pairs=(both + one + none)[drawn],
-            sigma=sigma,
-            alpha=GRADIENT_SHARE * alpha,
-        )
+    share = np.zeros(len(tally)) if costs_with_gradient is None else _gradient_share(tally)
     c_s, c_n, error = np.zeros((3, CELLS, len(tally)))
-    for i, level, order in (
-        (drawn, (1 - GRADIENT_SHARE) * alpha, costs_with_gradient or costs),
-        (~drawn, alpha, costs),
-    ):
-        if np.any(i):
-            cells = pair_cells(both[i], one[i], none[i], level, *order)
-            c_s[:, i], c_n[:, i], error[:, i] = cells.c_s.T, cells.c_n.T, cells.error.T
+    for value in np.unique(share).tolist():
+        i = share == value
+        if value:
+            part = tally[i]
+            gradient[i] = pair_gradient_norm_upper_bound(
+                direction_norm=required(part, "direction_norm"),
+                direction_pairs=required(part, "direction_pairs"),
+                direction_one=required(part, "direction_one"),
+                slope_pairs=required(part, "slope_pairs"),
+                slope_sum=required(part, "slope_sum"),
+                slope_sq_sum=required(part, "slope_sq_sum"),
+                pair_one=one[i],
+                pairs=(both + one + none)[i],
+                sigma=sigma,
+                alpha=value * alpha,
+            )
+        order = costs_with_gradient if value and costs_with_gradient else costs
+        cells = pair_cells(both[i], one[i], none[i], (1 - value) * alpha, *order)
+        c_s[:, i], c_n[:, i], error[:, i] = cells.c_s.T, cells.c_n.T, cells.error.T
     return Bounds(
         tally.n,
         p_lower=np.maximum(1 - error - np.finfo(float).eps, 0.0),
@@ -90,3 +112,19 @@ def joint_corners(
         c_n_lower=c_n,
         gradient_norm_upper=None if costs_with_gradient is None else gradient,
     )
+
+
+def _gradient_share(tally: Tally) -> NDArray[np.float64]:
+    """What the gradient norm of each input gets of alpha, (batch,): 0 where no gradient was drawn.
+
+    Raises:
+        ValueError: a share outside (0, 1).
+    """
+    drawn = required(tally, "direction_pairs") > 0
+    named = tally.gradient_share
+    # Tallies of earlier versions name none: then it was always the same.
+    share = np.full(len(tally), GRADIENT_SHARE) if named is None else named
+    share = np.where(drawn, share, 0.0)
+    if np.any(drawn & ~((share > 0) & (share < 1))):
+        raise ValueError(f"gradient_share must be in (0, 1); got {share[drawn].tolist()[:3]}")
+    return share

@@ -22,8 +22,10 @@ ALL, HALF = 1.0, 0.5
 # What the events get of the failure probability: direction, slope along it, each side of the interval of the disagreement.
 _SPLIT = (0.45, 0.45, 0.05)
 _WHOLE = (0.90, 0.0, 0.05)
-# Error that the sampler's sums may have: of a slope absolutely, of the norm of the mean relative to it.
+# Error that the sampler's sums may have: of a slope and of the mean absolutely, of its norm relative to it.
 _SUM_ERROR = 1e-6
+# Up to which the sums keep that error: each coordinate is rounded by 2^−30 a block, of two pairs at least.
+_MOST_FEATURES = 4 * 10**6
 _EPS = np.finfo(np.float64).eps
 # The λ of step 2, fixed in advance: neighbours differ by 7 %, which is within 0.2 % of the best bound.
 _LAMBDAS = np.geomspace(1e-3, 60.0, 160)
@@ -110,7 +112,8 @@ def pair_gradient_norm_upper_bound(
         for _ in range(60):
             middle = 0.5 * (low + high)
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-                along = np.minimum(np.where(product > 0, product / middle, 0.0), length)
+                along = np.where(product > 0, product / middle, 0.0) + _SUM_ERROR
+                along = np.minimum(along, length)
             holds = middle <= shortfall.truth_upper_bound(along)
             low, high = np.where(holds, middle, low), np.where(holds, high, middle)
         gamma[where] = high
@@ -190,7 +193,7 @@ def direction_share(selection_wrong: int, n0: int, n: int, dimension: int, alpha
         gradient and spend nothing on it.
     """
     pairs = n // 2
-    if pairs < 2:
+    if pairs < 2 or dimension > _MOST_FEATURES:
         return 0.0
     error = min(
         (selection_wrong + 0.7) / (n0 + 0.4), 0.5

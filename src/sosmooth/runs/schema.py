@@ -95,6 +95,12 @@ COLUMNS: dict[str, Column] = {
         ),
         Column("slope_sum", _FLOAT, "sum over them of y = min(h û·z, 2.5)", optional=True),
         Column("slope_sq_sum", _FLOAT, "sum over them of y²", optional=True),
+        Column(
+            "gradient_share",
+            _FLOAT,
+            "share of alpha for the gradient norm, fixed before the pairs were drawn",
+            optional=True,
+        ),
         Column("p_lower", _FLOAT, "lower bound of the probability of the selected class"),
         Column("c_s_lower", _FLOAT, "lower bound of the probability that both of a pair are right"),
         Column(

@@ -31,6 +31,7 @@ class Estimation:
         n: evaluations (a pair is two). dimension: features of the input.
         direction_share: of antithetic pairs, the share that gives the direction of the gradient; 0: no gradient is drawn;
             None: the gradient is no part of the tally.
+        gradient_share: of alpha, for the gradient norm; for the record.
         num_classes: count all of them; None: only the selected one.
     """
 
@@ -40,6 +41,7 @@ class Estimation:
     selected: int
     dimension: int
     direction_share: float | None = None
+    gradient_share: float = 0.0
     num_classes: int | None = None
 
     @property
@@ -99,6 +101,7 @@ class Counts:
                 "slope_pairs": np.array([of.vectors - of.direction_pairs]),
                 "slope_sum": slopes[:, 0],
                 "slope_sq_sum": slopes[:, 1],
+                "gradient_share": np.array([of.gradient_share]),
             }
         if of.num_classes is not None:
             names = (
@@ -144,7 +147,8 @@ def no_gradient(batch: int = 1) -> dict[str, Any]:
         for name in ("direction_pairs", "direction_one", "slope_pairs")
     }
     return counts | {
-        name: np.zeros(batch) for name in ("direction_norm", "slope_sum", "slope_sq_sum")
+        name: np.zeros(batch)
+        for name in ("direction_norm", "slope_sum", "slope_sq_sum", "gradient_share")
     }
 
 
