@@ -23,10 +23,11 @@ from sosmooth.sampling.evaluator import (
     INVALID,
     BaseClassifier,
     ClassifierError,
+    Evaluator,
     checked_labels,
     dtype_of,
-    evaluation_mode,
 )
+from sosmooth.sampling.modes import EvaluationMode
 from sosmooth.sampling.noise import Block, NoiseSource, Stage
 
 if TYPE_CHECKING:
@@ -181,7 +182,8 @@ def examine_classifier(
         num_classes: None: as many as it has scores; needed where it returns labels.
         device: where it runs. seed: of the noise.
     Returns:
-        Findings, one after the other: output, determinism, batch invariance, throughput. It stops where the first is broken.
+        Findings, one after the other: output, input where that is changed, determinism, batch
+        invariance, throughput. It stops where the first is broken.
     Guarantee:
         What is found broken is broken. What is found in order is so on these points, and no more.
     """
@@ -194,14 +196,22 @@ def examine_classifier(
         classifier.to(where)
     call = _Call(classifier, num_classes)
     try:
-        with evaluation_mode(classifier), torch.inference_mode():
+        with EvaluationMode(classifier), torch.inference_mode():
             first = call(points)
             yield _examine_output(first, call)
+            if call.changes_input:
+                yield Finding("input", Status.WARNING, _CHANGES_INPUT)
             yield _examine_determinism(call, points, first)
             yield _examine_batches(call, points, first)
             yield _examine_throughput(classifier, call.num_classes, x[0])
     except ClassifierError as error:
         yield Finding("classifier", Status.BROKEN, str(error))
+
+
+_CHANGES_INPUT = (
+    "it changes its input in place (x -= mean, inplace=True): sosmooth gives it points of its own, but"
+    " other code that reads the input again sees it normalised twice; write x = x - mean"
+)
 
 
 @dataclass(frozen=True)
@@ -212,12 +222,13 @@ class _Output:
 
 
 class _Call:
-    """Calls the classifier as the engine does, and keeps its scores."""
+    """Calls the classifier as the engine does, on points of its own, and keeps its scores."""
 
     def __init__(self, classifier: BaseClassifier, num_classes: int | None):
         self._classifier = classifier
         self._dtype = dtype_of(classifier)
         self._num_classes = num_classes
+        self.changes_input = False
 
     @property
     def num_classes(self) -> int:
@@ -228,8 +239,10 @@ class _Call:
         return self._num_classes
 
     def __call__(self, points: torch.Tensor) -> _Output:
+        given = points.to(self._dtype or points.dtype)
+        own = given.clone()
         try:
-            output = self._classifier(points if self._dtype is None else points.to(self._dtype))
+            output = self._classifier(own)
         except Exception as error:
             what = " ".join(str(error).split()) or "no message"
             raise ClassifierError(
@@ -238,6 +251,7 @@ class _Call:
         scored = isinstance(output, torch.Tensor) and output.is_floating_point()
         if self._num_classes is None and scored and output.ndim == 2:
             self._num_classes = int(output.shape[1])
+        self.changes_input |= not torch.equal(own, given)
         labels = checked_labels(output, len(points), self.num_classes)
         scores = output.double().cpu().numpy() if scored else None
         return _Output(
@@ -364,13 +378,10 @@ def _examine_throughput(
     classifier: BaseClassifier, num_classes: int, like: torch.Tensor
 ) -> Finding:
     size = find_batch_size(classifier, num_classes, like)
-    points, begun, done = like.expand(size, *like.shape).contiguous(), time.perf_counter(), 0
+    evaluator = Evaluator(classifier, num_classes, size)
+    points, begun, done = like.expand(size, *like.shape), time.perf_counter(), 0
     while done == 0 or time.perf_counter() - begun < 0.3:
-        checked_labels(
-            classifier(points if (dtype := dtype_of(classifier)) is None else points.to(dtype)),
-            size,
-            num_classes,
-        )
+        evaluator.labels(points.clone)
         done += size
     if like.device.type == "cuda":
         torch.cuda.synchronize(like.device)

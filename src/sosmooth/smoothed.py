@@ -12,6 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from sosmooth._numbers import whole_number
 from sosmooth.confidence.joint_pairs import planned_gradient
 from sosmooth.confidence.other_classes import selected_class_alpha
 from sosmooth.methods import DEFAULT_METHOD, Method, certify_tally, check_classes, method_named
@@ -23,12 +24,12 @@ from sosmooth.sampling.evaluator import (
     BaseClassifier,
     ClassifierError,
     Evaluator,
-    evaluation_mode,
     executed,
 )
 from sosmooth.sampling.execution import AS_GIVEN, Execution
 from sosmooth.sampling.lattice import check_on_lattice, steps_per_sigma
-from sosmooth.sampling.noise import Stage, check_seed
+from sosmooth.sampling.modes import EvaluationMode
+from sosmooth.sampling.noise import Stage, checked_seed
 from sosmooth.sampling.sums import Part
 from sosmooth.stopping import StoppingRule, stopping_rule
 from sosmooth.tally import Design, Tally, concatenate
@@ -116,14 +117,6 @@ class SmoothedClassifier:
             raise ValueError(
                 f"sigma must be a positive number, in units of the inputs; got {sigma!r}"
             )
-        if num_classes < 2 or num_classes != int(num_classes):
-            raise ValueError(
-                f"num_classes must be a whole number of at least 2; got {num_classes!r}"
-            )
-        if batch_size is not None and (batch_size < 1 or batch_size != int(batch_size)):
-            raise ValueError(
-                f"batch_size must be a whole number of at least 1, or None to find one; got {batch_size!r}"
-            )
         if lattice is not None:
             steps_per_sigma(float(sigma), lattice)
         self.lattice = lattice
@@ -134,8 +127,10 @@ class SmoothedClassifier:
         self.base_classifier = base_classifier
         self.batch_timeout = batch_timeout
         self.sigma = float(sigma)
-        self.num_classes = int(num_classes)
-        self.batch_size = batch_size
+        self.num_classes = whole_number("num_classes", num_classes, least=2)
+        self.batch_size = (
+            None if batch_size is None else whole_number("batch_size", batch_size, least=1)
+        )
         if device is None:
             parameters = (
                 base_classifier.parameters()
@@ -148,6 +143,7 @@ class SmoothedClassifier:
             base_classifier.to(self.device)
         self.execution = execution
         self._executed = executed(base_classifier, execution, self.device)
+        self._examined = False
 
     def __repr__(self) -> str:
         lattice = "" if self.lattice is None else f", lattice={self.lattice:g}"
@@ -198,7 +194,7 @@ class SmoothedClassifier:
             For each input, with probability at least 1 − alpha over the noise: the smoothed classifier's class is
             `prediction` everywhere within `radius`. Simultaneous over all classes of an input, not over inputs.
         """
-        check_settings(method=method, n0=n0, n=n, alpha=alpha, seed=seed)
+        n0, n, seed = checked_settings(method=method, n0=n0, n=n, alpha=alpha, seed=seed)
         check_classes(classes)
         rule = stopping_rule(
             radius, tolerance, method=method, n=n, sigma=self.sigma, alpha=alpha, classes=classes
@@ -255,7 +251,7 @@ class SmoothedClassifier:
         An input for which the classifier returned NaN, infinite scores or a label out of range yields `Failed`, perhaps before
         those ahead of it; the others go on. Arguments and exceptions as for `certify`.
         """
-        check_settings(method=method, n0=n0, n=n, alpha=alpha, seed=seed)
+        n0, n, seed = checked_settings(method=method, n0=n0, n=n, alpha=alpha, seed=seed)
         rule = stopping_rule(radius, tolerance, method=method, n=n, sigma=self.sigma, alpha=alpha)
         batch, indices_ = self._checked_inputs(inputs, indices)
         return self._sampled(
@@ -284,10 +280,11 @@ class SmoothedClassifier:
         self, x: ArrayLike, seed: int, progress: Progress | None
     ) -> Iterator[Engine]:
         batch, _ = self._checked_inputs(np.asarray(x)[None], None)
-        with evaluation_mode(self.base_classifier), torch.inference_mode():
-            evaluator = self._evaluator(batch)
+        with EvaluationMode(self.base_classifier), torch.inference_mode():
+            # Parts of one certification: the first of them examines the classifier.
+            evaluator = self._evaluator(batch, examine=not self._examined)
             yield self._engine(evaluator, batch, seed, progress)
-            self.batch_size = evaluator.batch_size
+            self.batch_size, self._examined = evaluator.batch_size, evaluator.examined
 
     def _sampled(
         self,
@@ -302,22 +299,46 @@ class SmoothedClassifier:
         rule: StoppingRule | None = None,
         num_classes: int | None = None,
     ) -> Iterator[Sampled | Failed]:
-        with evaluation_mode(self.base_classifier), torch.inference_mode():
-            evaluator = self._evaluator(batch)
-            for start in range(0, len(batch), _GROUP):
-                group = slice(start, start + _GROUP)
-                engine = self._engine(evaluator, batch[group], seed, progress)
-                if rule is not None:
-                    found = self._sample_until_stopped(
-                        engine, start, indices[group], method, n0, rule, progress
-                    )
-                else:
-                    found = self._sample_group(
-                        engine, start, indices[group], method, n0, n, alpha, num_classes
-                    )
-                for sampled in found:
-                    self.batch_size = evaluator.batch_size  # halved where memory ran out
-                    yield sampled
+        """Samples inputs; between two of them neither torch nor the classifier is left changed."""
+        mode = EvaluationMode(self.base_classifier)
+        found = self._sampled_in_mode(
+            batch, indices, method, n0, n, alpha, seed, progress, rule, num_classes
+        )
+        while True:
+            with mode, torch.inference_mode():
+                sampled = next(found, None)
+            if sampled is None:
+                return
+            yield sampled
+
+    def _sampled_in_mode(
+        self,
+        batch: torch.Tensor,
+        indices: NDArray[np.int64],
+        method: Method,
+        n0: int,
+        n: int,
+        alpha: float,
+        seed: int,
+        progress: Progress | None,
+        rule: StoppingRule | None,
+        num_classes: int | None,
+    ) -> Iterator[Sampled | Failed]:
+        evaluator = self._evaluator(batch)
+        for start in range(0, len(batch), _GROUP):
+            group = slice(start, start + _GROUP)
+            engine = self._engine(evaluator, batch[group], seed, progress)
+            if rule is not None:
+                found = self._sample_until_stopped(
+                    engine, start, indices[group], method, n0, rule, progress
+                )
+            else:
+                found = self._sample_group(
+                    engine, start, indices[group], method, n0, n, alpha, num_classes
+                )
+            for sampled in found:
+                self.batch_size = evaluator.batch_size  # halved where memory ran out
+                yield sampled
 
     def predict(
         self, inputs: ArrayLike | torch.Tensor, *, n: int, alpha: float = 0.001, seed: int = 0
@@ -338,9 +359,9 @@ class SmoothedClassifier:
         """
         if not 0 < alpha < 1:
             raise ValueError(f"alpha must be a failure probability in (0, 1); got {alpha!r}")
-        _check_counts(n=n)
+        n, seed = whole_number("n", n, least=1), checked_seed(seed)
         batch, indices = self._checked_inputs(inputs, None)
-        with evaluation_mode(self.base_classifier), torch.inference_mode():
+        with EvaluationMode(self.base_classifier), torch.inference_mode():
             evaluator = self._evaluator(batch)
             engine = self._engine(evaluator, batch, seed)
             votes = engine.count_classes(indices, Stage.PREDICTION, n, self.num_classes)
@@ -464,7 +485,7 @@ class SmoothedClassifier:
             evaluator, moved, sigma=self.sigma, seed=seed, lattice=self.lattice, progress=progress
         )
 
-    def _evaluator(self, batch: torch.Tensor) -> Evaluator:
+    def _evaluator(self, batch: torch.Tensor, *, examine: bool = True) -> Evaluator:
         if self.batch_size is None:
             like = _on_device(batch[:1], self.device)[0]
             # Uncompiled: each of the sizes that are tried would be compiled for its own.
@@ -480,6 +501,7 @@ class SmoothedClassifier:
             self.batch_size,
             one_shape=self.execution.compile,
             batch_timeout=self.batch_timeout,
+            examine=examine,
         )
 
     def _checked_inputs(
@@ -510,17 +532,25 @@ class SmoothedClassifier:
             check_on_lattice(batch, self.lattice)
         if indices is None:
             return batch, np.arange(len(batch))
-        array = np.asarray(indices)
-        if (
-            array.shape != (len(batch),)
-            or array.dtype.kind not in "iu"
-            or np.any(array < 0)
-            or len(np.unique(array)) < len(array)
-        ):
-            raise ValueError(
-                f"indices must be {len(batch)} distinct whole numbers of at least 0, one an input; got {indices!r}"
-            )
-        return batch, array.astype(np.int64)
+        return batch, _checked_indices(indices, len(batch))
+
+
+def _checked_indices(indices: Sequence[int] | NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    try:
+        array = [
+            whole_number("an index", index, least=0, below=2**63)
+            for index in np.asarray(indices).tolist()
+        ]
+    except (TypeError, ValueError) as error:
+        wrong = f" ({error})"
+    else:
+        if len(array) == count == len(set(array)):
+            return np.array(array, dtype=np.int64)
+        wrong = ""
+    raise ValueError(
+        f"indices must be {count} distinct whole numbers of at least 0, below 2^63, one an input;"
+        f" got {' '.join(repr(indices).split())[:80]}{wrong}"
+    )
 
 
 def planned_estimation(
@@ -584,8 +614,10 @@ def _on_device(inputs: torch.Tensor, device: torch.device) -> torch.Tensor:
     return inputs.to(device=device, dtype=wide)
 
 
-def check_settings(*, method: str, n0: int, n: int, alpha: float, seed: int) -> None:
-    """Refuse what `certify` cannot be asked for.
+def checked_settings(
+    *, method: str, n0: float, n: float, alpha: float, seed: float
+) -> tuple[int, int, int]:
+    """Refuse what `certify` cannot be asked for; n0, n and the seed as ints.
 
     Raises:
         ValueError: unknown method; a number outside its range; an odd n for pairs.
@@ -593,18 +625,12 @@ def check_settings(*, method: str, n0: int, n: int, alpha: float, seed: int) -> 
     design = method_named(method).design
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must be a failure probability in (0, 1); got {alpha!r}")
-    _check_counts(n0=n0, n=n)
+    n0, n = whole_number("n0", n0, least=1), whole_number("n", n, least=1)
     if design is not Design.INDEPENDENT and n % 2:
         raise ValueError(
             f"n must be even for {method}: it counts evaluations, and a pair is two; got {n}"
         )
-    check_seed(seed)
-
-
-def _check_counts(**counts: int) -> None:
-    for name, value in counts.items():
-        if value < 1 or value != int(value):
-            raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}")
+    return n0, n, checked_seed(seed)
 
 
 def _no_vote(index: int, evaluations: int) -> str:

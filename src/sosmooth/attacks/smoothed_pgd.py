@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from sosmooth.results import ABSTAINED
-from sosmooth.sampling.evaluator import BaseClassifier, dtype_of, evaluation_mode
+from sosmooth.sampling.evaluator import BaseClassifier, dtype_of
+from sosmooth.sampling.modes import EvaluationMode
 from sosmooth.smoothed import SmoothedClassifier
 
 # Of a PGD step, relative to what would cross the ball in all steps: the usual choice.
@@ -165,7 +166,7 @@ def _descended(
     generator: torch.Generator,
 ) -> torch.Tensor:
     """The end of the descent in the ball, by the gradient of the scores where there is one, else by that of the votes."""
-    with evaluation_mode(smoothed.base_classifier):
+    with EvaluationMode(smoothed.base_classifier):
         gradient, samples = _gradient_of(
             smoothed.base_classifier, x, smoothed.sigma, settings.samples
         )
@@ -213,7 +214,7 @@ def _gradient_of(
 
     with torch.enable_grad():
         at = x[None].clone().requires_grad_()
-        tried = outputs(at)
+        tried = outputs(at.clone())  # a leaf could not be changed in place
         if not (tried.is_floating_point() and tried.requires_grad):
             return by_votes, _PAIRS_PER_SAMPLE * samples
         through = torch.autograd.grad(tried.sum(), at, allow_unused=True)[0] is not None

@@ -16,7 +16,8 @@ from sosmooth.runs.run import Run
 from sosmooth.sampling import lattice, noise
 from sosmooth.sampling.counts import Estimation
 from sosmooth.sampling.engine import Engine
-from sosmooth.sampling.evaluator import BaseClassifier, Evaluator, evaluation_mode
+from sosmooth.sampling.evaluator import BaseClassifier, Evaluator
+from sosmooth.sampling.modes import EvaluationMode
 from sosmooth.sampling.sums import Part
 from sosmooth.tally import Design
 
@@ -78,7 +79,7 @@ def noisy_of(
         )
     with (
         torch.inference_mode(),
-        evaluation_mode(classifier) if classifier is not None else nullcontext(),
+        EvaluationMode(classifier) if classifier is not None else nullcontext(),
     ):
         return {
             index: _noisy(certificates[row[index]], inputs.get([index]), spacing, evaluator)
@@ -94,7 +95,12 @@ def _noisy(
         return Noisy(batch[0], copies.numpy(), signs, None, None, one.selected)
     direction = _direction(one, batch, spacing, evaluator)
     return Noisy(
-        batch[0], copies.numpy(), signs, evaluator.labels(copies).tolist(), direction, one.selected
+        batch[0],
+        copies.numpy(),
+        signs,
+        evaluator.labels(copies.clone).tolist(),
+        direction,
+        one.selected,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,11 +73,12 @@ def certify_run(
     Guarantee:
         What was certified before any failure, interruption or kill stays readable and is not computed again.
     """
-    from sosmooth.smoothed import Failed, check_settings
+    from sosmooth.smoothed import Failed, checked_settings
 
-    check_settings(
+    n0, n, seed = checked_settings(
         **{name: getattr(settings, name) for name in ("method", "n0", "n", "alpha", "seed")}
     )
+    settings = replace(settings, n0=n0, n=n, seed=seed)
     rule = _rule(settings)
     num_classes = number_of_classes(classifier, inputs, settings.num_classes, batch_timeout)
     if pool is None:

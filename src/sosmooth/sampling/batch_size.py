@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from functools import partial
 
 import torch
 
@@ -27,9 +28,8 @@ def find_batch_size(
     size = 8
     while size * like.numel() * like.element_size() <= _LARGEST_BATCH_BYTES:
         evaluator = Evaluator(classifier, num_classes, size, batch_timeout=batch_timeout)
-        points = like.expand(size, *like.shape).contiguous()
         try:
-            seconds = _seconds_of(evaluator, points)
+            seconds = _seconds_of(evaluator, like.expand(size, *like.shape))
         except ClassifierError:
             raise
         except Exception as error:
@@ -60,7 +60,8 @@ def _seconds_of(evaluator: Evaluator, points: torch.Tensor) -> float:
     begun = time.perf_counter()
     while len(calls) < 3 or (len(calls) < 32 and time.perf_counter() - begun < _SECONDS_TO_MEASURE):
         start = time.perf_counter()
-        evaluator.labels(points)
+        # Copied, because the classifier may change its points. Sampling makes them, too.
+        evaluator.labels(partial(points.clone, memory_format=torch.contiguous_format))
         if points.device.type == "cuda":
             torch.cuda.synchronize(points.device)
         calls.append(time.perf_counter() - start)

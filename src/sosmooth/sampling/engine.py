@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 import numpy as np
 import torch
 
 from sosmooth.sampling.counts import Counts, counted
-from sosmooth.sampling.evaluator import INVALID, ClassifierError, Evaluator
+from sosmooth.sampling.evaluator import INVALID, ClassifierError, Evaluator, MakePoints
 from sosmooth.sampling.lattice import noise_source
 from sosmooth.sampling.noise import Block, Stage, block_vectors, blocks_of
 from sosmooth.sampling.sums import Part, Sums, add_votes, count_right
@@ -152,9 +153,9 @@ class Engine:
 
     def _evaluate(self, blocks: Iterable[Block], sides: int) -> Iterator[Evaluated]:
         """Evaluate blocks, as many at once as fit in a batch."""
-        for pack, noise, points in self._drawn(blocks, sides):
+        for pack, noise, make_points in self._drawn(blocks, sides):
             try:
-                labels = self._evaluator.labels(points).view(sides, len(noise))
+                labels = self._evaluator.labels(make_points).view(sides, len(noise))
             except ClassifierError as error:
                 raise ClassifierError(
                     f"{_named({block.index for block in pack})}: {error}"
@@ -168,10 +169,10 @@ class Engine:
 
     def _drawn(
         self, blocks: Iterable[Block], sides: int
-    ) -> Iterator[tuple[list[Block], torch.Tensor, torch.Tensor]]:
-        """Packs of blocks that fill a batch, their noise, and the noisy copies, x + ε, then x − ε.
+    ) -> Iterator[tuple[list[Block], torch.Tensor, MakePoints]]:
+        """Packs of blocks that fill a batch, their noise, and what makes the noisy copies of it.
 
-        The tensors of a pack are overwritten by the next.
+        The tensors of a pack are overwritten by the next. The classifier never sees the noise.
         """
         capacity = max(self._evaluator.batch_size // sides, block_vectors(self.dimension))
         shape, device = self._inputs.shape[1:], self._inputs.device
@@ -186,13 +187,22 @@ class Engine:
             noise, points = noises[:total], points_[: sides * total]
             start = 0
             for block in pack:
-                part, x = slice(start, start + block.vectors), self._centers[block.position]
-                self._noise.fill(noise[part], block)
-                self._noise.add(x, noise[part], sign=1, out=points[part])
-                if sides == 2:
-                    self._noise.add(x, noise[part], sign=-1, out=points[total:][part])
+                self._noise.fill(noise[start : start + block.vectors], block)
                 start += block.vectors
-            yield pack, noise, points
+            yield pack, noise, partial(self._make_points, pack, noise, points)
+
+    def _make_points(
+        self, pack: list[Block], noise: torch.Tensor, out: torch.Tensor
+    ) -> torch.Tensor:
+        """Write the noisy copies to `out`: x + ε, then, where there is room, x − ε."""
+        start = 0
+        for block in pack:
+            part, x = slice(start, start + block.vectors), self._centers[block.position]
+            self._noise.add(x, noise[part], sign=1, out=out[part])
+            if len(out) > len(noise):
+                self._noise.add(x, noise[part], sign=-1, out=out[len(noise) :][part])
+            start += block.vectors
+        return out
 
 
 def _named(indices: set[int]) -> str:

@@ -1,10 +1,11 @@
-"""The base classifier and how it is evaluated: modes, batches, outputs, errors."""
+"""The base classifier and how it is evaluated: batches, outputs, errors."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
 
 import torch
 
@@ -21,31 +22,6 @@ INVALID = -1
 
 class ClassifierError(RuntimeError):
     """The classifier failed or broke its contract; the message says which and for which input."""
-
-
-@contextmanager
-def evaluation_mode(classifier: BaseClassifier) -> Iterator[None]:
-    """Put a module in eval mode for the call and every part of it back in its mode afterwards."""
-    if not isinstance(classifier, torch.nn.Module):
-        yield
-        return
-    before = {module: module.training for module in classifier.modules()}
-    try:
-        classifier.eval()
-        training = [
-            name or "the module itself"
-            for name, module in classifier.named_modules()
-            if module.training
-        ]
-        if training:
-            raise ClassifierError(
-                f"the classifier is still in training mode after eval() ({training[0]}): its outputs would depend on the"
-                " batch; let eval() reach every part of it"
-            )
-        yield
-    finally:
-        for module, was_training in before.items():
-            module.training = was_training
 
 
 class ExecutedClassifier(torch.nn.Module):
@@ -83,14 +59,36 @@ def executed(
     )
 
 
+#: Makes points (batch, …) for the classifier, the same each time; the classifier may change them.
+MakePoints = Callable[[], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """Labels of a batch, and its scores where it has scores."""
+
+    labels: torch.Tensor
+    scores: torch.Tensor | None
+
+    def copied(self) -> _Answer:
+        """The scores in memory of their own: they may be a view of the points, or a buffer."""
+        return _Answer(self.labels, None if self.scores is None else self.scores.clone())
+
+
 class Evaluator:
     """Runs a base classifier in batches and returns labels.
 
+    The classifier may change the points that it is given. They are made for it and read nowhere
+    else: what a call may have changed is made again before the next one reads it.
+
     Args:
         one_shape: fill short batches up to `batch_size`, so that the classifier sees one shape.
+        examine: ask for the first batch again, and refuse a classifier that is not a function of
+            one input.
     Attributes:
         batch_size: evaluations in one call of the classifier; halved when memory runs out.
         batch_timeout: seconds that one call may take; None: any number.
+        examined: whether the first batch was the same again.
     """
 
     def __init__(
@@ -101,6 +99,7 @@ class Evaluator:
         *,
         one_shape: bool = False,
         batch_timeout: float | None = None,
+        examine: bool = False,
     ):
         keep_freed_memory()
         self.batch_timeout = batch_timeout
@@ -109,38 +108,102 @@ class Evaluator:
         self._one_shape = one_shape
         self._dtype = dtype_of(classifier)
         self.batch_size = batch_size
+        self.examined = not examine
 
-    def labels(self, points: torch.Tensor) -> torch.Tensor:
-        """The class of each point, int64 (batch,) on the device; `INVALID` where the scores were not finite."""
+    def labels(self, make_points: MakePoints) -> torch.Tensor:
+        """The class of each point, int64 (batch,) on the device; `INVALID`: no finite scores."""
+        points = make_points()
         parts, start = [], 0
         while start < len(points):
-            part = points[start : start + self.batch_size]
-            try:
-                parts.append(
-                    self._labels_of_batch(
-                        part if self._dtype in (None, part.dtype) else part.to(self._dtype)
-                    )
-                )
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                if self.batch_size == 1:
-                    raise ClassifierError(
-                        "memory ran out for a single evaluation; use a smaller classifier or input"
-                    ) from error
-                self.batch_size = max(1, min(self.batch_size, len(part)) // 2)
-                if points.device.type == "cuda":
-                    torch.cuda.empty_cache()
+            part = slice(start, start + self.batch_size)
+            answer = self._answer_in_memory(points[part])
+            if answer is not None and not self.examined:
+                self.examined = self._is_function(answer.copied(), make_points()[part])
+            if answer is None or not self.examined:
+                # The call that failed may have changed some of them.
+                points = make_points()
                 continue
-            start += len(part)
+            parts.append(answer.labels)
+            start += len(answer.labels)
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _labels_of_batch(self, points: torch.Tensor) -> torch.Tensor:
+    def _answer_in_memory(self, points: torch.Tensor) -> _Answer | None:
+        """None, and a smaller batch size, where memory ran out."""
+        try:
+            return self._answer(points)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            if self.batch_size == 1:
+                raise ClassifierError(
+                    "memory ran out for a single evaluation; use a smaller classifier or input"
+                ) from error
+        # Here the error is gone, and with it what its frames kept.
+        self.batch_size = max(1, min(self.batch_size, len(points)) // 2)
+        if points.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return None
+
+    def _answer(self, points: torch.Tensor) -> _Answer:
         count, missing = len(points), self.batch_size - len(points)
+        if self._dtype is not None:
+            points = points.to(self._dtype)
         if self._one_shape and missing > 0:
             points = torch.cat([points, points[:1].expand(missing, *points.shape[1:])])
+        device = points.device
         output = output_of(self._classifier, points, self.batch_timeout)
-        return checked_labels(output, len(points), self._num_classes)[:count]
+        labels = checked_labels(output, len(points), self._num_classes)[:count]
+        scores = output[:count] if output.is_floating_point() and output.ndim == 2 else None
+        return _Answer(labels.to(device), scores)
+
+    def _is_function(self, first: _Answer, points: torch.Tensor) -> bool:
+        """Ask for the points of an answer again; False where memory ran out.
+
+        The last quarter of the batch is replaced, so that the rest also shows whether its answers
+        depend on what else is in the batch. The shape stays, and with it the rounding.
+
+        Raises:
+            ClassifierError: a label is another, or a score by more than rounding explains.
+        """
+        kept = max(1, 3 * len(points) // 4)
+        others = points[:1].expand(len(points) - kept, *points.shape[1:])
+        again = self._answer_in_memory(torch.cat([points[:kept], others]))
+        if again is None:
+            return False
+        changed = _changed(first, again, kept)
+        if not changed:
+            return True
+        same_batch = self._answer_in_memory(points)
+        if same_batch is None:
+            return False
+        if _changed(first, same_batch, len(points)):
+            raise ClassifierError(
+                f"the classifier answers {changed} of {kept} points otherwise when it is asked"
+                " again: it is no fixed function, and nothing can be certified of it; likely"
+                " causes: dropout or random augmentation that stays on in eval mode"
+            )
+        raise ClassifierError(
+            f"the classifier answers {changed} of {kept} points otherwise beside other points: it"
+            " is no function of one input, and nothing can be certified of it; likely cause: batch"
+            " statistics, as of a BatchNorm in training mode"
+        )
+
+
+# Of the largest score. Rounding that differs from call to call changes scores by far less; dropout
+# in a layer of some hundred features by several times as much.
+_SCORE_TOLERANCE = 0.01
+
+
+def _changed(first: _Answer, again: _Answer, count: int) -> int:
+    """How many of the first `count` points have another label, or clearly other scores."""
+    other = (first.labels[:count] != again.labels[:count]).cpu()
+    if first.scores is not None and again.scores is not None:
+        before, after = (each[:count].cpu().double() for each in (first.scores, again.scores))
+        finite = before.isfinite().all(1) & after.isfinite().all(1)
+        largest = before[finite].abs().amax() if finite.any() else torch.zeros(())
+        far = (after - before).abs().amax(1) > _SCORE_TOLERANCE * largest
+        other |= far & finite
+    return int(other.sum())
 
 
 def output_of(
@@ -178,6 +241,8 @@ def checked_labels(output: object, batch: int, num_classes: int) -> torch.Tensor
         raise ClassifierError(
             f"the classifier returned {type(output).__name__}; it must return a tensor: {allowed}"
         )
+    if unreadable := _unreadable(output):
+        raise ClassifierError(f"the classifier returned {unreadable}; it must return {allowed}")
     if output.is_floating_point() and tuple(output.shape) == (batch, num_classes):
         labels = output.argmax(1)
         # On the CPU one sum tells whether a score may not be finite; elsewhere asking would wait for the device.
@@ -192,6 +257,19 @@ def checked_labels(output: object, batch: int, num_classes: int) -> torch.Tensor
     raise ClassifierError(
         f"the classifier returned {output.dtype} of shape {tuple(output.shape)}; it must return {allowed}"
     )
+
+
+def _unreadable(output: torch.Tensor) -> str | None:
+    """What keeps the values of a tensor from being read as they are, and the remedy."""
+    if output.is_meta:
+        return "a meta tensor, which has no values (load its weights)"
+    if output.is_quantized:
+        return "a quantized tensor (call .dequantize())"
+    if output.layout is not torch.strided:
+        return f"a tensor of layout {output.layout} (call .to_dense())"
+    if output.is_nested:
+        return "a nested tensor (call torch.nested.to_padded_tensor)"
+    return None
 
 
 def dtype_of(classifier: BaseClassifier) -> torch.dtype | None:

@@ -16,6 +16,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from sosmooth._numbers import whole_number
+
 #: Names the rule below; a run that was begun under another one cannot be gone on with.
 SCHEME = "philox-1"
 
@@ -65,7 +67,7 @@ class BlockGenerators:
     """
 
     def __init__(self, seed: int, device: torch.device):
-        check_seed(seed)
+        seed = checked_seed(seed)
         self._words = _PhiloxWords(seed)
         self._on_device = device.type == "cuda"
         self._generator = torch.Generator(device if self._on_device else "cpu")
@@ -151,7 +153,7 @@ class _PhiloxWords:
 
     def __init__(self, seed: int):
         # One generator is set anew for each block: making one reads entropy from the system, which it does not need.
-        self._philox = np.random.Philox(key=[seed, 0])
+        self._philox = np.random.Philox(key=np.array([seed, 0], dtype=np.uint64))
         self._state = self._philox.state
         self._seed = seed
 
@@ -165,10 +167,9 @@ class _PhiloxWords:
         return self._philox.random_raw(_MT19937_WORDS // 2)
 
 
-def check_seed(seed: int) -> None:
-    """Refuse a seed that is no key of the generator."""
-    if not 0 <= seed < 2**64 or seed != int(seed):
-        raise ValueError(f"seed must be a whole number in [0, 2^64); got {seed!r}")
+def checked_seed(seed: float) -> int:
+    """The seed as an int; one that is no key of the generator is refused."""
+    return whole_number("seed", seed, least=0, below=2**64)
 
 
 # The state that torch's CPU generator hands out: 64-bit words, the twister's 624 words of 32 bits from the fourth on.
