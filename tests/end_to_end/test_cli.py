@@ -200,6 +200,13 @@ def raising():
         raise RuntimeError("out of ideas")
     return scores
 
+def half():
+    """Of another precision than the data, and in training mode, in which one input is no batch."""
+    return torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.BatchNorm1d(3)).bfloat16().train()
+
+def dropout():
+    return lambda x: torch.nn.functional.dropout(torch.ones(len(x), 3) + x[:, :3])
+
 def labels():
     return lambda x: (x.flatten(1)[:, 0] > 0.5).long()
 '''
@@ -240,6 +247,35 @@ def test_a_classifier_of_labels_needs_the_number_of_classes(own, capsys):
     assert code == 2
     assert "--num-classes" in err
     assert call(capsys, *own_call(own, "labels", "--num-classes", "2"))[0] == 0
+
+
+def test_the_number_of_classes_is_asked_for_as_the_classifier_is_certified(own, capsys):
+    assert call(capsys, *own_call(own, "half"))[0] == 0
+    assert load_run(own / "run").manifest.num_classes == 3
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "1")])
+def test_a_random_classifier_is_no_run(own, capsys, workers):
+    code, _, err = call(capsys, *own_call(own, "dropout", *workers))
+    assert code == 1
+    assert "it is no fixed function" in err
+    assert len(load_run(own / "run")) == 0
+
+
+@pytest.mark.parametrize("n", ["2e2", "200.0", "+200"])
+def test_a_whole_number_in_any_way_of_writing_it(own, capsys, n):
+    assert call(capsys, *own_call(own, "half"), "--n", n)[0] == 2  # once is enough
+    arguments = [n if word == "200" else word for word in own_call(own, "half", "--skip", "1e0")]
+    assert call(capsys, *arguments)[0] == 0
+    assert load_run(own / "run")["n"].tolist() == [200] * 3
+
+
+@pytest.mark.parametrize("n", ["200.5", "1e400", "nan", "many", ""])
+def test_what_is_no_whole_number(own, capsys, n):
+    arguments = [n if word == "200" else word for word in own_call(own, "half")]
+    code, _, err = call(capsys, *arguments)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"--n: it must be a whole number, as 100000 or 1e5; got {n!r}" in err
 
 
 def test_labels_that_the_classifier_does_not_have(own, capsys):

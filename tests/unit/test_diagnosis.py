@@ -62,6 +62,25 @@ def test_a_bundled_classifier_is_sound():
     assert found["throughput"].figures["evaluations_per_second"] > 0
 
 
+def test_a_classifier_that_changes_its_input_is_named_as_that():
+    def in_place(v):
+        v -= 0.5
+        v *= 2
+        return linear(v)
+
+    found = examined(in_place)
+    assert found["input"].status is Status.WARNING
+    assert "changes its input in place" in found["input"].text
+    others = [one for name, one in found.items() if name != "input"]
+    assert all(one.status is Status.OK for one in others)
+
+
+def test_the_doctor_looks_at_modules_in_eval_mode_wherever_they_are():
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(), torch.nn.Linear(49, 10))
+    assert all(one.status is Status.OK for one in examined(lambda v: module(v)).values())
+    assert module.training
+
+
 def test_a_classifier_that_looks_at_its_batch_is_broken():
     found = examined(lambda v: linear(v) - linear(v).mean(0) * len(v))
     assert found["determinism"].status is Status.OK

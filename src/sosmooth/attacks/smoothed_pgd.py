@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from sosmooth._numbers import whole_number
 from sosmooth.results import ABSTAINED
 from sosmooth.sampling.evaluator import BaseClassifier, dtype_of
 from sosmooth.sampling.modes import EvaluationMode
@@ -44,10 +45,10 @@ class AttackSettings:
     seed: int = 0
 
     def __post_init__(self):
-        if min(self.steps, self.samples - 1, self.judge_n) < 1 or self.bisections < 0:
-            raise ValueError(
-                f"steps and judge_n must be at least 1, samples at least 2; got {self.steps}, {self.judge_n}, {self.samples}"
-            )
+        least = {"steps": 1, "samples": 2, "bisections": 0, "judge_n": 1, "seed": 0}
+        for name, lowest in least.items():
+            number = whole_number(name, getattr(self, name), least=lowest, below=2**64)
+            object.__setattr__(self, name, number)
         if not self.sizes or not all(
             0 < a < b for a, b in zip(self.sizes, (*self.sizes[1:], np.inf), strict=True)
         ):

@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sosmooth.datasets.inputs import InputSet
     from sosmooth.sampling.execution import Execution
 
+
+def _whole(kind: object, tokens: Sequence[Token]) -> int:
+    """A whole number in any way of writing it: 100000, 100_000, 1e5, 4.0."""
+    text = tokens[0].value
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not number.is_integer():
+        raise ValueError(f"it must be a whole number, as 100000 or 1e5; got {text!r}")
+    return int(number)
+
+
+Whole = Annotated[int, Parameter(converter=_whole)]
+WholeOrNone = Annotated[int | None, Parameter(converter=_whole)]
 Model = Annotated[
     str,
     Parameter(
@@ -34,7 +56,7 @@ MethodName = Annotated[
     str, Parameter(name="--method", help="One of those that `sosmooth methods` lists.")
 ]
 Alpha = Annotated[float, Parameter(help="Failure probability of each input's certificate.")]
-Seed = Annotated[int, Parameter(help="Seed of the noise.")]
+Seed = Annotated[Whole, Parameter(help="Seed of the noise.")]
 Out = Annotated[Path, Parameter(help="Folder of the run.")]
 Json = Annotated[
     bool,
@@ -51,10 +73,10 @@ class Which:
         str | None,
         Parameter(help="Inputs by number: numbers and slices, as in 0,7,100:200,0:10000:10."),
     ] = None
-    skip: Annotated[int, Parameter(help="Of these, every K-th.")] = 1
-    limit: Annotated[int | None, Parameter(name="--max", help="Of these, at most K.")] = None
+    skip: Annotated[Whole, Parameter(help="Of these, every K-th.")] = 1
+    limit: Annotated[WholeOrNone, Parameter(name="--max", help="Of these, at most K.")] = None
     shuffle_seed: Annotated[
-        int | None, Parameter(help="Choose the --max K at random, by this seed, not the first.")
+        WholeOrNone, Parameter(help="Choose the --max K at random, by this seed, not the first.")
     ] = None
 
     def of(self, inputs: InputSet) -> list[int]:
@@ -68,10 +90,10 @@ class Calling:
     """How the classifier is called, and on what noise."""
 
     batch_size: Annotated[
-        int | None, Parameter(help="Evaluations at once; found by itself where not given.")
+        WholeOrNone, Parameter(help="Evaluations at once; found by itself where not given.")
     ] = None
     num_classes: Annotated[
-        int | None, Parameter(help="Number of classes, where the classifier returns labels.")
+        WholeOrNone, Parameter(help="Number of classes, where the classifier returns labels.")
     ] = None
     normalize: Annotated[
         str | None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from sosmooth.cli._options import Json
+from sosmooth.cli._options import Json, Whole
 
 if TYPE_CHECKING:
     from sosmooth.runs.audit import Audit
@@ -25,14 +25,14 @@ def audit(
     ] = None,
     data: Annotated[str | None, Parameter(help="The data of RUN, likewise.")] = None,
     limit: Annotated[
-        int, Parameter(name="--max", help="Attack the first K certified inputs.")
+        Whole, Parameter(name="--max", help="Attack the first K certified inputs.")
     ] = 20,
-    steps: Annotated[int, Parameter(help="Gradient steps for each size.")] = 20,
-    samples: Annotated[int, Parameter(help="Noise samples of one gradient.")] = 64,
+    steps: Annotated[Whole, Parameter(help="Gradient steps for each size.")] = 20,
+    samples: Annotated[Whole, Parameter(help="Noise samples of one gradient.")] = 64,
     judge_n: Annotated[
-        int, Parameter(help="Samples that judge whether a point is adversarial.")
+        Whole, Parameter(help="Samples that judge whether a point is adversarial.")
     ] = 10_000,
-    seed: Annotated[int, Parameter(help="Seed of the attack and of its judge.")] = 0,
+    seed: Annotated[Whole, Parameter(help="Seed of the attack and of its judge.")] = 0,
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps.")] = "cpu",
     out: Annotated[
         Path | None,

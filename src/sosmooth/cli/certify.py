@@ -23,6 +23,8 @@ from sosmooth.cli._options import (
     Seed,
     Sigma,
     Which,
+    Whole,
+    WholeOrNone,
 )
 
 EngineName = Literal["local", "ray"]
@@ -36,9 +38,9 @@ def certify(
     out: Out,
     method: MethodName | None = None,
     n: Annotated[
-        int, Parameter(name="--n", help="Estimation samples an input, in classifier evaluations.")
+        Whole, Parameter(name="--n", help="Estimation samples an input, in classifier evaluations.")
     ] = 100_000,
-    n0: Annotated[int, Parameter(name="--n0", help="Selection samples an input.")] = 100,
+    n0: Annotated[Whole, Parameter(name="--n0", help="Selection samples an input.")] = 100,
     alpha: Alpha = 0.001,
     radius: Annotated[
         float | None,
@@ -57,7 +59,7 @@ def certify(
         ),
     ] = "local",
     workers: Annotated[
-        int | None,
+        WholeOrNone,
         Parameter(
             help="Processes; for ray, at most. Not given: one for each GPU, or CPU of the cluster; local on a CPU: none."
         ),
@@ -121,7 +123,7 @@ def predict(
     model: Model,
     data: Data,
     sigma: Sigma,
-    n: Annotated[int, Parameter(name="--n", help="Samples an input.")] = 1000,
+    n: Annotated[Whole, Parameter(name="--n", help="Samples an input.")] = 1000,
     alpha: Alpha = 0.001,
     seed: Seed = 0,
     which: Which = ALL_INPUTS,

@@ -7,14 +7,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from sosmooth.cli._options import Sigma
+from sosmooth.cli._options import Sigma, Whole
 
 
 def demo(
     *,
     out: Annotated[Path, Parameter(help="Folder of the runs and the report.")] = Path("demo"),
-    images: Annotated[int, Parameter(help="Number of test images, spread over the 10 000.")] = 200,
-    n: Annotated[int, Parameter(name="--n", help="Samples an image.")] = 100_000,
+    images: Annotated[
+        Whole, Parameter(help="Number of test images, spread over the 10 000.")
+    ] = 200,
+    n: Annotated[Whole, Parameter(name="--n", help="Samples an image.")] = 100_000,
     sigma: Sigma = 0.25,
 ) -> int:
     """Certify handwritten digits by several methods, and draw it.

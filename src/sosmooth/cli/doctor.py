@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from sosmooth.cli._options import Json
+from sosmooth.cli._options import Json, WholeOrNone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ def doctor(
     ] = None,
     sigma: Annotated[float | None, Parameter(help="Noise level, in units of the inputs.")] = None,
     num_classes: Annotated[
-        int | None, Parameter(help="Number of classes, where the classifier returns labels.")
+        WholeOrNone, Parameter(help="Number of classes, where the classifier returns labels.")
     ] = None,
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps.")] = "cpu",
     json: Json = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from sosmooth.cli._options import Json, MethodName
+from sosmooth.cli._options import Json, MethodName, WholeOrNone
 
 if TYPE_CHECKING:
     from sosmooth.results import Certificates
@@ -19,7 +19,7 @@ def plan(
     *,
     radius: Annotated[float | None, Parameter(help="How many samples reach this radius?")] = None,
     n: Annotated[
-        int | None, Parameter(name="--n", help="What do samples up to N an input give?")
+        WholeOrNone, Parameter(name="--n", help="What do samples up to N an input give?")
     ] = None,
     method: MethodName | None = None,
     alpha: Annotated[

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from sosmooth.cli._options import Alpha, Json, MethodName, Out, Sigma
+from sosmooth.cli._options import Alpha, Json, MethodName, Out, Sigma, Whole, WholeOrNone
 
 
 def recertify(
@@ -40,12 +40,12 @@ def import_log(
     *,
     method: MethodName,
     sigma: Sigma,
-    n: Annotated[int, Parameter(name="--n", help="Estimation samples an input, in evaluations.")],
+    n: Annotated[Whole, Parameter(name="--n", help="Estimation samples an input, in evaluations.")],
     alpha: Alpha,
     out: Out,
-    n0: Annotated[int, Parameter(name="--n0", help="Selection samples an input.")] = 100,
+    n0: Annotated[Whole, Parameter(name="--n0", help="Selection samples an input.")] = 100,
     dimension: Annotated[
-        int | None,
+        WholeOrNone,
         Parameter(help="Features of one input: needed for second_order, and for l∞ radii."),
     ] = None,
     json: Json = False,
@@ -88,7 +88,8 @@ def report(
         str | None, Parameter(help="The classifier, to draw its gradient; bundled ones are found.")
     ] = None,
     pictures: Annotated[
-        int, Parameter(help="Of so many images show the noisy copies and the gradient's direction.")
+        Whole,
+        Parameter(help="Of so many images show the noisy copies and the gradient's direction."),
     ] = 12,
 ) -> int:
     """Draw one page that sets runs side by side: plots, a table of all images, a page for each."""

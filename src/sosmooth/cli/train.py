@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from sosmooth.cli._options import Json, Sigma
+from sosmooth.cli._options import Json, Sigma, Whole, WholeOrNone
 
 if TYPE_CHECKING:
     from sosmooth.classifiers.training import Epoch
@@ -29,14 +29,14 @@ def train(
     architecture: Annotated[
         str | None, Parameter(help="Network; for cifar10 resnet20, 32, 44, 56 or 110.")
     ] = None,
-    epochs: Annotated[int | None, Parameter(help="Passes over the training data.")] = None,
-    batch_size: Annotated[int | None, Parameter(help="Inputs a step.")] = None,
+    epochs: Annotated[WholeOrNone, Parameter(help="Passes over the training data.")] = None,
+    batch_size: Annotated[WholeOrNone, Parameter(help="Inputs a step.")] = None,
     learning_rate: Annotated[float | None, Parameter(help="At the start.")] = None,
     schedule: Annotated[
         Literal["cosine", "step"] | None,
         Parameter(help="Learning rate: cosine to zero, or a tenth after each third."),
     ] = None,
-    seed: Annotated[int, Parameter(help="Seed of weights, order, crops and noise.")] = 0,
+    seed: Annotated[Whole, Parameter(help="Seed of weights, order, crops and noise.")] = 0,
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps.")] = "cpu",
     amp: Annotated[
         bool, Parameter(negative="", help="Mixed precision (bfloat16), for speed on a GPU.")

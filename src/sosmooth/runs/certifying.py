@@ -186,14 +186,15 @@ def number_of_classes(
     """
     import torch
 
-    from sosmooth.sampling.evaluator import output_of
+    from sosmooth.sampling.evaluator import output_of, points_for
+    from sosmooth.sampling.modes import EvaluationMode
 
     found = asked or classifier.num_classes
     if found is None:
-        with torch.inference_mode():
-            output = output_of(
-                classifier.classifier, torch.as_tensor(inputs.get([0])), batch_timeout
-            )
+        classify = classifier.classifier
+        points = points_for(classify, torch.as_tensor(inputs.get([0])))
+        with EvaluationMode(classify), torch.inference_mode():
+            output = output_of(classify, points, batch_timeout)
         found = (
             output.shape[1]
             if output.is_floating_point() and output.ndim == 2

@@ -272,10 +272,18 @@ def _unreadable(output: torch.Tensor) -> str | None:
     return None
 
 
+def points_for(classifier: BaseClassifier, points: torch.Tensor) -> torch.Tensor:
+    """Points of a module's own precision, where its parameters are."""
+    parameter = _first_parameter(classifier)
+    return points if parameter is None else points.to(parameter)
+
+
 def dtype_of(classifier: BaseClassifier) -> torch.dtype | None:
-    """The precision of a module's parameters; None (leave the points as they are) for any other callable."""
-    if isinstance(classifier, torch.nn.Module):
-        for parameter in classifier.parameters():
-            if parameter.is_floating_point():
-                return parameter.dtype
-    return None
+    """The precision of a module's parameters; None (leave the points as they are) for others."""
+    parameter = _first_parameter(classifier)
+    return None if parameter is None else parameter.dtype
+
+
+def _first_parameter(classifier: BaseClassifier) -> torch.Tensor | None:
+    parameters = classifier.parameters() if isinstance(classifier, torch.nn.Module) else ()
+    return next((each for each in parameters if each.is_floating_point()), None)
