@@ -415,6 +415,16 @@ def test_the_noisy_copies_are_those_that_the_classifier_saw(exact, method, tmp_p
         assert noisy.answers == classifier(estimation[rows]).argmax(1).tolist()
 
 
+def test_the_copies_shown_are_not_what_a_classifier_made_of_them(runs):
+    run, inputs = load_run(runs[2]), load_dataset("mnist7")
+    index = int(run["index"][0])
+    classifier = load_classifier("mnist7", sigma=0.25)
+    shown = noisy_of(run, inputs, [index], classifier)[index]
+    in_place = noisy_of(run, inputs, [index], lambda x: classifier(x.mul_(2) / 2))[index]
+    np.testing.assert_array_equal(in_place.copies, shown.copies)
+    assert in_place.answers == shown.answers
+
+
 def test_the_direction_drawn_is_the_one_that_was_certified_with(runs):
     run, inputs = load_run(runs[2]), load_dataset("mnist7")
     pairs, norm = run["direction_pairs"], run["direction_norm"]

@@ -2,7 +2,9 @@
 
 import functools
 import threading
+import types
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -47,6 +49,24 @@ class Slotted:
         return self.module(x)
 
 
+class OfClass:
+    module: nn.Module
+
+    @classmethod
+    def scores(cls, x):
+        return cls.module(x)
+
+    @staticmethod
+    def also(x):
+        return OfClass.module(x)
+
+
+class WithProperty:
+    @property
+    def module(self):
+        return GLOBAL
+
+
 class Unregistered(nn.Module):
     """Its eval() does not reach the parts in the list."""
 
@@ -70,6 +90,23 @@ def undecorated(module):
     return torch.no_grad()(inner)
 
 
+def hooked(module):
+    identity = nn.Identity()
+    identity.register_forward_hook(lambda part, given, output: module(given[0]))
+    return identity
+
+
+def of_class(module):
+    OfClass.module = module
+    return OfClass
+
+
+def of_python_module(module):
+    holder.network = module
+    return lambda x: holder.network(x)
+
+
+holder = types.ModuleType("holder")
 WRAPPED = {
     "module": lambda module: module,
     "lambda": lambda module: lambda x: module(x),
@@ -81,6 +118,11 @@ WRAPPED = {
     "method of an object": lambda module: Holder(module).scores,
     "object": Holder,
     "slots": Slotted,
+    "hook": lambda module: hooked(module),
+    "class method": lambda module: of_class(module).scores,
+    "static method": lambda module: of_class(module).also,
+    "class attribute": lambda module: of_class(module)().also,
+    "global of a python module": lambda module: of_python_module(module),
     "module in a list": Unregistered,
     "list of functions": lambda module: (lambda steps: lambda x: steps[0](x))([module.forward]),
 }
@@ -104,6 +146,7 @@ def test_a_module_is_put_in_eval_mode_wherever_it_is_and_back(wrap):
 def test_a_global_that_a_function_names_is_found():
     assert modules_of(lambda x: GLOBAL(x)) == [GLOBAL]
     assert modules_of(lambda x: [(lambda: GLOBAL(y))() for y in x]) == [GLOBAL]
+    assert modules_of(lambda x: WithProperty().module(x)) == [GLOBAL]
     assert modules_of(torch.nn.functional.relu) == []
     assert modules_of(lambda x: torch.nn.functional.dropout(x)) == []
 
@@ -193,13 +236,22 @@ def test_modes_are_restored_between_the_inputs_of_sample():
         module.train()
 
 
-def test_programs_without_modes_are_taken_as_they_are():
-    module = network().eval()
-    exported = torch.export.export(module, (INPUT.expand(4, 8),)).module()
-    found = modules_of(lambda x: exported(x))
-    with EvaluationMode(found):
-        assert not found[0].training
-    assert found == [exported]
+def test_an_exported_program_that_refuses_eval_is_taken_as_it_is():
+    class Exported(nn.Module):
+        def train(self, mode=True):
+            raise NotImplementedError("Calling eval() is not supported yet.")
+
+        def forward(self, x):
+            return x[:, :3]
+
+    program = Exported()
+    smoothed = SmoothedClassifier(lambda x: program(x), sigma=0.5, num_classes=3, batch_size=500)
+    assert smoothed.certify(INPUT, n=1000).prediction.shape == (1,)
+
+
+def test_installed_packages_are_not_looked_through():
+    """Their globals hold much, and no classifier of a user's."""
+    assert modules_of(lambda x: (pytest, np.linalg, torch.nn.functional, nn.Dropout)) == []
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

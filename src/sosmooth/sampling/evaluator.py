@@ -173,10 +173,7 @@ class Evaluator:
         changed = _changed(first, again, kept)
         if not changed:
             return True
-        same_batch = self._answer_in_memory(points)
-        if same_batch is None:
-            return False
-        if _changed(first, same_batch, len(points)):
+        if any(_changed(first, self._answer(points.clone()), kept) for _ in range(3)):
             raise ClassifierError(
                 f"the classifier answers {changed} of {kept} points otherwise when it is asked"
                 " again: it is no fixed function, and nothing can be certified of it; likely"

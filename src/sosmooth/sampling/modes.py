@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import sysconfig
 import threading
 import types
 from collections import deque
@@ -117,8 +118,9 @@ def modules_of(classifier: object) -> list[torch.nn.Module]:
 
     Looked through are what a function closes over, its defaults and the globals that it names, the
     arguments of a `functools.partial`, the object of a bound method, the attributes and methods of
-    objects, lists, tuples, sets and dictionaries. Modules that are found in another way when the
-    classifier runs are not seen.
+    objects and classes, hooks, lists, tuples, sets and dictionaries. The globals and classes of
+    installed packages are left out. Modules that the classifier gets in another way when it runs
+    are not seen.
     """
     found: list[torch.nn.Module] = []
     registered: set[int] = set()
@@ -137,11 +139,16 @@ def modules_of(classifier: object) -> list[torch.nn.Module]:
 
 
 _MOST_OBJECTS = 100_000
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.Tensor, types.ModuleType, type)
-#: What every module has: nothing in it but the registered parts is part of the classifier.
-_OF_EVERY_MODULE = frozenset(vars(torch.nn.Module())) - {"_modules"}
-# Their functions and objects hold no classifier of a user's, but much else.
-_LIBRARIES = sys.stdlib_module_names | {"torch", "numpy", "scipy"}
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.Tensor, types.ModuleType)
+#: What every module has, and in which no other one is held.
+_OF_EVERY_MODULE = frozenset(vars(torch.nn.Module())) - {
+    "_modules",
+    "_forward_hooks",
+    "_forward_pre_hooks",
+}
+# Their objects hold no classifier of a user's, but much else.
+_WITHOUT_CLASSIFIERS = sys.stdlib_module_names | {"torch", "numpy", "scipy"}
+_INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 
 
 def _held_by(one: Any) -> Iterable[object]:
@@ -154,6 +161,10 @@ def _held_by(one: Any) -> Iterable[object]:
         return [one.func, *one.args, *one.keywords.values()]
     if isinstance(one, types.MethodType):
         return [one.__self__, one.__func__]
+    if isinstance(one, staticmethod | classmethod):
+        return [one.__func__]
+    if isinstance(one, property):
+        return [one.fget]
     if isinstance(one, types.FunctionType):
         return list(_held_by_function(one))
     return list(_held_by_object(one))
@@ -168,9 +179,13 @@ def _held_by_function(function: types.FunctionType) -> Iterator[object]:
     yield from function.__defaults__ or ()
     yield from (function.__kwdefaults__ or {}).values()
     yield from vars(function).values()
-    if not _is_of_library(function):
-        for name in _names(function.__code__):
-            yield function.__globals__.get(name)
+    if _is_installed(_root_of(function)):
+        return
+    names = _names(function.__code__)
+    for value in [function.__globals__.get(name) for name in names]:
+        yield value
+        if isinstance(value, types.ModuleType) and not _is_installed(_root(value.__name__)):
+            yield from [vars(value).get(name) for name in names]
 
 
 def _names(code: types.CodeType) -> set[str]:
@@ -181,19 +196,32 @@ def _names(code: types.CodeType) -> set[str]:
 
 def _held_by_object(one: Any) -> Iterator[object]:
     is_module = isinstance(one, torch.nn.Module)
-    if is_module or not _is_of_library(type(one)):
+    plain = _root_of(type(one)) in _WITHOUT_CLASSIFIERS
+    if not isinstance(one, type) and (is_module or not plain):
         for name, value in vars(one).items() if hasattr(one, "__dict__") else ():
             if not (is_module and name in _OF_EVERY_MODULE):
                 yield value
-    for kind in type(one).__mro__:
-        if _is_of_library(kind):
+    for kind in (one if isinstance(one, type) else type(one)).__mro__:
+        if _is_installed(_root_of(kind)):
             continue
         for name, value in vars(kind).items():
-            if isinstance(value, types.FunctionType):
-                yield value
-            elif isinstance(value, types.MemberDescriptorType):  # a slot
-                yield getattr(one, name, None)
+            # What slots hold is with the object.
+            in_slot = isinstance(value, types.MemberDescriptorType)
+            yield getattr(one, name, None) if in_slot else value
 
 
-def _is_of_library(one: Any) -> bool:
-    return str(getattr(one, "__module__", "")).partition(".")[0] in _LIBRARIES
+def _root_of(one: Any) -> str:
+    """The package that a function or class is of."""
+    return _root(str(getattr(one, "__module__", "")))
+
+
+def _root(module: str) -> str:
+    return module.partition(".")[0]
+
+
+@functools.cache
+def _is_installed(package: str) -> bool:
+    """Whether its code is a library's, which names no classifier of a user's."""
+    if package in _WITHOUT_CLASSIFIERS:
+        return True
+    return str(getattr(sys.modules.get(package), "__file__", "")).startswith(_INSTALLED)
