@@ -181,8 +181,8 @@ class Evaluator:
             )
         raise ClassifierError(
             f"the classifier answers {changed} of {kept} points otherwise beside other points: it"
-            " is no function of one input, and nothing can be certified of it; likely cause: batch"
-            " statistics, as of a BatchNorm in training mode"
+            " is no function of one input, and nothing can be certified of it; likely causes: batch"
+            " statistics, as of BatchNorm in training mode, or of dynamic quantization"
         )
 
 

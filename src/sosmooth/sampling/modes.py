@@ -50,16 +50,17 @@ class EvaluationMode:
                 _release(self._parts)
                 raise
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         with _LOCK:
             training = self._training()
             _release(self._parts)
-        if training and error is None:
+        # Where it also failed, as a function does that changes, this is why.
+        if training and (error is None or isinstance(error, ClassifierError)):
             raise ClassifierError(
                 f"the classifier was put in training mode while it was evaluated ({training}): its"
                 " outputs may depend on chance or on the batch; do not call train() in forward(),"
                 " nor train it meanwhile"
-            )
+            ) from error
 
     def _training(self) -> str | None:
         """The first part in training mode."""
