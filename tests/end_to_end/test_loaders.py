@@ -494,8 +494,8 @@ def test_hugging_face_images(tmp_path, images_file, capsys):
 
 
 def test_hugging_face_models_that_are_refused(tmp_path):
-    image_model(tmp_path / "vit", rescale_factor=1 / 127.5)
-    with pytest.raises(ValueError, match=r"not in \[0, 1\]"):
+    image_model(tmp_path / "vit", do_rescale=False)
+    with pytest.raises(ValueError, match=r"do_rescale is false"):
         load_classifier(f"hf:{tmp_path}/vit")
     (tmp_path / "vit" / "preprocessor_config.json").unlink()
     with pytest.raises(ValueError, match=r"has no preprocessor_config\.json"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,44 +10,50 @@ import torch
 from torch import Tensor, nn
 
 from sosmooth._extras import needed
+from sosmooth.classifiers.image_processor import ImageProcessor, ProcessedImages
 from sosmooth.classifiers.loaded import LoadedClassifier
 from sosmooth.classifiers.normalization import Normalization
 from sosmooth.classifiers.weights import weights_sha256
 
 
 def open_hugging_face(place: str) -> LoadedClassifier:
-    """The classifier in a folder, or one of the Hub that the cache holds; nothing is downloaded, no code of the model is run.
+    """The classifier in a folder, or in the cache; nothing is downloaded, none of its code is run.
 
-    Images (`…ForImageClassification`): the normalisation is the one of its `preprocessor_config.json`.
-    Text (`…ForSequenceClassification`): a function of embeddings as the data set `text:` makes them; sigma and radii count in
-    the space of embeddings, for the given tokens. They say nothing of other words.
+    Images: any model that `AutoModelForImageClassification` reads, with everything that its
+    `preprocessor_config.json` does to pixels; resizing is left to the data set.
+    Text (`…ForSequenceClassification`): a function of embeddings as the data set `text:` makes
+    them; sigma and radii count in the space of embeddings, for the given tokens. They say nothing
+    about other words.
 
+    Args:
+        place: a folder, or a name that the cache of Hugging Face holds.
     Raises:
         ModuleNotFoundError: no transformers.
         FileNotFoundError: no such folder, nothing in the cache.
-        ValueError: another kind of model, no safetensors weights, a preparation that is not understood.
+        ValueError: another kind of model, no safetensors weights, weights that are missing or have
+            other shapes than the configuration says, class names that are not numbered from 0, a
+            preparation that is not understood.
     """
     transformers = needed("transformers", extra="huggingface")
     options = {"local_files_only": True, "trust_remote_code": False}
     config = _read(place, lambda: transformers.AutoConfig.from_pretrained(place, **options))
-    kind = next(
-        (kind for name in config.architectures or [] for kind in _KINDS if name.endswith(kind)),
-        None,
-    )
-    if kind is None:
-        raise ValueError(
-            f"{place} is {config.architectures}; {' and '.join(f'…{name}' for name in _KINDS)} are read"
-        )
-    model = _read(
+    kind = _kind_of(place, config)
+    model, info = _read(
         place,
         lambda: getattr(transformers, f"AutoModel{kind}").from_pretrained(
-            place, use_safetensors=True, **options
+            place,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # reported below, in one line
+            output_loading_info=True,
+            **options,
         ),
     )
+    _check_weights(place, model, info)
+    classes = _class_names(place, config)
     classifier, normalization = _KINDS[kind](model, place)
     settings = {
         "architecture": type(model).__name__,
-        "classes": [config.id2label[number] for number in range(config.num_labels)],
+        "classes": classes,
         "weights_sha256": weights_sha256(model),
         "training_sigma": None,
     }
@@ -58,22 +63,76 @@ def open_hugging_face(place: str) -> LoadedClassifier:
 def _read(place: str, read: Callable[[], Any]) -> Any:
     try:
         return read()
-    except (OSError, ValueError) as error:
+    except Exception as error:  # of a broken file transformers raises anything
         reason = " ".join(str(error).split())[:200]
         if Path(place).is_dir():
             raise ValueError(f"{place} is no model that can be read: {reason}") from error
+        if not isinstance(error, OSError | ValueError):
+            raise
         raise FileNotFoundError(
-            f"no folder {place!r}, and the cache does not hold it; get it by hf download {place} ({reason})"
+            f"no folder {place!r}, and the cache does not hold it; get it by hf download {place}"
+            f" ({reason})"
         ) from error
 
 
-class _Images(nn.Module):
-    def __init__(self, model: nn.Module):
-        super().__init__()
-        self.model = model
+def _kind_of(place: str, config: Any) -> str:
+    """The kind that the classes of transformers' own Auto… models put it in."""
+    names = needed("transformers.models.auto.modeling_auto", extra="huggingface")
+    lists = {
+        "ForImageClassification": names.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES,
+        "ForSequenceClassification": names.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+    }
+    for kind, known in lists.items():
+        found = known.get(config.model_type, ())
+        if {*([found] if isinstance(found, str) else found)} & {*(config.architectures or [])}:
+            return kind
+    raise ValueError(
+        f"{place} is {config.architectures}; {' and '.join(f'…{name}' for name in _KINDS)} are read"
+    )
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.model(pixel_values=images).logits
+
+def _check_weights(place: str, model: nn.Module, info: dict[str, Any]) -> None:
+    """Refuses weights that leave a part of the model as it was drawn at random."""
+    changed = sorted(tuple(each) for each in info["mismatched_keys"])
+    last = _last_of(model)
+    for name, stored, own in changed:
+        if name.rpartition(".")[0] in last and stored[0] != own[0]:
+            raise ValueError(
+                f"{place}: config.json says {own[0]} classes, the weights have {stored[0]} ({name});"
+                f" give id2label or num_labels of {stored[0]} classes in config.json"
+            )
+    if changed:
+        name, stored, own = changed[0]
+        raise ValueError(
+            f"{place}: {name} has the shape {tuple(stored)} in the weights and {tuple(own)} by"
+            f" config.json, and {len(changed) - 1} more like it; they are of different models"
+        )
+    if missing := sorted(info["missing_keys"]):
+        raise ValueError(
+            f"{place}: the weights lack {', '.join(missing[:3])} ({len(missing)} in all), which"
+            " transformers would draw at random; get the weights of the classifier"
+        )
+
+
+def _last_of(model: nn.Module) -> set[str]:
+    """Names of the layers that give one score a class."""
+    classes = model.config.num_labels  # pyright: ignore[reportAttributeAccessIssue]
+    return {
+        name
+        for name, module in model.named_modules()
+        if getattr(module, "out_features", getattr(module, "out_channels", None)) == classes
+    }
+
+
+def _class_names(place: str, config: Any) -> list[str]:
+    names = config.id2label
+    if sorted(names) != list(range(config.num_labels)):
+        first = ", ".join(map(str, sorted(names)[:5])) + ("…" if len(names) > 5 else "")
+        raise ValueError(
+            f"{place}: id2label in config.json numbers the classes {first}; the model's"
+            f" {config.num_labels} classes are 0 to {config.num_labels - 1}: number them so"
+        )
+    return [str(names[number]) for number in range(config.num_labels)]
 
 
 class _Embeddings(nn.Module):
@@ -89,26 +148,10 @@ class _Embeddings(nn.Module):
 
 
 def _of_images(model: nn.Module, place: str) -> tuple[nn.Module, Normalization | None]:
-    transformers = needed("transformers.utils", extra="huggingface")
-    path = transformers.cached_file(
-        place,
-        "preprocessor_config.json",
-        local_files_only=True,
-        _raise_exceptions_for_missing_entries=False,
-    )
-    if path is None:
-        raise ValueError(
-            f"{place} has no preprocessor_config.json, which tells its normalisation; add it"
-        )
-    found = json.loads(Path(path).read_text())
-    scaled = found.get("do_rescale", True)
-    if not (scaled and abs(found.get("rescale_factor", 1 / 255) * 255 - 1) < 1e-4):
-        raise ValueError(
-            f"{place} wants images that are not in [0, 1] (preprocessor_config.json); load it in package.module:factory"
-        )
-    if not found.get("do_normalize", True):
-        return _Images(model), None
-    return _Images(model), Normalization(tuple(found["image_mean"]), tuple(found["image_std"]))
+    side = getattr(model.config, "image_size", None)
+    channels = getattr(model.config, "num_channels", 3)
+    processor = ImageProcessor(place, channels, side if isinstance(side, int) else None)
+    return ProcessedImages(model, processor), processor.normalization
 
 
 def _of_text(model: nn.Module, place: str) -> tuple[nn.Module, None]:
