@@ -72,7 +72,7 @@ def art():
     )
 
 
-def art_classifier():
+def art_classifier(**settings):
     from art.estimators.classification import PyTorchClassifier
 
     model = load_classifier("mnist7", sigma=0.25)
@@ -82,6 +82,7 @@ def art_classifier():
         input_shape=(7, 7),
         nb_classes=10,
         clip_values=(0, 1),
+        **settings,
     )
 
 
@@ -131,3 +132,33 @@ def test_ours_stands_where_art_expects_a_certified_estimator(art, smoothed, cert
         ours.fit(INPUTS, labels)
     with pytest.raises(ValueError, match="is_abstain must be True"):
         ours.predict(INPUTS, is_abstain=False)
+
+
+@pytest.mark.parametrize("place", ["preprocessing", "postprocessing"])
+def test_art_steps_that_depend_on_chance_are_refused(art, place):
+    from art.defences import postprocessor, preprocessor
+    from art.estimators.classification import EnsembleClassifier
+
+    step, still = {
+        "preprocessing": (
+            preprocessor.GaussianAugmentation(sigma=0.5, augmentation=False, apply_predict=True),
+            preprocessor.FeatureSqueezing(clip_values=(0, 1), bit_depth=2),
+        ),
+        "postprocessing": (
+            postprocessor.GaussianNoise(scale=0.5),
+            postprocessor.Rounded(decimals=2),
+        ),
+    }[place]
+    kind = {f"{place}_defences": step}
+    with pytest.raises(
+        ValueError, match=f"{type(step).__name__} of .* depends on chance in predict"
+    ):
+        art.from_art(art_classifier(**kind))
+    ensemble = EnsembleClassifier(
+        [art_classifier(), art_classifier(**kind)], channels_first=True, clip_values=(0, 1)
+    )
+    with pytest.raises(ValueError, match=type(step).__name__):
+        art.from_art(ensemble)
+    step._apply_predict = False  # in training alone
+    art.from_art(art_classifier(**kind))
+    art.from_art(art_classifier(**{f"{place}_defences": still}))

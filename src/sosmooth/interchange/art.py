@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,12 @@ from sosmooth.methods import DEFAULT_METHOD
 from sosmooth.results import ABSTAINED
 from sosmooth.smoothed import SmoothedClassifier
 
+#: Steps of ART, by the start of their name, that draw random numbers or search from a random start.
+_RANDOM = re.compile(
+    "CutMix|Cutout|DefenseGAN|EoT|GaussianAugmentation|GaussianNoise|InverseGAN|Mixup|PixelDefend"
+    "|TotalVarMin"
+)
+
 
 def from_art(classifier: Any) -> Callable[[Tensor], Tensor]:
     """The base classifier that a classifier of ART is: `predict`, its preprocessing included.
@@ -29,7 +36,8 @@ def from_art(classifier: Any) -> Callable[[Tensor], Tensor]:
         A function of tensors, with the attribute `num_classes`; for `SmoothedClassifier`, or to be returned by a factory for
         `--model package.module:factory`.
     Raises:
-        ValueError: it has no `predict` and `nb_classes`, or is smoothed already: its predictions depend on chance.
+        ValueError: it has no `predict` and `nb_classes`, or its predictions depend on chance: it is
+            smoothed already, or a step of its own before or after the model draws random numbers.
     """
     if not (callable(getattr(classifier, "predict", None)) and hasattr(classifier, "nb_classes")):
         raise ValueError(
@@ -39,6 +47,11 @@ def from_art(classifier: Any) -> Callable[[Tensor], Tensor]:
         raise ValueError(
             f"{type(classifier).__name__} is smoothed already; give the classifier that it smooths"
         )
+    if random := _random_steps(classifier):
+        raise ValueError(
+            f"{', '.join(random)} of {type(classifier).__name__} depends on chance in predict; a"
+            " certificate needs a classifier that always gives the same answer: leave it out"
+        )
 
     def scores(inputs: NDArray) -> NDArray:
         return classifier.predict(inputs, batch_size=len(inputs))
@@ -46,6 +59,20 @@ def from_art(classifier: Any) -> Callable[[Tensor], Tensor]:
     classify = from_numpy(scores)
     classify.num_classes = int(classifier.nb_classes)  # pyright: ignore[reportFunctionMemberAccess]
     return classify
+
+
+def _random_steps(classifier: Any) -> list[str]:
+    """Names of the steps before and after the model that depend on chance; those of parts too."""
+    names = []
+    for kind in ("preprocessing_operations", "preprocessing_defences", "postprocessing_defences"):
+        steps = getattr(classifier, kind, None) or []
+        for step in steps if isinstance(steps, list | tuple) else [steps]:
+            kinds = [each.__name__ for each in type(step).__mro__]
+            if getattr(step, "apply_predict", True) and any(map(_RANDOM.match, kinds)):
+                names.append(type(step).__name__)
+    for part in getattr(classifier, "_classifiers", None) or []:
+        names += _random_steps(part)
+    return list(dict.fromkeys(names))
 
 
 class CertifiedEstimator(RandomizedSmoothingMixin, ClassifierMixin, BaseEstimator):
