@@ -154,9 +154,11 @@ def test_an_architecture_takes_only_its_own_weights(tmp_path):
     assert open_classifier(f"mnist7_cnn+{path}").settings["training_sigma"] == 0.25
     with pytest.raises(ValueError, match=r"needs weights; write resnet20\+FILE"):
         load_classifier("resnet20")
-    (tmp_path / "a.bin").touch()
-    with pytest.raises(ValueError, match=r"weights are read from \.safetensors, \.pt, \.pth files"):
-        load_classifier(f"resnet20+{tmp_path}/a.bin")
+    (tmp_path / "a.h5").touch()
+    with pytest.raises(
+        ValueError, match=r"weights are read from \.safetensors, \.pt, \.pth, .* files"
+    ):
+        load_classifier(f"resnet20+{tmp_path}/a.h5")
     assert architectures_that_fit({"weight": torch.zeros(1)}) == []
 
 

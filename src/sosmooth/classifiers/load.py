@@ -23,7 +23,13 @@ from sosmooth.classifiers.architectures import ARCHITECTURES, build
 from sosmooth.classifiers.loaded import LoadedClassifier
 from sosmooth.classifiers.normalization import Normalized, parse_normalization
 from sosmooth.classifiers.scikit_learn import classifier_of, is_estimator
-from sosmooth.classifiers.weights import fill, load_weights, read_tensors, weights_sha256
+from sosmooth.classifiers.torch_files import TORCH_SUFFIXES
+from sosmooth.classifiers.weights import (
+    fill_fitting,
+    load_weights,
+    read_weights,
+    weights_sha256,
+)
 
 _BUNDLED = ("mnist7", "mnist7_pca10", "swiss_roll")
 _FILES = {
@@ -45,8 +51,10 @@ def load_classifier(
 
     Args:
         spec: `mnist7`, `mnist7_pca10` or `swiss_roll` (bundled, trained with noise of `sigma`); `FILE.safetensors` as
-            `sosmooth train` writes it; `ARCHITECTURE+WEIGHTS`, one of `ARCHITECTURES` filled from a `.safetensors`, `.pt` or
-            `.pth` file; `FILE.onnx`; `FILE.pt2`; `FILE.skops`; `timm:NAME`; `hf:FOLDER`; `package.module:name` or
+            `sosmooth train` writes it; `ARCHITECTURE+WEIGHTS`, one of `ARCHITECTURES` filled from a
+            `.safetensors` file or a checkpoint of `torch.save` (`.pt`, `.pth`, `.pth.tar`, `.ckpt`,
+            `.bin`; behind it `?key=ema`, where it holds several networks that fit); `FILE.onnx`;
+            `FILE.pt2`; `FILE.skops`; `timm:NAME`; `hf:FOLDER`; `package.module:name` or
             `path/file.py:name`, with `+WEIGHTS` to fill it. The name is a torch module, a fitted classifier of scikit-learn, a
             function without arguments that returns one of these or another classifier, or a classifier itself: a function of
             a tensor. Behind any of them `?normalize=…`, as below.
@@ -74,8 +82,9 @@ def open_classifier(
     if normalize is not None:
         spec = f"{spec}?normalize={normalize}"
     place, options = split_options(spec)
-    normalize = parse_options(options, {"normalize": "imagenet"}).get("normalize")
-    opened = _opened(place, sigma)
+    found = parse_options(options, {"normalize": "imagenet", "key": "ema"})
+    normalize, key = found.get("normalize"), found.get("key")
+    opened = _opened(place, sigma, key)
     if isinstance(opened.classifier, nn.Module):
         opened.classifier.cpu().eval()
     normalization = opened.normalization if normalize is None else parse_normalization(normalize)
@@ -90,20 +99,25 @@ def open_classifier(
     return LoadedClassifier(classifier, opened.num_classes, settings)
 
 
-def _opened(spec: str, sigma: float | None) -> LoadedClassifier:
+def _opened(spec: str, sigma: float | None, key: str | None) -> LoadedClassifier:
     name, plus, weights = spec.partition("+")
     prefix, colon, rest = spec.partition(":")
+    if key is not None and not weights.endswith(TORCH_SUFFIXES):
+        raise ValueError(
+            f"key={key} chooses between the state dictionaries of a {', '.join(TORCH_SUFFIXES)} file;"
+            f" {spec} names none"
+        )
     if spec in _BUNDLED:
         return _open_bundled(spec, sigma)
     if colon and prefix in _PREFIXES:
-        return _function(*_PREFIXES[prefix])(rest)
+        return _function(*_PREFIXES[prefix])(rest if key is None else f"{rest}?key={key}")
     if name in ARCHITECTURES:
-        return _open_architecture(name, Path(weights) if weights else None)
+        return _open_architecture(name, Path(weights) if weights else None, key)
     if is_object_spec(name):
-        return _open_object(name, Path(weights) if plus else None)
+        return _open_object(name, Path(weights) if plus else None, key)
     if (suffix := Path(spec).suffix) in _FILES:
         return _function(*_FILES[suffix])(Path(spec))
-    if suffix in (".pt", ".pth"):
+    if spec.endswith(TORCH_SUFFIXES):
         raise ValueError(
             f"{spec} holds weights, or a whole pickled module, which is not read; say whose weights they are:"
             f" FILE.py:factory+{spec}, or ARCHITECTURE+{spec} with one of {', '.join(ARCHITECTURES)}"
@@ -159,18 +173,18 @@ def open_weights(path: Path) -> LoadedClassifier:
     return LoadedClassifier(model, int(metadata["num_classes"]), settings)
 
 
-def _open_architecture(name: str, weights: Path | None) -> LoadedClassifier:
+def _open_architecture(name: str, weights: Path | None, key: str | None) -> LoadedClassifier:
     if weights is None:
         raise ValueError(
             f"the architecture {name} needs weights; write {name}+FILE, or make them with sosmooth train"
         )
-    state, metadata = read_tensors(weights)
+    states, metadata = read_weights(weights)
     if metadata.get("architecture", name) != name:
         raise ValueError(
             f"{weights} holds weights of {metadata['architecture']}, not of {name}; write the file alone"
         )
     model = build(name)
-    fill(model, state, str(weights))
+    fill_fitting(model, states, str(weights), key)
     # What a network scores is what its last linear layer gives.
     num_classes = [
         module.out_features for module in model.modules() if isinstance(module, nn.Linear)
@@ -183,7 +197,7 @@ def _open_architecture(name: str, weights: Path | None) -> LoadedClassifier:
     return LoadedClassifier(model, num_classes, settings)
 
 
-def _open_object(spec: str, weights: Path | None) -> LoadedClassifier:
+def _open_object(spec: str, weights: Path | None, key: str | None) -> LoadedClassifier:
     found, settings = load_object(spec)
     ready = isinstance(found, nn.Module) or is_estimator(found)
     made: Any = found if ready or not _is_factory(spec, found) else found()
@@ -201,7 +215,7 @@ def _open_object(spec: str, weights: Path | None) -> LoadedClassifier:
             raise ValueError(
                 f"{spec} is {type(classifier).__name__}; only a torch module can be filled with {weights}"
             )
-        fill(classifier, read_tensors(weights)[0], str(weights))
+        fill_fitting(classifier, read_weights(weights)[0], str(weights), key)
     num_classes = getattr(classifier, "num_classes", None)
     module = classifier if isinstance(classifier, nn.Module) else None
     settings |= {

@@ -6,23 +6,29 @@ from pathlib import Path
 from typing import Any
 
 from sosmooth._extras import needed
+from sosmooth._spec_options import parse_options, split_options
 from sosmooth.classifiers.loaded import LoadedClassifier
 from sosmooth.classifiers.normalization import Normalization
-from sosmooth.classifiers.weights import fill, read_tensors, weights_sha256
+from sosmooth.classifiers.weights import fill_fitting, read_weights, weights_sha256
 
 
 def open_timm(spec: str) -> LoadedClassifier:
-    """A network of timm for images in [0, 1]: `NAME+FILE`, or `NAME` with the weights that the Hugging Face cache holds.
+    """A network of timm for images in [0, 1]: `NAME+FILE`, or `NAME` with weights in the cache.
 
-    The normalisation is the one of the network's configuration. Nothing is downloaded.
+    The normalisation is the one of the network's configuration. Its other steps, a resize and a
+    crop, are left to the data set. Nothing is downloaded.
 
+    Args:
+        spec: `NAME`, `NAME+FILE` or `NAME+FILE?key=KEY`, the key as `fill_fitting` takes it.
     Raises:
         ModuleNotFoundError: no timm, or no torchvision, which it needs.
         FileNotFoundError: no such file, or no weights in the cache.
-        ValueError: timm knows no such network, or the weights are of another one.
+        ValueError: timm knows no such network, the weights are of another one, or the
+            configuration has no mean and std that are understood.
     """
     timm = needed("timm", extra="timm")
-    name, _, file = spec.partition("+")
+    place, options = split_options(spec)
+    name, _, file = place.partition("+")
     try:
         network = timm.create_model(name, pretrained=False)
     except RuntimeError as error:
@@ -30,19 +36,29 @@ def open_timm(spec: str) -> LoadedClassifier:
             f"timm has no network {name!r} ({error}); timm.list_models() lists them"
         ) from error
     weights = Path(file) if file else _cached(name, network.pretrained_cfg)
-    fill(network, read_tensors(weights)[0], str(weights))
+    key = parse_options(options, {"key": "ema"}).get("key")
+    fill_fitting(network, read_weights(weights)[0], str(weights), key)
     settings = {
         "architecture": name,
         "weights_sha256": weights_sha256(network),
         "training_sigma": None,
     }
-    found = network.pretrained_cfg
-    return LoadedClassifier(
-        network,
-        network.num_classes,
-        settings,
-        Normalization(tuple(found["mean"]), tuple(found["std"])),
-    )
+    normalization = _normalization(name, network.pretrained_cfg)
+    return LoadedClassifier(network, network.num_classes, settings, normalization)
+
+
+def _normalization(name: str, found: dict[str, Any]) -> Normalization:
+    values = []
+    for key in ("mean", "std"):
+        stated = found.get(key)
+        each: list[Any] = [*stated] if isinstance(stated, list | tuple) else [stated]
+        if not each or not all(isinstance(value, int | float) for value in each):
+            raise ValueError(
+                f"timm's configuration of {name} has no {key} that is understood: {stated!r}; load the"
+                " network in package.module:factory"
+            )
+        values.append(tuple(map(float, each)))
+    return Normalization(*values)
 
 
 def _cached(name: str, found: dict[str, Any]) -> Path:

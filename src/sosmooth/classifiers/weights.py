@@ -10,9 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
-import warnings
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +25,10 @@ from sosmooth.classifiers.architectures import (
     build,
     is_counter,
 )
+from sosmooth.classifiers.torch_files import TORCH_SUFFIXES, read_states, state_that_fits
 
 _KEY = "sosmooth"
+_SUFFIXES = (".safetensors", *TORCH_SUFFIXES)
 _REQUIRED = ("architecture", "num_classes")
 
 
@@ -106,24 +106,65 @@ def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The tensors of a weights file, on the CPU, and the metadata that sosmooth put there, else empty.
+    """The tensors of a safetensors file, on the CPU, and the metadata that sosmooth put there.
 
     Args:
-        path: `.safetensors`; or `.pt`, `.pth` as `torch.save` writes a state dictionary, bare or under the key `state_dict`, read
-            without running code of the file (`weights_only`). The prefix `module.` that data-parallel training leaves is dropped.
+        path: `*.safetensors`.
+    Returns:
+        Tensors by name; the metadata, empty where sosmooth did not write the file.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: another kind of file, one that is cut or not all tensors, or values that are not finite.
+        ValueError: no whole safetensors file, or values that are not finite.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"no file {str(path)!r}; give the path of a {', '.join(_READERS)} file"
-        )
-    if Path(path).suffix not in _READERS:
-        raise ValueError(f"weights are read from {', '.join(_READERS)} files; got {str(path)!r}")
-    state, metadata = _READERS[Path(path).suffix](Path(path))
+        raise FileNotFoundError(f"no file {str(path)!r}; give the path of a .safetensors file")
+    state, metadata = _read_safetensors(Path(path))
     _check_finite(str(path), state)
     return state, metadata
+
+
+def read_weights(path: Path) -> tuple[dict[str, dict[str, torch.Tensor]], dict[str, Any]]:
+    """The state dictionaries of a weights file, on the CPU, and the metadata of sosmooth.
+
+    Args:
+        path: `.safetensors`, or a file of `torch.save`, as `read_states` reads it.
+    Returns:
+        State dictionaries by their key, empty for the only one; the metadata, empty where sosmooth
+        did not write the file.
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: no weights that can be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no file {str(path)!r}; give the path of a {', '.join(_SUFFIXES)} file"
+        )
+    if path.suffix == ".safetensors":
+        tensors, metadata = read_tensors(path)
+        return {"": tensors}, metadata
+    if not path.name.endswith(TORCH_SUFFIXES):
+        raise ValueError(f"weights are read from {', '.join(_SUFFIXES)} files; got {str(path)!r}")
+    return read_states(path), {}
+
+
+def fill_fitting(
+    model: nn.Module,
+    states: Mapping[str, Mapping[str, torch.Tensor]],
+    source: str,
+    key: str | None = None,
+) -> None:
+    """Put the one state dictionary that fits into the model, every weight of both.
+
+    Args:
+        model: is filled in place. states: as `read_weights` returns them. source: for messages.
+        key: of the state dictionary that is meant, where several fit: `ema`, `model.state_dict`.
+    Raises:
+        ValueError: none fits, or several, or one with values that are not finite.
+    """
+    state = state_that_fits(states, model.state_dict(), source, key)
+    _check_finite(source, state)
+    fill(model, state, source)
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -148,59 +189,6 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, An
     return state, metadata
 
 
-def _read_torch(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    _check_not_compressed(path)
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of its own old formats
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of a broken file the unpickler raises anything
-        raise ValueError(
-            f"{path} holds more than torch weights or is cut ({type(error).__name__}); write it by"
-            f" torch.save(model.state_dict(), {path.name!r})"
-        ) from error
-    found = found.get("state_dict", found) if isinstance(found, Mapping) else found
-    if not isinstance(found, Mapping) or not all(
-        isinstance(value, torch.Tensor) for value in found.values()
-    ):
-        raise ValueError(
-            f"{path} holds no state dictionary, names with tensors; save the state_dict, as .safetensors"
-        )
-    for name, value in found.items():
-        # A tensor is a view of stored numbers: one number, seen in steps of zero, can be a tensor of any size.
-        if (
-            value.layout is not torch.strided
-            or value.numel() * value.element_size() > value.untyped_storage().nbytes()
-        ):
-            raise ValueError(
-                f"{path}: {name} is no plain tensor, all of whose numbers are stored; save the state_dict alone"
-            )
-    return {str(name).removeprefix("module."): value for name, value in found.items()}, {}
-
-
-def _check_not_compressed(path: Path) -> None:
-    """torch stores its archives plain; one that is compressed is made to unpack to more than it seems."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            compressed = [
-                member.filename
-                for member in archive.infolist()
-                if member.compress_type != zipfile.ZIP_STORED
-            ]
-    except Exception:  # no archive, or a broken one: torch will say so
-        return
-    if compressed:
-        raise ValueError(
-            f"{path}: {compressed[0]} is compressed, which torch.save never does; save the state_dict again"
-        )
-
-
-_READERS: dict[str, Callable[[Path], tuple[dict[str, torch.Tensor], dict[str, Any]]]] = {
-    ".safetensors": _read_safetensors,
-    ".pt": _read_torch,
-    ".pth": _read_torch,
-}
-
-
 def fill(model: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
     """Put the weights into the model, every one of both; counters of batches may be missing.
 
@@ -214,11 +202,16 @@ def fill(model: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> No
         name for name in own.keys() & state.keys() if own[name].shape != state[name].shape
     )
     if missing or strange or shapes:
+        fits = ", ".join(architectures_that_fit(state)) or "no architecture that is known here"
         raise ValueError(
-            f"{source} does not fit the network: missing {missing[:3]}, not in the network {strange[:3]}, of another shape"
-            f" {shapes[:3]}; it fits {', '.join(architectures_that_fit(state)) or 'no architecture that is known here'}"
+            f"{source} does not fit the network: missing {_first(missing)}, not in the network"
+            f" {_first(strange)}, of another shape {_first(shapes)}; it fits {fits}"
         )
     model.load_state_dict({**own, **state})
+
+
+def _first(names: list[str]) -> str:
+    return f"{names[:3]}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def weights_sha256(model: nn.Module) -> str:
