@@ -22,15 +22,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
+import skops.io
 import torch
 from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sosmooth.classifiers.architectures import build
 from sosmooth.classifiers.checkpoint import load_checkpoint
+from sosmooth.classifiers.image_processor import ImageProcessor
 from sosmooth.classifiers.load import open_classifier
-from sosmooth.classifiers.weights import fill, read_tensors, save_weights, write_tensors
+from sosmooth.classifiers.weights import (
+    fill_fitting,
+    read_weights,
+    save_weights,
+    write_tensors,
+)
 from sosmooth.cli._options import chosen_indices
 from sosmooth.datasets import image_folder, mnist, npz, parquet
 from sosmooth.datasets import table as features
@@ -510,7 +522,9 @@ def _read_checkpoint(data: bytes, place: Path) -> object:
 def _torch_files(place: Path) -> list[bytes]:
     files = []
     state = build("swiss_roll_mlp").state_dict()
-    for number, saved in enumerate([state, {"state_dict": state, "epoch": 3}]):
+    wrapped = {f"1.module.{name}": value for name, value in state.items()}
+    several = {"model": {"ema": wrapped}, "optimizer": {"state": {0: {"step": torch.ones(1)}}}}
+    for number, saved in enumerate([state, {"state_dict": state, "epoch": 3}, several]):
         for zipped in (True, False):
             path = place / f"{number}{zipped}.pt"
             torch.save(saved, path, _use_new_zipfile_serialization=zipped)
@@ -521,9 +535,9 @@ def _torch_files(place: Path) -> list[bytes]:
 def _read_torch_file(data: bytes, place: Path) -> object:
     path = place / "a.pt"
     path.write_bytes(data)
-    state, _ = read_tensors(path)
-    fill(build("swiss_roll_mlp"), state, str(path))
-    return state
+    states, _ = read_weights(path)
+    fill_fitting(build("swiss_roll_mlp"), states, str(path))
+    return states
 
 
 def varied_zip(data: bytes, rng: random.Random) -> bytes:
@@ -553,6 +567,77 @@ def varied_zip(data: bytes, rng: random.Random) -> bytes:
 
 
 # --- data --------------------------------------------------------------------------------------------------------------------
+
+
+_VIT = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "image_size": 8}
+
+
+def _preparations(place: Path) -> list[bytes]:
+    common = {"do_resize": True, "do_rescale": True, "rescale_factor": 1 / 255, "resample": 2}
+    pixels = {"do_normalize": True, "image_mean": [0.5, 0.4, 0.3], "image_std": 0.5}
+    side = {"height": 8, "width": 8}
+    files = [
+        {"image_processor_type": "ViTImageProcessor", "size": side, **pixels},
+        {"image_processor_type": "DeiTImageProcessor", "size": 9, "crop_size": side, **pixels},
+        {"image_processor_type": "EfficientNetImageProcessor", "rescale_offset": True, **pixels},
+        {"image_processor_type": "MobileViTImageProcessor", "do_flip_channel_order": True},
+        {"feature_extractor_type": "ConvNextFeatureExtractor", "crop_pct": 0.875, **pixels},
+    ]
+    return [json.dumps(common | file).encode() for file in files]
+
+
+def _read_preparation(data: bytes, place: Path) -> object:
+    (place / "config.json").write_text(json.dumps({"model_type": "vit", **_VIT}))
+    (place / "preprocessor_config.json").write_bytes(data)
+    found = ImageProcessor(str(place), channels=3, side=8)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "images of .* are taken as prepared")
+        return found.normalization, found.order, found.window(8, 8)
+
+
+def _onnx_files(place: Path) -> list[bytes]:
+    weights = np.arange(6, dtype=np.float32).reshape(2, 3)
+    tensor = onnx.helper.make_tensor_value_info
+    files = []
+    for batch in ("batch", 4):
+        graph = onnx.helper.make_graph(
+            [onnx.helper.make_node("MatMul", ["x", "w"], ["scores"])],
+            "net",
+            [tensor("x", onnx.TensorProto.FLOAT, [batch, 2])],
+            [tensor("scores", onnx.TensorProto.FLOAT, [batch, 3])],
+            [onnx.numpy_helper.from_array(weights, "w")],
+        )
+        opset = [onnx.helper.make_opsetid("", 17)]
+        model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
+        files.append(model.SerializeToString())
+    return files
+
+
+def _exported_files(place: Path) -> list[bytes]:
+    batch = {0: torch.export.Dim("batch", min=1, max=64)}
+    files = []
+    for number, shapes in enumerate([None, (batch,)]):
+        network = torch.nn.Sequential(torch.nn.Linear(2, 3))
+        program = torch.export.export(network, (torch.zeros(4, 2),), dynamic_shapes=shapes)
+        path = place / f"{number}.pt2"
+        torch.export.save(program, path)
+        files.append(path.read_bytes())
+    return files
+
+
+def _skops_files(place: Path) -> list[bytes]:
+    inputs, labels = np.arange(12.0).reshape(6, 2), np.arange(6) % 3
+    estimators = [LogisticRegression(), make_pipeline(StandardScaler(), GaussianNB())]
+    return [skops.io.dumps(each.fit(inputs, labels)) for each in estimators]
+
+
+def _model_reader(suffix: str) -> Callable[[bytes, Path], object]:
+    def read(data: bytes, place: Path) -> object:
+        path = place / f"a{suffix}"
+        path.write_bytes(data)
+        return open_classifier(str(path))
+
+    return read
 
 
 def _npz_files(place: Path) -> list[bytes]:
@@ -721,7 +806,7 @@ def _read_indices(data: bytes, place: Path) -> object:
 
 
 READERS: dict[str, Reader] = {
-    "log": Reader(_logs, _read_log, 242),
+    "log": Reader(_logs, _read_log, 230),
     "manifest": Reader(_manifests, _read_manifest, 235, varied_json),
     "indices": Reader(lambda place: [b"0,7,100:200,0:1000:10", b"::-1", b"5"], _read_indices, 100),
     "idx": Reader(_idx_files, _read_idx, 100),
@@ -737,6 +822,10 @@ READERS: dict[str, Reader] = {
     "safetensors": Reader(_weights, _read_weights, 10, _varied_safetensors),
     "checkpoint": Reader(_checkpoints, _read_checkpoint, 20, _varied_safetensors),
     "torch": Reader(_torch_files, _read_torch_file, 6, varied_zip),
+    "preparation": Reader(_preparations, _read_preparation, 3, varied_json),
+    "onnx": Reader(_onnx_files, _model_reader(".onnx"), 6),
+    "exported": Reader(_exported_files, _model_reader(".pt2"), 1, varied_zip),
+    "skops": Reader(_skops_files, _model_reader(".skops"), 2, varied_zip),
     "image": Reader(_images, _read_image, 14, _varied_png),
     "labels": Reader(_labels_files, _read_labels, 4),
     "features": Reader(_tables_of_features, _read_features, 20),

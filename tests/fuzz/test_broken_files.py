@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from readers import READERS, REFUSALS, mutated, varied_json
 
-from sosmooth.classifiers.weights import read_tensors
+from sosmooth.classifiers.torch_files import read_states
 from sosmooth.datasets import _images, download, image_folder
 from sosmooth.runs import RunError, import_log
 from sosmooth.runs.logs import table_of_log
@@ -28,7 +28,10 @@ from sosmooth.runs.manifest import manifest_of
 from sosmooth.runs.schema import COLUMNS, SCHEMA
 from sosmooth.runs.table import parquet_bytes, table_from_parquet
 
-SLOW = {"run of a manifest": 60, "run of a table": 60, "run of a journal": 60, "torch": 150}
+SLOW = {
+    **{f"run of a {part}": 60 for part in ("manifest", "table", "journal")},
+    **{"torch": 150, "preparation": 80, "exported": 30, "skops": 80},
+}
 settings.register_profile("fuzz", derandomize=True, deadline=None, database=None, max_examples=300)
 
 
@@ -272,17 +275,17 @@ def test_weights_that_unpack_to_more_than_they_seem(tmp_path):
         for each in whole.infolist():
             packed.writestr(each.filename, whole.read(each))
     with pytest.raises(ValueError, match=r"is compressed, which torch\.save never does"):
-        read_tensors(tmp_path / "packed.pt")
+        read_states(tmp_path / "packed.pt")
     torch.save({"w": torch.zeros(1).expand(10**12)}, tmp_path / "seen.pt")
     with pytest.raises(ValueError, match="w is no plain tensor"):
-        read_tensors(tmp_path / "seen.pt")
+        read_states(tmp_path / "seen.pt")
     torch.save({"w": torch.eye(3).to_sparse()}, tmp_path / "sparse.pt")
     with (
         warnings.catch_warnings(action="ignore"),
         pytest.raises(ValueError, match=r"is no plain tensor|holds more"),
     ):
-        read_tensors(tmp_path / "sparse.pt")
-    assert read_tensors(tmp_path / "whole.pt")[0]["w"].shape == (10_000,)
+        read_states(tmp_path / "sparse.pt")
+    assert read_states(tmp_path / "whole.pt")[""]["w"].shape == (10_000,)
 
 
 def test_a_line_of_ten_megabytes_is_one_short_line(tmp_path):
