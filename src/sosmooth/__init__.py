@@ -3,7 +3,7 @@
     inputs, base classifier
         │  sampling/      draws noise, runs the classifier
         ▼
-      Tally               what was counted: mergeable, stored
+      Tally               what was counted: stored
         │  confidence/    counts and failure probability → bounds
         ▼
       Bounds

@@ -31,7 +31,7 @@ from sosmooth.sampling.lattice import check_on_lattice, steps_per_sigma
 from sosmooth.sampling.modes import EvaluationMode
 from sosmooth.sampling.noise import Stage, checked_seed
 from sosmooth.sampling.sums import Part
-from sosmooth.stopping import StoppingRule, stopping_rule
+from sosmooth.stopping import StoppingRule, marked, stopping_rule
 from sosmooth.tally import Design, Tally, concatenate
 
 #: Inputs whose selection samples share batches, at most.
@@ -453,7 +453,7 @@ class SmoothedClassifier:
             last = tally.n[0] == rule.n
             for i in np.flatnonzero(going)[rule.stopped(tally[going]) | last]:
                 going[i] = False
-                tallies[int(i)] = tally[i : i + 1]
+                tallies[int(i)] = marked(rule, tally[i : i + 1])
                 if progress is not None and not last:
                     progress(rule.n - int(tally.n[0]))
         # Inputs that share batches share the time.

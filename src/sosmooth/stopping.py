@@ -56,7 +56,7 @@ class RobustAt:
 
     def stopped(self, tally: Tally) -> NDArray[np.bool_]:
         """Which inputs are decided, (batch,)."""
-        return np.any(self._decided(tally), axis=0)
+        return np.any(self._decided(_counts_of(self, tally)), axis=0)
 
     def certify(self, tally: Tally, **inputs) -> Certificates:
         """Certificates of exactly `radius` where that was decided; the arguments are those of `certify_tally`.
@@ -66,7 +66,7 @@ class RobustAt:
             "not_certifiable_at_radius" is said with probability at most alpha where the method could certify more than `radius`
             if it knew what it estimates. Both whenever the drawing stops.
         """
-        robust, hopeless = self._decided(tally)
+        robust, hopeless = self._decided(_counts_of(self, tally))
         robust &= inputs["selected"] != ABSTAINED
         return Certificates(
             input_index=inputs["index"],
@@ -82,7 +82,7 @@ class RobustAt:
             alpha=self.alpha,
             n0=inputs["n0"],
             seed=inputs["seed"],
-            tally=tally,
+            tally=marked(self, tally),
             bounds=Bounds(tally.n),
         )
 
@@ -127,6 +127,7 @@ class WithinTolerance:
         """Which inputs could not gain more than the tolerance, (batch,). All were drawn up to the same look."""
         if not len(tally):
             return np.zeros(0, dtype=bool)
+        tally = _counts_of(self, tally)
         now, end = self._alpha_at(int(tally.n[0])), self._alpha_at(self.n)
         return (
             self._radius(_best_at(tally, self.n, now), end) - self._radius(tally, now)
@@ -139,6 +140,7 @@ class WithinTolerance:
         Guarantee:
             That of `certify_tally` at `alpha`, whenever the drawing stops.
         """
+        tally = _counts_of(self, tally)  # at each look n is fixed, and the looks share alpha
         arrays = {name: inputs.pop(name) for name in ("selected", "selection_margin", "index")}
         groups = [np.flatnonzero(tally.n == n) for n in np.unique(tally.n)]
         parts = [
@@ -153,7 +155,7 @@ class WithinTolerance:
             for i in groups
         ]
         found = concatenate(parts)[np.argsort(np.concatenate(groups))]
-        return replace(found, alpha=self.alpha)
+        return replace(found, alpha=self.alpha, tally=marked(self, found.tally))
 
     def _radius(self, tally: Tally, alpha: float) -> NDArray[np.float64]:
         method = method_named(self.method)
@@ -172,6 +174,21 @@ class WithinTolerance:
 
 
 StoppingRule = RobustAt | WithinTolerance
+
+
+def marked(rule: StoppingRule, tally: Tally) -> Tally:
+    """The tally at which the rule stopped; nothing that takes n for fixed reads it any more."""
+    return replace(tally, stopped_by=repr(rule))
+
+
+def _counts_of(rule: StoppingRule, tally: Tally) -> Tally:
+    """What the rule itself may read: counts under way, or those at which it stopped."""
+    if tally.stopped_by not in (None, repr(rule)):
+        raise ValueError(
+            f"these counts were drawn until {tally.stopped_by} stopped; they answer no question of"
+            f" {rule!r}"
+        )
+    return replace(tally, stopped_by=None)
 
 
 def stopping_rule(

@@ -32,6 +32,9 @@ SLOPE_CAP = 2.5
 class Tally:
     """Counts of `batch` inputs. What the design did not count is None.
 
+    Two tallies of one input are never added up: those of one seed would count the same samples
+    twice, and a sum whose parts were looked at has no fixed n. Sample once, with the larger n.
+
     Attributes:
         design: how the noise was drawn.
         dimension: number of features of one input; None where it is unknown (some imported logs).
@@ -50,6 +53,9 @@ class Tally:
             0 where none was drawn.
         class_counts: independent evaluations that returned each class, int64 (batch, classes); counted on request.
         class_both: pairs of which both sides returned each class. class_one: exactly one side; int64 (batch, classes), likewise.
+        stopped_by: how n came about: None where it was fixed before drawing, else the rule that
+            stopped the drawing, as its `repr`. Bounds for a fixed n do not hold for such counts:
+            `confidence.published.required` refuses them.
     """
 
     design: Design
@@ -71,6 +77,7 @@ class Tally:
     class_counts: NDArray[np.int64] | None = None
     class_both: NDArray[np.int64] | None = None
     class_one: NDArray[np.int64] | None = None
+    stopped_by: str | None = None
 
     def __len__(self) -> int:
         return len(self.n)
@@ -108,37 +115,18 @@ class Tally:
             'the counts of all classes, which this tally does not hold; sample with classes="all"'
         )
 
-    def merge(self, other: Tally) -> Tally:
-        """The tally of both sets of samples, of the same inputs under the same design.
-
-        Raises:
-            ValueError: the two differ in design, dimension, number of inputs or in what they counted, or hold slopes.
-        """
-        mine, theirs = self.arrays(), other.arrays()
-        if (self.design, self.dimension, len(self), mine.keys()) != (
-            other.design,
-            other.dimension,
-            len(other),
-            theirs.keys(),
-        ):
-            raise ValueError("only tallies of the same design, dimension and inputs can be merged")
-        if any(mine[name].shape != theirs[name].shape for name in mine):
-            raise ValueError("only tallies of the same classes can be merged")
-        if self.slope_sum is not None:
-            raise ValueError(
-                "tallies with a gradient of pairs cannot be merged: each has measured along its own direction"
-            )
-        total = {name: mine[name] + theirs[name] for name in mine}
-        if self.gradient_sq_estimate is not None:  # a mean over pairs, not a count
-            total["gradient_sq_estimate"] = (
-                self.n * mine["gradient_sq_estimate"] + other.n * theirs["gradient_sq_estimate"]
-            ) / total["n"]
-        return replace(self, **total)
-
 
 def concatenate(tallies: Sequence[Tally]) -> Tally:
-    """One tally of all the inputs of several, which share design, dimension and what they counted."""
+    """One tally of all the inputs of several, which share design, dimension and what they counted.
+
+    Raises:
+        ValueError: not all of them were stopped by the same rule, or by none.
+    """
     first = tallies[0]
+    if any(tally.stopped_by != first.stopped_by for tally in tallies):
+        raise ValueError(
+            "tallies that different rules stopped cannot be put together; keep each rule's apart"
+        )
     names = first.arrays().keys()
     return replace(
         first,

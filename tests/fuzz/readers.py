@@ -50,7 +50,7 @@ from sosmooth.datasets._pickled import read_pickled_arrays
 from sosmooth.methods import certify_tally
 from sosmooth.runs import RunWriter, load_run, validate_run
 from sosmooth.runs.journal import Journal
-from sosmooth.runs.logs import table_of_log
+from sosmooth.runs.logs import LogSettings, read_log
 from sosmooth.runs.manifest import manifest_of
 from sosmooth.runs.table import numpy_of, table_from_parquet
 from sosmooth.tally import Design, Tally
@@ -439,23 +439,29 @@ _LOGS = {
     "dipole": "raw_count_symmetric\traw_count_asymmetric\tp_A_symmetric_bar\tp_A_asymmetric_bar\t",
 }
 _VALUES_OF_LOGS = {
-    "first_order": "990\t0.97\t",
-    "second_order": "990\t0.97\t-0.01\t0.4\t1\t",
-    "dipole": "480\t10\t0.92\t0.01\t",
+    "first_order": "0.495\t990\t0.976036\t",
+    "second_order": "0.49\t990\t0.974937\t-0.01\t5.0\t0\t",
+    "dipole": "0.442\t480\t10\t0.922705\t0.00543\t",
 }
+# What other programs do: no header, seconds, words, further columns, other names, a summary.
+_OTHER_LOGS = [
+    "0\t1\t1\t0.5\t1\t12.5\n3\t1\t-1\t0.0\t0\t0:00:01\n",
+    "idx\tlabel\tpredict\tradius\tcorrect\ttime\tl1\n0\t1\t1\t9.5\tTrue\t2 days 0:00:01\tx\n",
+    "label\tpredict\tradius\ttime\n1\t-1.0\t-1.0\t\n# more\n14\t14\t0.018\t15.2\n\nACR: 0.3\n",
+    "idx\tlabel\tcount\tpredict\tradius_cohen\n0\t1\t990.0\t1\t0.495\nmean\t\t\t\t0.495\n",
+    "idx\tlabel\tpredict\tradius\tstopped_by\tcorrect\ttime\n0\t1\t1\t0.4\ta rule\t1\t1e-3\n",
+]
 
 
 def _logs(place: Path) -> list[bytes]:
     texts = []
     for method, columns in _LOGS.items():
-        rows = [
-            f"{i * 10}\t{i}\t{i}\t0.4{i}\t{_VALUES_OF_LOGS[method]}1\t0:00:0{i}.25"
-            for i in range(3)
-        ]
+        rows = [f"{i * 10}\t{i}\t{i}\t{_VALUES_OF_LOGS[method]}1\t0:00:0{i}.25" for i in range(3)]
         texts.append("\n".join([f"idx\tlabel\tpredict\tradius\t{columns}correct\ttime", *rows, ""]))
     texts.append(
         "idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t1\t1\t0.5\t1\t1 day, 0:00:01\n3\t1\t-1\t0.0\t0\t0:00:01\n"
     )
+    texts += _OTHER_LOGS
     return [text.encode() for text in texts]
 
 
@@ -467,9 +473,10 @@ def _read_log(data: bytes, place: Path) -> object:
         if b"raw_grad_norm" in data
         else "first_order"
     )
-    return table_of_log(
-        place / "a.tsv", data, method=method, sigma=0.25, n=1000, alpha=0.001, dimension=10
-    )
+    columns = {"count": "raw_count", "radius": "radius_cohen"} if b"_cohen" in data else {}
+    norm = "l1" if b"l1" in data else "l2"
+    asked = LogSettings(method, 0.25, 1000, 0.001, 10, columns=columns, norm=norm)
+    return read_log(place / "a.tsv", data, asked)
 
 
 # --- weights -----------------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from readers import READERS, REFUSALS, mutated, varied_json
 from sosmooth.classifiers.torch_files import read_states
 from sosmooth.datasets import _images, download, image_folder
 from sosmooth.runs import RunError, import_log
-from sosmooth.runs.logs import table_of_log
+from sosmooth.runs.logs import LogSettings, read_log
 from sosmooth.runs.manifest import manifest_of
 from sosmooth.runs.schema import COLUMNS, SCHEMA
 from sosmooth.runs.table import parquet_bytes, table_from_parquet
@@ -86,13 +86,10 @@ FIELD = st.one_of(
 def test_logs_of_any_fields(rows):
     text = "\n".join([HEADER, *("\t".join(row) for row in rows)])
     try:
-        table_of_log(
+        read_log(
             Path("a.tsv"),
             text.encode(errors="replace"),
-            method="first_order",
-            sigma=1.0,
-            n=100,
-            alpha=0.01,
+            LogSettings("first_order", sigma=1.0, n=100, alpha=0.01),
         )
     except RunError as error:
         assert_one_line(error)
@@ -294,6 +291,11 @@ def test_a_line_of_ten_megabytes_is_one_short_line(tmp_path):
     with pytest.raises(RunError, match="line 2: time is") as refusal:
         import_log(log, tmp_path / "run", method="first_order", sigma=1.0, n=100, alpha=0.01)
     assert len(str(refusal.value)) < 500
+    for line in ("9" * 10**7 + "x", "9" * 10**7 + "x\t1"):
+        log.write_text(line)
+        with pytest.raises(RunError) as refusal:
+            import_log(log, tmp_path / "run", method="first_order", sigma=1.0, n=100, alpha=0.01)
+        assert len(str(refusal.value)) < 500
 
 
 def test_gzip_within_gzip_is_only_bytes(tmp_path):

@@ -1,9 +1,9 @@
-"""Tallies: merging, slicing, what they hold."""
+"""Tallies: slicing, what they hold."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sosmooth.tally import Design, Tally, concatenate
 
@@ -34,52 +34,25 @@ def pairs(n, count, estimate):
     )
 
 
-counts = st.lists(st.integers(0, 10**9), min_size=12, max_size=12).map(
-    lambda x: antithetic(*np.reshape(x, (4, 3)))
-)
-
-
 def same(a, b):
     assert a.arrays().keys() == b.arrays().keys()
     for name, value in a.arrays().items():
         np.testing.assert_array_equal(value, getattr(b, name))
 
 
-@given(counts, counts, counts)
-def test_merge_is_associative_and_commutative_on_counts(a, b, c):
-    same(a.merge(b).merge(c), a.merge(b.merge(c)))
-    same(a.merge(b), b.merge(a))
+def test_samples_of_one_input_are_never_added_up():
+    one = antithetic([1], [2], [3], [4])
+    assert not hasattr(one, "merge")
+    with pytest.raises(TypeError):
+        one + one  # type: ignore[operator]
 
 
-@given(st.lists(st.tuples(st.integers(1, 10**6), st.floats(-10, 10)), min_size=2, max_size=5))
-def test_merged_gradient_estimate_is_the_mean_over_all_pairs(parts):
-    merged = pairs(2 * parts[0][0], 0, parts[0][1])
-    for half, estimate in parts[1:]:
-        merged = merged.merge(pairs(2 * half, 0, estimate))
-    n = np.array([part[0] for part in parts])
-    expected = np.sum(n * [part[1] for part in parts]) / n.sum()
-    np.testing.assert_allclose(merged.gradient_sq_estimate, expected, rtol=1e-12, atol=1e-12)
-    assert merged.n == 2 * n.sum()
-
-
-def test_merge_adds_every_count():
-    total = antithetic([1], [2], [3], [4]).merge(antithetic([10], [20], [30], [40]))
-    same(total, antithetic([11], [22], [33], [44]))
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        antithetic([1, 1], [0, 0], [0, 0], [0, 0]),
-        Tally(Design.INDEPENDENT, n=np.array([2]), dimension=4, count_top=np.array([1])),
-        Tally(Design.ANTITHETIC, n=np.array([2]), dimension=4, count_top=np.array([1])),
-        Tally(Design.ANTITHETIC, n=np.array([2]), dimension=5),
-    ],
-    ids=["inputs", "design", "counted", "dimension"],
-)
-def test_merge_refuses_what_does_not_belong_together(other):
-    with pytest.raises(ValueError, match="same design, dimension and inputs"):
-        antithetic([1], [0], [0], [0]).merge(other)
+def test_tallies_that_different_rules_stopped_are_not_put_together():
+    one = antithetic([1], [2], [3], [4])
+    with pytest.raises(ValueError, match="different rules"):
+        concatenate([one, replace(one, stopped_by="a rule")])
+    both = concatenate([replace(one, stopped_by="a rule")] * 2)
+    assert both.stopped_by == both[:1].stopped_by == "a rule"
 
 
 def test_slicing_and_concatenating_are_inverse():

@@ -46,7 +46,8 @@ def print_runs(runs: Sequence[Run], *, as_json: bool) -> None:
 def numbers(run: Run) -> dict[str, object]:
     """The figures of a run, in full precision; radii in input units, null where labels are unknown."""
     prediction, radius, label = run["prediction"], run["radius"], run["label"]
-    certified, dimension = prediction != ABSTAINED, run.manifest.dimension
+    certified = prediction != ABSTAINED
+    dimension = run.manifest.dimension if run.norm == "l2" else None
     known = bool(np.all(label >= 0))
     reasons = Counter(str(reason) for reason in run["abstain_reason"][~certified])
     return {
@@ -56,6 +57,7 @@ def numbers(run: Run) -> dict[str, object]:
         "n": int(np.max(run["n"])),
         "mean_n": float(np.mean(run["n"])),
         "alpha": float(run["alpha"][0]),
+        "norm": run.norm,
         "inputs": len(run),
         "complete": run.complete,
         "certified": int(certified.sum()),

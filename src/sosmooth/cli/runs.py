@@ -48,14 +48,33 @@ def import_log(
         WholeOrNone,
         Parameter(help="Features of one input: needed for second_order, and for l∞ radii."),
     ] = None,
+    columns: Annotated[
+        str | None,
+        Parameter(help="Other names of columns, as in count=raw_count,radius=radius_cohen."),
+    ] = None,
+    norm: Annotated[
+        Literal["l2", "l1", "linf"],
+        Parameter(help="What the radii are measured in; others than l2 are kept as they are."),
+    ] = "l2",
     json: Json = False,
 ) -> int:
     """Read a log of published research code into a run."""
     from sosmooth.cli._summary import print_runs
     from sosmooth.runs import import_log as imported
+    from sosmooth.runs.log_layout import column_names
 
     run = imported(
-        file, out, method=method, sigma=sigma, n=n, alpha=alpha, dimension=dimension, n0=n0
+        file,
+        out,
+        method=method,
+        sigma=sigma,
+        n=n,
+        alpha=alpha,
+        dimension=dimension,
+        n0=n0,
+        columns=None if columns is None else column_names(columns),
+        norm=norm,
+        note=lambda line: print(f"note: {file}: {line}", file=sys.stderr),
     )
     print_runs([run], as_json=json)
     return 0

@@ -9,10 +9,14 @@ from scipy import special
 # How far SciPy's incomplete beta function may be from the binomial tail, relative: a thousand times what was seen against
 # mpmath (tests/unit/test_proportion.py), up to counts of 1e8.
 _TAIL_ERROR = 1e-10
+# Below this alpha SciPy's quantiles become NaN and its tails denormal: Chernoff's bound instead.
+_LEAST_ALPHA = 1e-150
 
 
 def proportion_lower_bound(count: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> NDArray[np.float64]:
     """One-sided Clopper–Pearson lower bound: the `p` with `P(Binomial(n, p) ≥ count) = alpha`, rounded down.
+
+    For alpha below 1e-150 by Chernoff's bound of that tail, which is a few per cent wider.
 
     Args:
         count: successes, integers in [0, n]; any shape.
@@ -25,21 +29,23 @@ def proportion_lower_bound(count: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> 
     Guarantee:
         For every p and n, P(bound > p) ≤ alpha: the exact binomial tail at the returned float is at most alpha.
     Source:
-        Clopper, Pearson 1934, Biometrika 26.
+        Clopper, Pearson 1934, Biometrika 26. Chernoff 1952, Annals of Mathematical Statistics 23.
 
     >>> float(round(proportion_lower_bound(99_000, 100_000, 0.001), 6))
     0.988989
     """
     count, n, alpha = _checked(count, n, alpha)
+    usual = np.maximum(alpha, _LEAST_ALPHA)
     with np.errstate(divide="ignore"):
         start = np.where(
             count == n,
-            np.exp(np.log(alpha) / n),
-            special.betaincinv(np.maximum(count, 1), n - count + 1, alpha),
+            np.exp(np.log(usual) / n),
+            special.betaincinv(np.maximum(count, 1), n - count + 1, usual),
         )
     bound = _outward(
-        start, lambda p: special.betainc(np.maximum(count, 1), n - count + 1, p), alpha, -1
+        start, lambda p: special.betainc(np.maximum(count, 1), n - count + 1, p), usual, -1
     )
+    bound = _chernoff_where(alpha, bound, count, n, np.zeros_like(bound))
     return np.where(count == 0, 0.0, bound)[()]
 
 
@@ -64,11 +70,13 @@ def proportion_upper_bound(count: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> 
     """
     count, n, alpha = _checked(count, n, alpha)
     rest = np.maximum(n - count, 1)
+    usual = np.maximum(alpha, _LEAST_ALPHA)
     with np.errstate(divide="ignore"):
         start = np.where(
-            count == 0, -np.expm1(np.log(alpha) / n), special.betainccinv(count + 1, rest, alpha)
+            count == 0, -np.expm1(np.log(usual) / n), special.betainccinv(count + 1, rest, usual)
         )
-    bound = _outward(start, lambda p: special.betaincc(count + 1, rest, p), alpha, +1)
+    bound = _outward(start, lambda p: special.betaincc(count + 1, rest, p), usual, +1)
+    bound = _chernoff_where(alpha, bound, count, n, np.ones_like(bound))
     return np.where(count == n, 1.0, bound)[()]
 
 
@@ -105,3 +113,33 @@ def _outward(
     else:
         raise ArithmeticError("no Clopper–Pearson bound was found whose tail could be verified")
     return np.clip(bound, 0.0, 1.0)
+
+
+def _chernoff_where(
+    alpha: NDArray[np.float64],
+    bound: NDArray[np.float64],
+    count: NDArray[np.float64],
+    n: NDArray[np.float64],
+    outside: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """`bound`; where alpha is below `_LEAST_ALPHA`, Chernoff's bound between count/n and `outside`.
+
+    Beyond count/n a binomial tail is at most exp(−n KL(count/n ‖ p)), which falls towards the
+    outside. Bisection keeps an end at which this was verified, so the result is never inside.
+    """
+    small = alpha < _LEAST_ALPHA
+    if not np.any(small):
+        return bound
+    alpha, count, n, outer = (values[small] for values in (alpha, count, n, outside))
+    inner, needed = count / n, -np.log(alpha) * (1 + 1e-12)
+    for _ in range(120):
+        middle = 0.5 * (inner + outer)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            right = special.xlogy(count, count / (n * middle))
+            wrong = special.xlogy(n - count, (n - count) / (n * (1 - middle)))
+        # The two nearly cancel: the error of the sum is that of its parts.
+        enough = right + wrong >= needed + 1e-14 * (np.abs(right) + np.abs(wrong))
+        inner, outer = np.where(enough, inner, middle), np.where(enough, middle, outer)
+    result = np.array(bound)
+    result[small] = outer
+    return result

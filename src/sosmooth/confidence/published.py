@@ -60,7 +60,17 @@ def _proportion(count, n, alpha: float) -> Bounds:
 
 
 def required(tally: Tally, name: str):
-    """The array of that name; a `LookupError` naming what is missing where the design did not count it."""
+    """The array of that name. Every bound for a fixed n takes its counts from here.
+
+    Raises:
+        ValueError: a stopping rule decided how many samples were drawn.
+        LookupError: the design did not count it; the message names what is missing.
+    """
+    if tally.stopped_by is not None:
+        raise ValueError(
+            f"these counts were drawn until {tally.stopped_by} stopped, and bounds for a fixed number"
+            " of samples do not hold for them; certify the inputs with a fixed n instead"
+        )
     value = getattr(tally, name)
     if value is None:
         raise LookupError(

@@ -62,7 +62,8 @@ def accuracy_figure(series: Sequence[Series]) -> Figure:
         axes.set_ylim(0, 1)
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.set_xlabel(
-            "l2 radius, input units\nbands: pointwise 95 % intervals over images", linespacing=1.5
+            f"{series[0].norm} radius, input units\nbands: pointwise 95 % intervals over images",
+            linespacing=1.5,
         )
         axes.set_title(accuracy_name(series).capitalize())
         figure.legend(

@@ -149,9 +149,8 @@ def _regions(certificates: Certificates) -> list[list[int | None] | None]:
 
 def _more(series: Series, certificates: Certificates) -> list[list[int | None]]:
     """For each factor, the radii that so many times the samples would give; empty where the counts do not say."""
-    stopped = any(series.settings.get(name) is not None for name in ("radius", "tolerance"))
     tally = certificates.tally
-    if stopped or tally.arrays().keys() == {"n"}:
+    if tally.arrays().keys() == {"n"}:
         return []
     try:
         radii = [

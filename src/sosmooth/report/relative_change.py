@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sosmooth.report.series import Pair, RunLike, on_shared_images, series_of
+from sosmooth.report.series import Pair, RunLike, check_norms, on_shared_images, series_of
 
 #: The eleven bins, from the worst for the method to the best, and how they are written.
 BINS = {
@@ -69,8 +69,10 @@ def pair_of(baseline: RunLike, method: RunLike) -> Pair:
     """Two runs on the images of both.
 
     Raises:
-        ValueError: a run has no rows, they share no image, or their data or labels differ.
+        ValueError: a run has no rows, their radii are of different norms, they share no image, or
+            their data or labels differ.
     """
+    check_norms([baseline, method])
     pair = on_shared_images(series_of(baseline), series_of(method))
     if pair is None:
         raise ValueError(

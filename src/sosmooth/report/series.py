@@ -83,6 +83,11 @@ class Series:
         )
 
     @property
+    def norm(self) -> str:
+        """What the radii are measured in; logs of other code may have another norm than l2."""
+        return self.settings.get("norm", "l2")
+
+    @property
     def labelled(self) -> bool:
         """Whether the label of every image is known."""
         return bool(np.all(self.label >= 0))
@@ -156,10 +161,11 @@ def series_of_all(runs: Sequence[RunLike]) -> list[Series]:
     """The runs as arrays, under names that differ.
 
     Raises:
-        ValueError: there is no run, or one has no rows.
+        ValueError: there is no run, one has no rows, or their radii are of different norms.
     """
     if not runs:
         raise ValueError("a report needs at least one run; got none")
+    check_norms(runs)
     taken: set[str] = set()
     found = []
     for run in runs:
@@ -173,8 +179,23 @@ def series_of_all(runs: Sequence[RunLike]) -> list[Series]:
     return found
 
 
+def check_norms(runs: Sequence[RunLike]) -> None:
+    """Radii of different norms say different things, whatever their numbers."""
+    norms = {Path(run.path): _norm_of(run) for run in runs}
+    if len(set(norms.values())) > 1:
+        found = ", ".join(f"{norm} in {path}" for path, norm in norms.items())
+        raise ValueError(
+            f"radii of different norms cannot be compared: {found}; give runs of one norm"
+        )
+
+
+def _norm_of(run: RunLike) -> str:
+    return run.manifest.settings.get("norm", "l2")
+
+
 def _folder_name(run: RunLike) -> str:
-    return Path(run.path).resolve().name  # resolved, for the run may be "."
+    name, norm = Path(run.path).resolve().name, _norm_of(run)  # resolved, for the run may be "."
+    return name if norm == "l2" else f"{name} ({norm} radii)"
 
 
 @dataclass(frozen=True)

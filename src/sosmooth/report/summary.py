@@ -41,7 +41,7 @@ def summary_row(series: Series, radii: Sequence[str]) -> dict[str, str]:
         "certified": whole(int(np.sum(series.certified))),
         **accuracy,
         "average certified radius": floored(series.average_radius()),
-        **_median_radius(certified, series.dimension),
+        **_median_radius(certified, series.dimension if series.norm == "l2" else None),
         "abstained": abstentions(series),
         "time per image": _time_per_image(series.seconds),
     }

@@ -16,7 +16,7 @@ from sosmooth.confidence.bounds import Bounds
 from sosmooth.methods import method_named
 from sosmooth.results import Certificates
 from sosmooth.runs.files import unwritable, write_atomically
-from sosmooth.runs.log_layout import AFTER, BEFORE, LAYOUTS, NO_COUNTS
+from sosmooth.runs.log_layout import AFTER, BEFORE, LAYOUTS, NO_COUNTS, STOPPED_BY
 from sosmooth.runs.run import Run, load_run
 from sosmooth.tally import Design
 
@@ -27,7 +27,9 @@ def export_tsv(run: Run | str | Path, file: TextIO | str | Path) -> None:
     """Write a run as the log that `import_log` and the field's analysis scripts read.
 
     Columns: `idx label predict radius`, the counts and bounds of the method (`runs/log_layout.py`; none where the run has no
-    counts), `correct time`. An unknown label is −1, an unknown time 0:00:00.
+    counts), `correct time`. An unknown label is −1, an unknown time 0:00:00. Where a rule stopped the
+    drawing, there are no counts, only the column `stopped_by`: the radii hold, but nothing that
+    takes n for fixed may be computed from the counts.
 
     Args:
         run: a run or its folder. file: a path, written atomically, or an open text file.
@@ -67,6 +69,8 @@ def export_tsv(run: Run | str | Path, file: TextIO | str | Path) -> None:
 
 def _counted(stored: Certificates) -> tuple[tuple[str, ...], list[list]]:
     """The columns between: names and printed values."""
+    if stored.tally.stopped_by is not None:
+        return (STOPPED_BY,), [[stored.tally.stopped_by] * len(stored)]
     layout = LAYOUTS.get(stored.method, NO_COUNTS)
     if not layout.columns:
         return (), []

@@ -5,10 +5,15 @@ The names and meanings are those of the certification programs of Cohen et al. 2
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 BEFORE = ("idx", "label", "predict", "radius")
 AFTER = ("correct", "time")
+#: Without idx the rows are numbered, without label it is unknown, and the others are not used.
+NEEDED = ("predict", "radius")
+#: The rule that stopped the drawing, in the logs of such runs: they have no counts.
+STOPPED_BY = "stopped_by"
 
 
 @dataclass(frozen=True)
@@ -46,3 +51,47 @@ def layout_of(columns: list[str]) -> str | None:
     """The method whose log has these columns; None where there are no counts among them."""
     fitting = [name for name, layout in LAYOUTS.items() if set(layout.needed()) <= set(columns)]
     return max(fitting, key=lambda name: len(LAYOUTS[name].needed()), default=None)
+
+
+def column_names(text: str) -> dict[str, str]:
+    """`count=raw_count,radius=radius_cohen` as a dictionary.
+
+    Raises:
+        ValueError: it is not of that form.
+    """
+    pairs = [tuple(part.strip() for part in pair.split("=")) for pair in text.split(",")]
+    if any(len(pair) != 2 or not all(pair) for pair in pairs):
+        raise ValueError(
+            f"columns must be pairs of names, as in count=raw_count,radius=radius_cohen; got"
+            f" {text[:80]!r}"
+        )
+    return dict(pairs)
+
+
+def name_columns(header: list[str], method: str, names: Mapping[str, str]) -> list[str]:
+    """The header with the names that logs have by `BEFORE`, `AFTER` and `LAYOUTS`.
+
+    Args:
+        header: the names in the log. method: which `count` is its.
+        names: pairs of a name here and a name in the log, in either order.
+    Raises:
+        ValueError: neither name of a pair is in the log, or neither is one that is read.
+    """
+    layout = LAYOUTS.get(method, NO_COUNTS)
+    ours = {*BEFORE, *AFTER, *layout.columns}
+    result = list(header)
+    for left, right in names.items():
+        name, theirs = (
+            (left, right) if right in header and left in {*ours, "count"} else (right, left)
+        )
+        if name == "count" and len(layout.counts) == 1:
+            [name] = layout.counts
+        if theirs not in header or name not in ours:
+            raise ValueError(
+                f"columns says {left}={right}, which must be a name that is read"
+                f" ({', '.join((*BEFORE, *layout.columns, *AFTER))}) and one of the log"
+                f" ({', '.join(header)[:200]})"
+            )
+        result = ["" if old == name else old for old in result]  # what had the name is not meant
+        result[header.index(theirs)] = name
+    return result

@@ -43,6 +43,11 @@ def recertify(run: str | Path, out: str | Path, *, method: str, alpha: float | N
         raise RunError(
             f"{run} stopped drawing when its question was decided, and its counts answer no other one; certify the inputs instead"
         )
+    if source.norm != "l2":
+        raise RunError(
+            f"{run} holds {source.norm} radii of other code, and sosmooth certifies l2; certify the inputs"
+            " instead"
+        )
     stored = source.certificates()
     if len(stored) and stored.tally.arrays().keys() == {"n"}:
         raise RunError(

@@ -63,6 +63,11 @@ class Run(Framed):
         """Whether its samples were drawn until a question was decided: n is what was drawn then, at most that of the settings."""
         return any(self.manifest.settings.get(name) is not None for name in ("radius", "tolerance"))
 
+    @property
+    def norm(self) -> str:
+        """What the radii are measured in: l2, but for logs of other code that were declared."""
+        return self.manifest.settings.get("norm", "l2")
+
     def __repr__(self) -> str:
         state = "" if self.complete else f" of {self.manifest.inputs}, unfinished"
         return f"<run {str(self.path)!r}{state}: {repr(self.certificates()).strip('<>')}>"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ from sosmooth.confidence.bounds import Bounds
 from sosmooth.results import ABSTAINED, Certificates
 from sosmooth.runs.files import RunError, unreadable
 from sosmooth.runs.schema import COLUMNS, SCHEMA, SCHEMA_VERSION, version_of
+from sosmooth.stopping import StoppingRule, stopping_rule
 from sosmooth.tally import Design, Tally
 
 if TYPE_CHECKING:
@@ -90,10 +92,27 @@ def certificates_of(table: pa.Table, manifest: Manifest) -> Certificates:
         n0=settings["n0"],
         seed=settings["seed"],
         tally=Tally(
-            design=_design(counted), n=numpy_of(table, "n"), dimension=manifest.dimension, **counted
+            design=_design(counted),
+            n=numpy_of(table, "n"),
+            dimension=manifest.dimension,
+            stopped_by=None if (rule := rule_of(settings)) is None else repr(rule),
+            **counted,
         ),
         bounds=Bounds(n_used=numpy_of(table, "n_used"), **bounded),
     )
+
+
+def rule_of(settings: Mapping[str, Any]) -> StoppingRule | None:
+    """The rule that stopped the drawing of a run with these settings; None where n was fixed.
+
+    Raises:
+        RunError: the settings name a rule that there is not.
+    """
+    asked = {name: settings[name] for name in ("method", "n", "sigma", "alpha")}
+    try:
+        return stopping_rule(settings.get("radius"), settings.get("tolerance"), **asked)
+    except (TypeError, ValueError) as error:
+        raise RunError(f"the settings of the run name no stopping rule: {error}") from None
 
 
 def _columns(table: pa.Table, kind: type[Tally] | type[Bounds]) -> dict[str, NDArray | None]:

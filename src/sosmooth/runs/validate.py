@@ -9,8 +9,9 @@ import numpy as np
 from sosmooth.methods import METHODS, certify_tally
 from sosmooth.results import ABSTAIN_REASONS, ABSTAINED, Certificates
 from sosmooth.runs.files import RunError
+from sosmooth.runs.log_checks import rounding
 from sosmooth.runs.run import Run, load_run
-from sosmooth.stopping import stopping_rule
+from sosmooth.runs.table import rule_of
 
 
 def validate_run(path: str | Path) -> list[str]:
@@ -119,9 +120,7 @@ def _radius_findings(run: Run) -> list[str]:
     except ValueError as error:
         return [f"the radii cannot be computed again: {error}"]
     if "log" in (run.manifest.derived_from or {}).get("kind", ""):
-        # Logs print three significant figures (rounded to nearest) or six decimals.
-        digit = 10.0 ** np.floor(np.log10(np.maximum(computed, 1e-300)))
-        tolerance = np.maximum(0.005 * digit * 1.05, 2e-6)
+        tolerance = rounding(stored.radius)
     else:
         tolerance = 1e-9 * np.maximum(computed, stored.sigma)
     with np.errstate(invalid="ignore"):
@@ -137,9 +136,7 @@ def _radius_findings(run: Run) -> list[str]:
 
 def _computed_again(run: Run, stored: Certificates) -> Certificates:
     """The certificates that the stored tallies give under the run's own settings."""
-    settings = run.manifest.settings
-    asked = {name: settings[name] for name in ("method", "n", "sigma", "alpha")}
-    rule = stopping_rule(settings.get("radius"), settings.get("tolerance"), **asked)
+    rule = rule_of(run.manifest.settings)
     if rule is None:
         return recomputed(stored, stored.method, stored.alpha)
     return rule.certify(

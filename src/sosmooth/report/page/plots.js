@@ -62,7 +62,7 @@ function accuracyPlot() {
     traces,
     layout: layout({
       hovermode: "x unified",
-      xaxis: { title: "l2 radius, input units", spikecolor: resolved("var(--faint)"), spikethickness: 1, range: [0, at.at(-1)], hoverformat: ".4f", unifiedhovertitle: { text: "radius %{x:.4f}" } },
+      xaxis: { title: "radius, input units", spikecolor: resolved("var(--faint)"), spikethickness: 1, range: [0, at.at(-1)], hoverformat: ".4f", unifiedhovertitle: { text: "radius %{x:.4f}" } },
       yaxis: { title: escaped(data.accuracy), tickformat: ".0%", range: [0, 1] },
     }),
     points: at.map((x, j) => ({ x, at: traces.flatMap((trace, c) => (trace.name ? [{ curveNumber: c, pointNumber: j }] : [])) })),
