@@ -31,7 +31,7 @@ def test_set():
     return torch.full((4, 3, 8, 8), 0.5), torch.tensor([0, 1, 2, 0])
 """
 LOG = """idx label predict radius raw_count p_A_bar raw_grad_norm grad_norm_bound grad_norm_bound_nonvacuous correct time
-0 1 1 0.31 93210 0.929 0.3 1.2 0 1 0:00:01
+0 1 1 0.368 93210 0.929 0.3 1.2 0 1 0:00:01
 10 2 -1 0.0 50100 0.498 0.1 1.6 0 0 0:00:01
 """
 DIPOLE_LOG = """\

@@ -1,4 +1,4 @@
-"""Logs as other programs write them: lenient in what is not used, strict where they contradict the settings."""
+"""Logs of other programs: lenient in what is not used, strict where they contradict the settings."""
 
 from __future__ import annotations
 

@@ -133,3 +133,25 @@ def test_broadcasting():
 def test_broken_arguments(bound, arguments):
     with pytest.raises(ValueError, match="must be"):
         bound(*arguments)
+
+
+@pytest.mark.parametrize("alpha", [1e-149, 1e-151, 1e-170, 1e-200, 1e-250, 1e-300, 5e-324])
+@pytest.mark.parametrize("n", [1, 2, 100, 400])
+def test_the_exact_tail_where_alpha_is_tiny(n, alpha):
+    count = np.unique([0, 1, min(5, n), n // 2, n - 1, n])
+    lower, upper = (f(count, n, alpha) for f in (proportion_lower_bound, proportion_upper_bound))
+    assert np.all((lower >= 0) & (lower <= count / n) & (count / n <= upper) & (upper <= 1))
+    for k, low, high in zip(count.tolist(), lower.tolist(), upper.tolist(), strict=True):
+        assert k == 0 or exact.binomial_upper_tail(k, n, low) <= mp.mpf(alpha) * (1 + 1e-9)
+        assert k == n or exact.binomial_upper_tail(n - k, n, 1 - mp.mpf(high)) <= mp.mpf(alpha) * (
+            1 + 1e-9
+        )
+
+
+@pytest.mark.parametrize("count", [1000, 50_000, 99_990, 100_000])
+def test_tiny_alphas_cost_little(count):
+    alpha = np.array([1e-149, 1e-151, 1e-160, 1e-200, 1e-300])
+    lower = proportion_lower_bound(count, 100_000, alpha)
+    assert np.all(np.diff(lower) < 0)
+    distance = count / 100_000 - lower
+    assert distance[1] < 1.05 * distance[0]

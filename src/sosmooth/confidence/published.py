@@ -68,8 +68,8 @@ def required(tally: Tally, name: str):
     """
     if tally.stopped_by is not None:
         raise ValueError(
-            f"these counts were drawn until {tally.stopped_by} stopped, and bounds for a fixed number"
-            " of samples do not hold for them; certify the inputs with a fixed n instead"
+            f"these counts were drawn until {tally.stopped_by} stopped, and bounds for a fixed"
+            " number of samples do not hold for them; certify the inputs with a fixed n instead"
         )
     value = getattr(tally, name)
     if value is None:

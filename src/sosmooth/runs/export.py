@@ -27,9 +27,9 @@ def export_tsv(run: Run | str | Path, file: TextIO | str | Path) -> None:
     """Write a run as the log that `import_log` and the field's analysis scripts read.
 
     Columns: `idx label predict radius`, the counts and bounds of the method (`runs/log_layout.py`; none where the run has no
-    counts), `correct time`. An unknown label is −1, an unknown time 0:00:00. Where a rule stopped the
-    drawing, there are no counts, only the column `stopped_by`: the radii hold, but nothing that
-    takes n for fixed may be computed from the counts.
+    counts), `correct time`. An unknown label is −1, an unknown time 0:00:00. Where a rule stopped
+    the drawing, there are no counts, only the column `stopped_by`: the radii hold, but nothing
+    that takes n for fixed may be computed from the counts.
 
     Args:
         run: a run or its folder. file: a path, written atomically, or an open text file.

@@ -59,13 +59,16 @@ def column_names(text: str) -> dict[str, str]:
     Raises:
         ValueError: it is not of that form.
     """
-    pairs = [tuple(part.strip() for part in pair.split("=")) for pair in text.split(",")]
-    if any(len(pair) != 2 or not all(pair) for pair in pairs):
-        raise ValueError(
-            f"columns must be pairs of names, as in count=raw_count,radius=radius_cohen; got"
-            f" {text[:80]!r}"
-        )
-    return dict(pairs)
+    names: dict[str, str] = {}
+    for pair in text.split(","):
+        left, _, right = (part.strip() for part in pair.partition("="))
+        if not left or not right or "=" in right:
+            raise ValueError(
+                "columns must be pairs of names, as in count=raw_count,radius=radius_cohen; got"
+                f" {text[:80]!r}"
+            )
+        names[left] = right
+    return names
 
 
 def name_columns(header: list[str], method: str, names: Mapping[str, str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The text of a log: which lines are rows, which columns are which, and errors that name file and line."""
+"""The text of a log: its rows, its columns, and errors that name file and line."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ class LogText:
         return values
 
     def seconds(self) -> NDArray[np.float64]:
-        """The column `time`: a timedelta as Python prints it, or seconds; NaN where it is unknown."""
+        """The column `time`, a timedelta or seconds; NaN where it is unknown."""
         seconds = np.full(len(self), np.nan)
         if "time" not in self:
             return seconds

@@ -54,16 +54,19 @@ def import_log(
         method: which program wrote it, a key of `METHODS`. sigma: input units, positive. n: estimation samples, evaluations
             (a pair is two; even for pairs). alpha: failure probability, in (0, 1). n0: selection samples.
         dimension: features of one input; needed for second_order.
-        columns: names of columns here and in the log, in either order: `{"radius": "radius_cohen"}`.
-        norm: of the radii, one of `NORMS`. Others than l2 come without counts: their noise is another.
+        columns: names of columns here and in the log, in either order, as in
+            `{"radius": "radius_cohen"}`.
+        norm: of the radii, one of `NORMS`. Others than l2 come without counts: their noise is
+            another.
         note: called with one line for each thing that was not plain (no header, columns not used).
     Returns:
         The run, complete. Prediction and radius are the log's own; bounds, seed and votes of the selection are unknown.
         Where the log abstained (predict −1) the selected class is unknown; where it printed radius 0 with a class, the run
         abstains and keeps the class as the selected one, so that `recertify` can decide.
     Raises:
-        RunError: the file is no such log, or says what the settings cannot give: a radius above the largest that there
-            can be, a bound or radius that is not that of the counts (names file and line).
+        RunError: the file is no such log, or says what the settings cannot give: a radius above
+            the largest that there can be, a bound or radius that is not that of the counts (names
+            file and line).
         ValueError: an argument outside its range.
     Guarantee:
         None: logs print radii rounded to nearest, so about half of them are larger than what was certified. `recertify`
@@ -148,7 +151,7 @@ class ReadLog:
 
 
 def read_log(path: Path, data: bytes, asked: LogSettings) -> ReadLog:
-    """The rows of a log from its bytes; `path` is for the messages alone. Raises as `import_log`."""
+    """The rows of a log from its bytes; `path` is for the messages. Raises as `import_log`."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -45,8 +45,8 @@ def recertify(run: str | Path, out: str | Path, *, method: str, alpha: float | N
         )
     if source.norm != "l2":
         raise RunError(
-            f"{run} holds {source.norm} radii of other code, and sosmooth certifies l2; certify the inputs"
-            " instead"
+            f"{run} holds {source.norm} radii of other code, and sosmooth certifies l2; certify the"
+            " inputs instead"
         )
     stored = source.certificates()
     if len(stored) and stored.tally.arrays().keys() == {"n"}:
