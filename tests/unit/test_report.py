@@ -6,7 +6,7 @@ import math
 import re
 import xml.etree.ElementTree as ElementTree
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from html.parser import HTMLParser
 from io import BytesIO
@@ -63,6 +63,7 @@ class StoredRun:
     path: Path
     manifest: Manifest
     columns: dict
+    missing: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def __len__(self):
         return len(self.columns["index"])

@@ -399,7 +399,7 @@ def test_files_without_optional_columns_are_read_and_foreign_ones_refused(tmp_pa
         (
             "alpha",
             [0.001] * 5 + [0.01],
-            "alpha is 0.001 in the manifest and something else in 1 rows",
+            "alpha is 0.001 in its manifest, and 0.01 for input",
         ),
     ],
 )
@@ -416,7 +416,8 @@ def test_validate_finds_pairs_that_do_not_add_up_and_another_table(tmp_path):
         "the pair counts do not add up to n / 2 in 1 rows, the first of index 10"
     ]
     write(tmp_path / "other")
-    write(tmp_path / "third", seed=8)
+    write(tmp_path / "third")
+    rewrite(tmp_path / "third", with_column("seconds", np.linspace(0.2, 0.3, 6)))
     (tmp_path / "other/results.parquet").write_bytes(
         (tmp_path / "third/results.parquet").read_bytes()
     )

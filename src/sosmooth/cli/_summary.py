@@ -8,13 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sosmooth.results import (
-    ABSTAINED,
-    average_certified_radius,
-    certified_accuracy,
-    in_grey_levels,
-    linf_radius,
-)
+from sosmooth.results import in_grey_levels, linf_radius
 from sosmooth.runs import Run
 
 
@@ -45,33 +39,28 @@ def print_runs(runs: Sequence[Run], *, as_json: bool) -> None:
 
 def numbers(run: Run) -> dict[str, object]:
     """The figures of a run, in full precision; radii in input units, null where labels are unknown."""
-    prediction, radius, label = run["prediction"], run["radius"], run["label"]
-    certified = prediction != ABSTAINED
-    dimension = run.manifest.dimension if run.norm == "l2" else None
-    known = bool(np.all(label >= 0))
-    reasons = Counter(str(reason) for reason in run["abstain_reason"][~certified])
+    from sosmooth.report.series import series_of
+
+    series, dimension = series_of(run), run.manifest.dimension if run.norm == "l2" else None
+    reasons = Counter(str(reason) for reason in series.abstain_reason[~series.certified])
+    mean = float(series.radius.mean())
     return {
         "run": str(run.path),
-        "method": str(run["method"][0]),
-        "sigma": float(run["sigma"][0]),
-        "n": int(np.max(run["n"])),
+        "method": series.method,
+        "sigma": series.sigma,
+        "n": series.n,
         "mean_n": float(np.mean(run["n"])),
-        "alpha": float(run["alpha"][0]),
+        "alpha": series.alpha,
         "norm": run.norm,
-        "inputs": len(run),
+        "inputs": len(series),
+        "missing": run.missing.tolist(),
         "complete": run.complete,
-        "certified": int(certified.sum()),
-        "certified_accuracy": float(certified_accuracy(prediction, label, radius, 0.0))
-        if known
-        else None,
-        "average_certified_radius": average_certified_radius(prediction, label, radius)
-        if known
-        else None,
-        "mean_radius": float(radius.mean()),
-        "mean_radius_in_grey_levels": float(in_grey_levels(radius.mean())),
-        "mean_linf_radius": None
-        if dimension is None
-        else float(linf_radius(radius.mean(), dimension)),
+        "certified": int(series.certified.sum()),
+        "certified_accuracy": float(series.share_at(0.0)) if series.labelled else None,
+        "average_certified_radius": series.average_radius() if series.labelled else None,
+        "mean_radius": mean,
+        "mean_radius_in_grey_levels": float(in_grey_levels(mean)),
+        "mean_linf_radius": None if dimension is None else float(linf_radius(mean, dimension)),
         "abstained": dict(sorted(reasons.items())),
         "seconds": float(np.nansum(run["seconds"])),
     }

@@ -205,6 +205,11 @@ def _sentence(series: Series) -> dict[str, str]:
         says += f", {whole(right)} with the right class ({share(right, len(series))} of all)"
     if len(certified):
         says += f"; half of the certified radii are {floored(lower_median(certified))} or more"
+    if missing := int(np.sum(series.missing)):
+        says += (
+            f"; {whole(missing)} of them have no result (they failed, or the run was stopped"
+            " before them) and count as not certified"
+        )
     return {"name": series.name, "says": f"{says}."}
 
 

@@ -43,7 +43,7 @@ def images_of(series: Sequence[Series]) -> Images:
     keys = sorted(where)
     rows = np.array([[where[key].get(number, -1) for key in keys] for number in range(len(series))])
     labels = [
-        next(int(series[number].label[row]) for number, row in where[key].items()) for key in keys
+        max(int(series[number].label[row]) for number, row in where[key].items()) for key in keys
     ]
     return Images(
         name=[f"{index}.{data + 1}" if data else str(index) for data, index in keys],

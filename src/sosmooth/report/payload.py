@@ -90,8 +90,10 @@ def _run(
 
 
 def _placed(values: Sequence[Any], row: NDArray[np.int64]) -> list[Any]:
-    """The run's values in the order of the images; null where it did not look at one."""
-    return [values[at] if at >= 0 else None for at in row.tolist()] if len(values) else []
+    """The run's values in the order of the images; null where it has none of one."""
+    if not len(values):
+        return []
+    return [values[at] if 0 <= at < len(values) else None for at in row.tolist()]
 
 
 def _millionths(value: float) -> int | None:

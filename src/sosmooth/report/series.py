@@ -31,14 +31,23 @@ class RunLike(Protocol):
     def path(self) -> Path: ...
     @property
     def manifest(self) -> ManifestLike: ...
+    @property
+    def missing(self) -> NDArray[np.int64]: ...
     def __len__(self) -> int: ...
     def __getitem__(self, column: str, /) -> NDArray: ...
     def certificates(self) -> Certificates: ...
 
 
+#: Why an input that the run is to hold has no row.
+MISSING = "missing (failed or not reached)"
+
+
 @dataclass(frozen=True)
 class Series:
     """The certificates of one run. Arrays are (images,); radii in input units.
+
+    Inputs that the run is to hold and has no row of come last, as abstentions with the reason `MISSING`:
+    every share and average counts them.
 
     Attributes:
         name: what the report calls it. folder: where the run lies.
@@ -89,8 +98,13 @@ class Series:
 
     @property
     def labelled(self) -> bool:
-        """Whether the label of every image is known."""
-        return bool(np.all(self.label >= 0))
+        """Whether the label of every image is known that has a certificate or an abstention of its own."""
+        return bool(np.all(self.label[~self.missing] >= 0))
+
+    @property
+    def missing(self) -> NDArray[np.bool_]:
+        """Which images failed or were not reached."""
+        return self.abstain_reason == MISSING
 
     @property
     def certified(self) -> NDArray[np.bool_]:
@@ -129,12 +143,21 @@ def series_of(run: RunLike, name: str | None = None) -> Series:
     name = _folder_name(run) if name is None else name
     if len(run) == 0:
         raise ValueError(
-            f"the run {name!r} holds no certificates yet; go on with `sosmooth certify` before reporting it"
+            f"the run {name!r} holds no certificates: no input was reached, or all of them failed;"
+            " run its command again to see why"
         )
     seed = int(run["seed"][0])
     pairs_lower = np.nextafter(
         np.asarray(run["c_s_lower"], np.float64) + run["c_n_lower"], -np.inf
     )  # p = C_S + C_N
+    absent = np.asarray(run.missing, np.int64)
+
+    def filled(column: str, value: object) -> NDArray:
+        values = np.asarray(run[column])
+        return np.concatenate([values, np.full(len(absent), value, dtype=values.dtype)])
+
+    reason = np.concatenate([run["abstain_reason"], np.full(len(absent), MISSING)])
+    p_lower = np.where(np.isnan(run["p_lower"]), pairs_lower, run["p_lower"])
     return Series(
         name=name,
         folder=Path(run.path),
@@ -144,13 +167,13 @@ def series_of(run: RunLike, name: str | None = None) -> Series:
         n=int(np.max(run["n"])),
         alpha=float(run["alpha"][0]),
         seed=None if seed < 0 else seed,
-        index=np.asarray(run["index"]),
-        label=np.asarray(run["label"]),
-        prediction=np.asarray(run["prediction"]),
-        radius=np.asarray(run["radius"], np.float64),
-        abstain_reason=np.asarray(run["abstain_reason"], np.str_),
-        p_lower=np.where(np.isnan(run["p_lower"]), pairs_lower, run["p_lower"]),
-        seconds=np.asarray(run["seconds"], np.float64),
+        index=np.concatenate([run["index"], absent]),
+        label=filled("label", -1),
+        prediction=filled("prediction", ABSTAINED),
+        radius=filled("radius", 0.0),
+        abstain_reason=reason,
+        p_lower=np.concatenate([p_lower, np.full(len(absent), np.nan)]),
+        seconds=filled("seconds", np.nan),
         settings=run.manifest.settings,
         environment=run.manifest.environment,
         dimension=run.manifest.dimension,
@@ -228,10 +251,9 @@ def on_shared_images(baseline: Series, method: Series) -> Pair | None:
     data = [
         one.settings["data"] for one in (baseline, method) if one.settings.get("data") is not None
     ]
-    if (
-        not len(left)
-        or any(one != data[0] for one in data)
-        or not np.array_equal(baseline.label[left], method.label[right])
-    ):
+    if not len(left) or any(one != data[0] for one in data):
         return None
-    return Pair(baseline[left], method[right])
+    pair = Pair(baseline[left], method[right])
+    known = ~(pair.baseline.missing | pair.method.missing)
+    same = np.array_equal(pair.baseline.label[known], pair.method.label[known])
+    return pair if same else None

@@ -37,7 +37,8 @@ def summary_row(series: Series, radii: Sequence[str]) -> dict[str, str]:
         "sigma": f"{series.sigma:g}",
         "n": whole(series.n),
         "alpha": f"{series.alpha:g}",
-        "images": whole(len(series)),
+        "images": whole(len(series))
+        + (f", {whole(int(np.sum(series.missing)))} missing" if np.any(series.missing) else ""),
         "certified": whole(int(np.sum(series.certified))),
         **accuracy,
         "average certified radius": floored(series.average_radius()),

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosmooth.results import ABSTAINED
-from sosmooth.runs.certifying import indices_described_by, smoothed_classifier
+from sosmooth.runs.certifying import smoothed_classifier
 from sosmooth.runs.files import RunError
+from sosmooth.runs.manifest import indices_described_by
 from sosmooth.runs.run import Run
 from sosmooth.sampling.execution import Execution
 

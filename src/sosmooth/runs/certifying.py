@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sosmooth.methods import certify_tally
+from sosmooth.runs.manifest import described
 from sosmooth.runs.run import Run, load_run
 from sosmooth.runs.writer import RunWriter
 from sosmooth.sampling.execution import AS_GIVEN, Execution
@@ -309,27 +310,12 @@ def _identity(
     return {
         **asked,
         **settings.execution.settings(),
-        "indices": _described(settings.indices),
+        "indices": described(settings.indices),
         "device": torch.device(settings.device).type,  # another kind of device draws other noise
         "noise": noise.SCHEME if settings.lattice is None else lattice.SCHEME,
         "model": classifier.settings,
         "data": inputs.settings,
     }
-
-
-def _described(indices: list[int]) -> str:
-    """Indices as the command line takes them: a slice where they are evenly spaced, else numbers."""
-    steps = set(np.diff(indices).tolist())
-    if len(steps) == 1 and (step := steps.pop()) > 0:
-        return f"{indices[0]}:{indices[-1] + 1}:{step}"
-    return ",".join(map(str, indices))
-
-
-def indices_described_by(text: str) -> list[int]:
-    """The indices that the settings of a run describe."""
-    if ":" in text:
-        return list(range(*map(int, text.split(":"))))
-    return list(map(int, text.split(",")))
 
 
 def _check_labels(inputs: InputSet, indices: list[int], num_classes: int) -> None:

@@ -30,6 +30,7 @@ def export_tsv(run: Run | str | Path, file: TextIO | str | Path) -> None:
     counts), `correct time`. An unknown label is −1, an unknown time 0:00:00. Where a rule stopped
     the drawing, there are no counts, only the column `stopped_by`: the radii hold, but nothing
     that takes n for fixed may be computed from the counts.
+    Inputs of the run that failed or were not reached are written last, as abstentions without a sample.
 
     Args:
         run: a run or its folder. file: a path, written atomically, or an open text file.
@@ -54,6 +55,11 @@ def export_tsv(run: Run | str | Path, file: TextIO | str | Path) -> None:
         [str(timedelta(seconds=seconds)) for seconds in np.nan_to_num(run["seconds"]).tolist()],
     )
     lines += ["\t".join(map(str, row)) for row in zip(*columns, strict=True)]
+    # What the run is to hold and does not counts in every share: as an abstention without a sample.
+    lines += [
+        "\t".join((str(index), "-1", "-1", "0.000000", *("0" for _ in names), "0", "0:00:00"))
+        for index in run.missing.tolist()
+    ]
     text = "\n".join(lines) + "\n"
     if isinstance(file, str | os.PathLike):
         write_atomically(Path(file), text.encode())

@@ -20,50 +20,126 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         RunError: the file system refused; what was there before stays.
     """
-    beside = path.with_name(f".{path.name}.partial")
     try:
-        with open(beside, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-        sync_folder(path.parent)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            _write_in(folder, path.name, data)
+        finally:
+            os.close(folder)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
         raise unwritable(path, error) from error
 
 
-def sync_folder(folder: Path) -> None:
-    """Make renames and removals in the folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _write_in(folder: int, name: str, data: bytes) -> None:
+    beside = f".{name}.partial"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        with open(os.open(beside, flags, 0o644, dir_fd=folder), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+        os.fsync(folder)  # makes the new name durable
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(beside, dir_fd=folder)
+        raise
 
 
-def claim_folder(folder: Path) -> int:
-    """Create the folder if it is not there, and lock it: the descriptor of the lock, held until it is closed.
+class FolderLock:
+    """The right to write a folder, held until it is closed.
 
-    Raises:
-        RunError: something else is in the way, the folder cannot be written, or another process is writing it.
+    A lock belongs to a file, not to a name: where the folder or the lock file was removed or replaced,
+    another process may hold a lock of that name. So every write asks `check` first.
     """
+
+    def __init__(self, folder: Path):
+        """Create the folder if it is not there, and lock it.
+
+        Raises:
+            RunError: something else is in the way, the folder cannot be written, or another process is writing it.
+        """
+        self._folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise unwritable(folder, error) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            if isinstance(error, BlockingIOError):
+                raise RunError(
+                    f"{folder} is being written by another process; wait for it, or write to"
+                    " another folder"
+                ) from None
+            raise unwritable(folder, error) from error
+        self._descriptor: int | None = descriptor
+        try:
+            self.check()  # it may have been replaced between opening and locking it
+        except RunError:
+            self.close()
+            raise
+
+    @property
+    def held(self) -> bool:
+        """Whether it was not closed yet."""
+        return self._descriptor is not None
+
+    def check(self) -> None:
+        """Refuse to go on where the folder is no longer this writer's.
+
+        Raises:
+            RunError: the lock was closed, or its file is no longer the one at its path.
+        """
+        if self._descriptor is None or not same_file(self._descriptor, self._folder / LOCK):
+            raise replaced(self._folder)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file of the folder: whoever looks sees the whole old file or the whole new one.
+
+        The folder is the one that was locked, even if another one took its path meanwhile.
+
+        Raises:
+            RunError: the folder is no longer this writer's, or the file system refused.
+        """
+        self.check()
+        try:
+            folder = os.open(self._folder, os.O_RDONLY)
+        except OSError as error:
+            raise unwritable(self._folder / name, error) from error
+        try:
+            self.check()  # so the folder just opened is the locked one
+            _write_in(folder, name, data)
+        except OSError as error:
+            raise unwritable(self._folder / name, error) from error
+        finally:
+            os.close(folder)
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def same_file(descriptor: int, path: Path) -> bool:
+    """Whether an open file is the one at a path."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        if isinstance(error, BlockingIOError):
-            raise RunError(
-                f"{folder} is being written by another process; wait for it, or write to another folder"
-            ) from None
-        raise unwritable(folder, error) from error
-    return descriptor
+        there = os.stat(path)
+    except OSError:
+        return False
+    here = os.fstat(descriptor)
+    return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+
+
+def replaced(folder: Path) -> RunError:
+    """The one line for a folder that changed under its writer."""
+    return RunError(
+        f"{folder} was removed, replaced or changed by another program while it was written; nothing"
+        " more is written to it: run the same command again, alone"
+    )
 
 
 def unwritable(path: Path, error: OSError) -> RunError:
@@ -74,10 +150,12 @@ def unwritable(path: Path, error: OSError) -> RunError:
 
 
 def unreadable(path: Path, error: Exception, expected: str) -> RunError:
-    """The one line for a file that is not what it should be."""
-    reason = (error.strerror if isinstance(error, OSError) else None) or (
-        str(error).splitlines() or [type(error).__name__]
-    )[0]
+    """The one line for a file that is not what it should be, or that the system does not let be read."""
+    if isinstance(error, OSError) and error.errno is not None:  # Arrow's own have no number
+        return RunError(
+            f"{path} cannot be read ({error.strerror or error}); check the disk and the permissions"
+        )
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
     return RunError(
         f"{path} cannot be read as {expected} ({reason[:200]}); it is damaged or of another program"
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from sosmooth.runs.files import RunError, unreadable, unwritable
+from sosmooth.runs.files import RunError, replaced, unreadable, unwritable
 
 NAME = "journal.sqlite"
 
@@ -24,27 +25,48 @@ class Journal:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute(
-                "CREATE TABLE IF NOT EXISTS rows (input INTEGER PRIMARY KEY, row TEXT NOT NULL)"
+                "CREATE TABLE IF NOT EXISTS rows"
+                " (input INTEGER PRIMARY KEY, row TEXT NOT NULL, digest TEXT NOT NULL)"
             )
+            self._file = self._identity()
         except sqlite3.Error as error:
             raise RunError(
                 f"{self.path} cannot be written ({error}); make room, or remove it if it is damaged"
             ) from error
 
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def check(self) -> None:
+        """Refuse to go on where the file at the path is another one.
+
+        Raises:
+            RunError: it was removed or replaced.
+        """
+        if self._file is None or self._identity() != self._file:
+            raise replaced(self.path.parent)
+
     def add(self, rows: list[dict[str, Any]]) -> None:
         """Make rows durable, all or none."""
+        # JSON prints the shortest decimal that reads back as the same float.
+        texts = [(row["index"], json.dumps(row)) for row in rows]
+        self.check()
         try:
             with self._connection:
                 self._connection.execute("BEGIN IMMEDIATE")
-                # JSON prints the shortest decimal that reads back as the same float.
                 self._connection.executemany(
-                    "INSERT INTO rows VALUES (?, ?)",
-                    [(row["index"], json.dumps(row)) for row in rows],
+                    "INSERT INTO rows VALUES (?, ?, ?)",
+                    [(index, text, _digest(text)) for index, text in texts],
                 )
         except sqlite3.Error as error:
             raise RunError(
-                f"{self.path} cannot be written ({error}); make room, then give the same command again"
+                f"{self.path} cannot be written ({error}); make room, then run the same command again"
             ) from error
+        self.check()  # or the rows went into a file that is no longer there
 
     def close(self) -> None:
         """Let go of the file."""
@@ -78,6 +100,12 @@ def read_journal(folder: Path) -> list[dict[str, Any]]:
     except sqlite3.Error as error:
         if not path.exists():  # the writer finished in between
             return []
+        if "unable to open" in str(error):
+            # A log of a killed writer is merged when it is read, which writes to the folder.
+            raise RunError(
+                f"{path} cannot be read ({error}); its folder must be writable while the journal"
+                " holds rows: copy the run to another folder, or change the permissions"
+            ) from error
         raise unreadable(path, error, "the journal of a run") from error
 
 
@@ -91,10 +119,23 @@ def remove_journal(folder: Path) -> None:
             raise unwritable(path, error) from error
 
 
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _rows(connection: sqlite3.Connection, path: Path) -> list[dict[str, Any]]:
+    # Journals of earlier versions have no digests.
+    digests = {column[1] for column in connection.execute("PRAGMA table_info(rows)")} >= {"digest"}
+    query = f"SELECT input, row, {'digest' if digests else 'NULL'} FROM rows ORDER BY input"
     try:
-        return [
-            json.loads(row) for (row,) in connection.execute("SELECT row FROM rows ORDER BY input")
-        ]
+        found = []
+        for index, text, digest in connection.execute(query):
+            row = json.loads(text)
+            if digests and _digest(text) != digest:
+                raise ValueError(f"the row of input {index} does not have its digest")
+            if not isinstance(row, dict) or row.get("index") != index:
+                raise ValueError(f"the row of input {index} is of another input")
+            found.append(row)
+        return found
     except (sqlite3.Error, ValueError, TypeError, RecursionError) as error:
         raise unreadable(path, error, "the journal of a run") from error

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from sosmooth.runs.files import RunError, unreadable, write_atomically
+from sosmooth.runs.files import RunError, unreadable
 from sosmooth.runs.schema import SCHEMA_VERSION
 
 NAME = "manifest.json"
@@ -34,6 +34,7 @@ class Manifest:
         environment: versions, host, device and threads of the latest session.
         digests: of the classifier and the data, by name; part of the identity too.
         inputs: number of inputs that the run is to hold.
+        indices: which, as `described` writes them; None in runs of earlier versions.
         created, finished: ISO 8601, UTC; finished is None until the run is complete.
         dimension: features of one input; num_classes; class_names: None where unknown.
         batch_size: the one the classifier was evaluated in, kept by a resume.
@@ -46,6 +47,7 @@ class Manifest:
     environment: dict[str, Any]
     inputs: int
     created: str
+    indices: str | None = None
     digests: dict[str, str] = field(default_factory=dict)
     dimension: int | None = None
     num_classes: int | None = None
@@ -56,6 +58,14 @@ class Manifest:
     derived_from: dict[str, Any] | None = None
     table_digest: str | None = None
     schema_version: int = SCHEMA_VERSION
+
+    def asked(self) -> list[int] | None:
+        """The indices of the inputs that the run is to hold; None where it does not say."""
+        text = self.indices if self.indices is not None else self.settings.get("indices")
+        try:
+            return None if text is None else indices_described_by(text)
+        except (AttributeError, TypeError, ValueError):
+            return None
 
     def identity(self) -> dict[str, Any]:
         """What two sessions must share to write one run, by name."""
@@ -152,7 +162,7 @@ def _check(path: Path, values: dict[str, Any]) -> None:
         for name, kind in kinds.items()
         if name in values and not isinstance(values[name], kind)
     ]
-    optional = {"derived_from": dict, "table_digest": str}
+    optional = {"derived_from": dict, "table_digest": str, "indices": str}
     wrong += [
         name
         for name, kind in optional.items()
@@ -166,10 +176,25 @@ def _check(path: Path, values: dict[str, Any]) -> None:
         )
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest, atomically."""
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """The manifest as its file holds it."""
     text = json.dumps(asdict(manifest), indent=2, ensure_ascii=False, allow_nan=False)
-    write_atomically(folder / NAME, (text + "\n").encode())
+    return (text + "\n").encode()
+
+
+def described(indices: list[int]) -> str:
+    """Indices as the command line takes them: a slice where they are evenly spaced, else numbers."""
+    steps = set(np.diff(indices).tolist())
+    if len(steps) == 1 and (step := steps.pop()) > 0:
+        return f"{indices[0]}:{indices[-1] + 1}:{step}"
+    return ",".join(map(str, indices))
+
+
+def indices_described_by(text: str) -> list[int]:
+    """The indices that `described` wrote."""
+    if ":" in text:
+        return list(range(*map(int, text.split(":"))))
+    return list(map(int, text.split(","))) if text else []
 
 
 def as_json(values: Any) -> Any:

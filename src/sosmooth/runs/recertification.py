@@ -64,7 +64,7 @@ def recertify(run: str | Path, out: str | Path, *, method: str, alpha: float | N
     with RunWriter.open(
         out,
         settings=manifest.settings | {"method": method, "alpha": alpha},
-        indices=source["index"].tolist(),
+        indices=source.manifest.asked() or source["index"].tolist(),
         digests=manifest.digests,
         dimension=manifest.dimension,
         num_classes=manifest.num_classes,
@@ -78,4 +78,6 @@ def recertify(run: str | Path, out: str | Path, *, method: str, alpha: float | N
         },
     ) as writer:
         writer.replace(table_of(certificates, source["label"], source["seconds"]))
-        return writer.finish()
+        if source.complete:
+            return writer.finish()
+    return load_run(out)

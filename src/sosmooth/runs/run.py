@@ -14,8 +14,8 @@ from sosmooth._html import ROWS, table
 from sosmooth.results import UNKNOWN, Certificates, listed
 from sosmooth.runs.files import RunError, unreadable
 from sosmooth.runs.journal import read_journal
-from sosmooth.runs.manifest import Manifest, read_manifest
-from sosmooth.runs.schema import COLUMNS, SCHEMA
+from sosmooth.runs.manifest import REQUIRED_SETTINGS, Manifest, read_manifest
+from sosmooth.runs.schema import COLUMNS, SCHEMA, check_row
 from sosmooth.runs.table import certificates_of, digest, numpy_of, parquet_bytes, table_from_parquet
 
 RESULTS = "results.parquet"
@@ -39,7 +39,20 @@ class Run(Framed):
     @property
     def complete(self) -> bool:
         """Whether every input of the run is in the table."""
-        return self.manifest.complete
+        return self.manifest.complete and not len(self.missing)
+
+    @property
+    def missing(self) -> NDArray[np.int64]:
+        """The indices of the inputs that the run is to hold and does not: they failed, or were not reached."""
+        asked = self.manifest.asked()
+        if asked is None:
+            return np.zeros(0, dtype=np.int64)
+        return np.setdiff1d(np.array(asked, dtype=np.int64), self["index"])
+
+    @property
+    def inputs(self) -> int:
+        """How many inputs the run is to hold, those without a certificate included."""
+        return len(self) + len(self.missing)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -69,7 +82,7 @@ class Run(Framed):
         return self.manifest.settings.get("norm", "l2")
 
     def __repr__(self) -> str:
-        state = "" if self.complete else f" of {self.manifest.inputs}, unfinished"
+        state = "" if self.complete else f" of {self.inputs}, unfinished"
         return f"<run {str(self.path)!r}{state}: {repr(self.certificates()).strip('<>')}>"
 
     def _repr_html_(self) -> str:
@@ -91,7 +104,8 @@ def load_run(path: str | Path) -> Run:
     Returns:
         The run: `run["radius"]` and the like are arrays (inputs,), `run.certificates()` the certificates.
     Raises:
-        RunError: not a run, damaged, of another program or of a later version (one line that says which).
+        RunError: not a run, damaged, of another program or of a later version, or its rows were made
+            with other settings than its manifest says (one line that says which).
     """
     folder = Path(path)
     manifest = read_manifest(folder)
@@ -103,6 +117,12 @@ def load_run(path: str | Path) -> Run:
             f"{folder} says it is complete but has no {RESULTS}; restore the file, or certify again"
         )
     merged = with_rows(table, rows, folder)
+    check_rows(merged, manifest, folder)
+    if manifest.complete and len(merged) < manifest.inputs:
+        raise RunError(
+            f"{folder} says it is complete with {manifest.inputs} inputs, but holds {len(merged)};"
+            " restore its files, or certify again"
+        )
     if table is None or len(merged) > len(table):
         table_digest = digest(parquet_bytes(merged))
     return Run(folder, manifest, merged, table_digest)
@@ -125,12 +145,36 @@ def with_rows(table: pa.Table | None, rows: list[dict], folder: Path) -> pa.Tabl
     table = SCHEMA.empty_table() if table is None else table
     known = set(numpy_of(table, "index").tolist())
     try:
+        for row in rows:
+            check_row(row)
         added = pa.Table.from_pylist(
             [row for row in rows if row["index"] not in known], schema=SCHEMA
         )
     except (pa.ArrowException, KeyError, TypeError, ValueError, OverflowError) as error:
         raise unreadable(folder, error, "a run: its journal") from error
     return pa.concat_tables([table, added])
+
+
+def check_rows(table: pa.Table, manifest: Manifest, folder: Path) -> None:
+    """Refuse rows that were made with other settings than the manifest's.
+
+    Raises:
+        RunError: naming the first setting that differs, with both values.
+    """
+    settings = manifest.settings
+    stops = any(settings.get(name) is not None for name in ("radius", "tolerance"))
+    for name in REQUIRED_SETTINGS:
+        values = numpy_of(table, name)
+        # An unknown number is null in the table, which is read as −1.
+        setting = -1 if settings[name] is None else settings[name]
+        wrong = values > setting if stops and name == "n" else values != setting
+        if np.any(wrong):
+            row = int(np.argmax(wrong))
+            raise RunError(
+                f"{folder} contradicts itself: {name} is {settings[name]!r} in its manifest, and"
+                f" {values[row].item()!r} for input {numpy_of(table, 'index')[row]} and"
+                f" {int(np.sum(wrong)) - 1} others; restore the files, or certify again"
+            )
 
 
 def ordered(table: pa.Table, indices: list[int]) -> pa.Table:

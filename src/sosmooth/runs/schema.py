@@ -6,6 +6,7 @@ A column is filled from the field of that name in `Certificates`, `Tally` or `Bo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -131,3 +132,27 @@ def version_of(schema: pa.Schema) -> int | None:
     """The version of the schema that a file says it has; None where it says nothing."""
     version = (schema.metadata or {}).get(_VERSION_KEY, b"").decode(errors="replace")
     return int(version) if version.isdecimal() else None
+
+
+def check_row(row: dict[str, Any]) -> None:
+    """Refuse a row, read back from text, that the table cannot hold as it is.
+
+    Raises:
+        ValueError: a column is missing or unknown, or a value is of another type or null where none may be.
+    """
+    if unknown := row.keys() - COLUMNS.keys():
+        raise ValueError(f"the column {min(unknown)!r} is unknown")
+    for name, column in COLUMNS.items():
+        value = row.get(name)
+        if name not in row and not column.optional:
+            raise ValueError(f"the column {name} is missing")
+        if value is None:
+            right = column.nullable
+        elif pa.types.is_integer(column.type):
+            right = type(value) is int
+        elif pa.types.is_floating(column.type):
+            right = type(value) in (int, float)
+        else:
+            right = isinstance(value, str)
+        if not right:
+            raise ValueError(f"{name} is {value!r}")

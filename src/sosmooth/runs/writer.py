@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +13,25 @@ from numpy.typing import ArrayLike
 
 from sosmooth.results import Certificates
 from sosmooth.runs import manifest
-from sosmooth.runs.files import LOCK, RunError, claim_folder, unwritable, write_atomically
+from sosmooth.runs.files import LOCK, FolderLock, RunError, replaced, unwritable
 from sosmooth.runs.journal import Journal, read_journal, remove_journal
 from sosmooth.runs.manifest import (
     Manifest,
     describe_environment,
+    described,
+    manifest_bytes,
     read_manifest,
     timestamp,
-    write_manifest,
 )
-from sosmooth.runs.run import RESULTS, Run, load_run, ordered, read_results, with_rows
+from sosmooth.runs.run import (
+    RESULTS,
+    Run,
+    check_rows,
+    load_run,
+    ordered,
+    read_results,
+    with_rows,
+)
 from sosmooth.runs.table import digest, numpy_of, parquet_bytes, table_of
 
 
@@ -35,18 +43,25 @@ class RunWriter:
     """
 
     def __init__(
-        self, path: Path, lock: int, manifest_: Manifest, table: pa.Table | None, indices: list[int]
+        self,
+        path: Path,
+        lock: FolderLock,
+        manifest_: Manifest,
+        written: bytes,
+        table: pa.Table | None,
+        indices: list[int],
     ):
         self.path = path
-        self._lock: int | None = lock
+        self._lock = lock
         self._manifest = manifest_
+        self._written = written  # the manifest's file, as it must still be
         self._table = table
         self._indices = indices
         self._journal: Journal | None = None  # made by the first input
         self.done: set[int] = set(numpy_of(self._rows(), "index").tolist())
         self._awaited = set(indices) - self.done
         if self._awaited:
-            self._update(inputs=len(self.done | self._awaited), complete=False, finished=None)
+            self._update(**self._asked(), complete=False, finished=None)
 
     @classmethod
     def open(
@@ -93,6 +108,7 @@ class RunWriter:
             settings=manifest.as_json(dict(settings)),
             environment=describe_environment(device),
             inputs=len(wanted),
+            indices=described(wanted),
             created=timestamp(),
             digests=dict(digests or {}),
             dimension=settings.get("dimension") if dimension is None else dimension,
@@ -101,9 +117,10 @@ class RunWriter:
             derived_from=manifest.as_json(derived_from),
         )
         _refuse_foreign(folder)
-        lock = claim_folder(folder)
+        lock = FolderLock(folder)
         try:
             if (folder / manifest.NAME).exists():
+                written = (folder / manifest.NAME).read_bytes()
                 stored = read_manifest(folder)
                 if differing := manifest.differences(stored, asked):
                     raise RunError(
@@ -118,12 +135,14 @@ class RunWriter:
                 if stored.complete:  # nothing to do, unless inputs are added
                     asked = replace(asked, environment=stored.environment)
                 table, _ = read_results(folder)
+                if table is not None:
+                    check_rows(table, stored, folder)
             else:
-                table = None
-                write_manifest(folder, asked)
-            return cls(folder, lock, asked, table, wanted)
+                table, written = None, manifest_bytes(asked)
+                lock.write(manifest.NAME, written)
+            return cls(folder, lock, asked, written, table, wanted)
         except BaseException:
-            os.close(lock)
+            lock.close()
             raise
 
     @property
@@ -162,8 +181,10 @@ class RunWriter:
             )
         if self._manifest.dimension is None and certificates.tally.dimension is not None:
             self._update(dimension=certificates.tally.dimension)
+        self._check()
         self._journal = self._journal or Journal(self.path)
         self._journal.add(rows)
+        self._check()
         self.done.update(added)
         self._awaited.difference_update(added)
 
@@ -172,7 +193,7 @@ class RunWriter:
         self._table = table
         self.done = set(numpy_of(table, "index").tolist())
         self._awaited = set(self._indices) - self.done
-        self._update(inputs=len(self.done))
+        self._update(**self._asked())
 
     def finish(self) -> Run:
         """Write the table in the order of the indices, mark the run complete, remove the journal.
@@ -185,7 +206,9 @@ class RunWriter:
                 f"{len(self._awaited)} inputs are not certified yet, one of them of index {min(self._awaited)}"
             )
         self._settle(complete=True)
-        return load_run(self.path)
+        run = load_run(self.path)
+        self._check()  # so it is this run that was loaded
+        return run
 
     def __enter__(self) -> Self:
         return self
@@ -197,7 +220,7 @@ class RunWriter:
         traceback: TracebackType | None,
     ) -> None:
         try:
-            if self._lock is not None and not self._manifest.complete:
+            if self._lock.held and not self._manifest.complete:
                 self._settle(complete=False)
         except RunError as failure:
             if error is None:
@@ -212,32 +235,66 @@ class RunWriter:
         """Let go of the run."""
         if self._journal is not None:
             self._journal.close()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._lock.close()
+
+    def _check(self) -> None:
+        """Refuse to go on where folder, manifest or journal are no longer this writer's.
+
+        Raises:
+            RunError: one was removed, replaced or changed.
+        """
+        self._lock.check()
+        try:
+            there = (self.path / manifest.NAME).read_bytes()
+        except OSError:
+            there = b""
+        if there != self._written:
+            raise replaced(self.path)
+        if self._journal is not None:
+            self._journal.check()
+
+    def _asked(self) -> dict[str, Any]:
+        """The inputs that the run is to hold: those asked for, and those that it held before."""
+        others = sorted(self.done - set(self._indices))
+        return {
+            "inputs": len(self._indices) + len(others),
+            "indices": described([*self._indices, *others]),
+        }
 
     def _rows(self) -> pa.Table:
-        return with_rows(self._table, read_journal(self.path), self.path)
+        rows = with_rows(self._table, read_journal(self.path), self.path)
+        check_rows(rows, self._manifest, self.path)
+        return rows
 
     def _settle(self, *, complete: bool) -> None:
         """Bring everything into the table; only then the journal may go."""
-        data = parquet_bytes(ordered(self._rows(), self._indices))
+        self._check()
+        rows = self._rows()
+        if lost := self.done - set(numpy_of(rows, "index").tolist()):
+            raise RunError(
+                f"{self.path} lost inputs that were stored, one of them of index {min(lost)};"
+                " another program changed it: certify into another folder"
+            )
+        data = parquet_bytes(ordered(rows, self._indices))
         table_digest = digest(data)
         if self._manifest.table_digest != table_digest or not (self.path / RESULTS).exists():
-            write_atomically(self.path / RESULTS, data)
+            self._lock.write(RESULTS, data)
         finished = (self._manifest.finished or timestamp()) if complete else None
         self._update(complete=complete, finished=finished, table_digest=table_digest)
         if self._journal is not None:
             self._journal.close()
             self._journal = None
+        self._check()
         remove_journal(self.path)
 
     def _update(self, **changes: Any) -> None:
         """Change the manifest, and the file if that changes it."""
         changed = replace(self._manifest, **changes)
         if changed != self._manifest:
-            write_manifest(self.path, changed)
-            self._manifest = changed
+            self._check()
+            written = manifest_bytes(changed)
+            self._lock.write(manifest.NAME, written)
+            self._manifest, self._written = changed, written
 
 
 def _refuse_foreign(folder: Path) -> None:
