@@ -837,8 +837,12 @@ READERS: dict[str, Reader] = {
     "labels": Reader(_labels_files, _read_labels, 4),
     "features": Reader(_tables_of_features, _read_features, 20),
     "image table": Reader(_tables_of_images, _read_image_table, 5, _varied_table),
-    "run of a manifest": Reader(_manifests, _read_run_of_manifest, 3, varied_json),
-    "run of a table": Reader(_tables, _read_run_of_table, 2, _varied_table),
+    "run of a manifest": Reader(
+        lambda place: _manifests(place)[1:], _read_run_of_manifest, 3, varied_json
+    ),
+    "run of a table": Reader(
+        lambda place: _tables(place)[:1], _read_run_of_table, 2, _varied_table
+    ),
     "run of a journal": Reader(_journals, _read_journal, 1, _varied_journal),
 }
 assert sum(reader.share for reader in READERS.values()) == 1000

@@ -70,9 +70,10 @@ def test_what_a_log_says_is_escaped_in_a_notebook(certificates):
 
 def test_one_certificate_says_what_it_certifies(certificates):
     middle = int(np.argmin(certificates.radius))
-    assert repr(certificates[middle]).startswith(f"<input {middle}: abstained, ")
+    abstained = replace(certificates[middle], prediction=-1, radius=0.0, abstain_reason="imported")
+    assert repr(abstained).startswith(f"<input {middle}: abstained, ")
     assert repr(certificates[0]).startswith("<input 0: class 0 within radius 0.")
-    assert Cells(certificates[middle]._repr_html_()).cells[2:4] == ["class", "—"]
+    assert Cells(abstained._repr_html_()).cells[2:4] == ["class", "—"]
 
 
 def test_a_run_says_how_far_it_is(tmp_path, certificates):
