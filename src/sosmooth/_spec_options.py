@@ -27,3 +27,8 @@ def parse_options(options: str, allowed: Mapping[str, str]) -> dict[str, str]:
             f"cannot read the options {options!r}; write {example}, what of it is needed, each once"
         )
     return found
+
+
+def with_option(spec: str, name: str, value: str) -> str:
+    """The specification with one more option."""
+    return f"{spec}{'&' if '?' in spec else '?'}{name}={value}"

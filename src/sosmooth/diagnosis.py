@@ -25,7 +25,9 @@ from sosmooth.sampling.evaluator import (
     ClassifierError,
     Evaluator,
     checked_labels,
-    dtype_of,
+    one_tensor,
+    output_of,
+    points_for,
 )
 from sosmooth.sampling.modes import EvaluationMode
 from sosmooth.sampling.noise import Block, NoiseSource, Stage
@@ -226,7 +228,6 @@ class _Call:
 
     def __init__(self, classifier: BaseClassifier, num_classes: int | None):
         self._classifier = classifier
-        self._dtype = dtype_of(classifier)
         self._num_classes = num_classes
         self.changes_input = False
 
@@ -239,17 +240,11 @@ class _Call:
         return self._num_classes
 
     def __call__(self, points: torch.Tensor) -> _Output:
-        given = points.to(self._dtype or points.dtype)
+        given = points_for(self._classifier, points)
         own = given.clone()
-        try:
-            output = self._classifier(own)
-        except Exception as error:
-            what = " ".join(str(error).split()) or "no message"
-            raise ClassifierError(
-                f"it raised {type(error).__name__} on a batch of {len(points)}: {what}"
-            ) from error
-        scored = isinstance(output, torch.Tensor) and output.is_floating_point()
-        if self._num_classes is None and scored and output.ndim == 2:
+        output = one_tensor(output_of(self._classifier, own), len(points))
+        scored = output.is_floating_point()
+        if self._num_classes is None and scored:
             self._num_classes = int(output.shape[1])
         self.changes_input |= not torch.equal(own, given)
         labels = checked_labels(output, len(points), self.num_classes)
@@ -275,7 +270,7 @@ def _examine_output(first: _Output, call: _Call) -> Finding:
     invalid = int(np.sum(first.labels == INVALID))
     figures = {"output": first.kind, "num_classes": call.num_classes, "no_vote": invalid}
     if invalid:
-        text = f"{invalid} of {len(first.labels)} outputs are no vote (NaN, infinite scores or a label out of range)"
+        text = f"{invalid} of {len(first.labels)} outputs are no vote (NaN, +inf or no finite score, or a label out of range)"
         return Finding("output", Status.BROKEN, f"{text}; such inputs cannot be certified", figures)
     what = "labels" if first.scores is None else "scores"
     return Finding(
@@ -361,7 +356,7 @@ def _differences(first: _Output, others: list[_Output]) -> dict[str, Any]:
     spread, near = 0.0, 0
     if first.scores is not None:
         spread = max(
-            float(np.max(np.abs(other.scores - first.scores)))
+            _largest_difference(other.scores, first.scores)
             for other in others
             if other.scores is not None
         )
@@ -372,6 +367,12 @@ def _differences(first: _Output, others: list[_Output]) -> dict[str, Any]:
         "largest_score_difference": spread,
         "labels_within_reach": near,
     }
+
+
+def _largest_difference(scores: NDArray[np.float64], others: NDArray[np.float64]) -> float:
+    """NaN where one is; those that lose by −inf in both do not differ."""
+    with np.errstate(invalid="ignore"):
+        return float(np.max(np.where(scores == others, 0.0, np.abs(scores - others))))
 
 
 def _examine_throughput(

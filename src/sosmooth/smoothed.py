@@ -31,6 +31,7 @@ from sosmooth.sampling.lattice import check_on_lattice, steps_per_sigma
 from sosmooth.sampling.modes import EvaluationMode
 from sosmooth.sampling.noise import Stage, checked_seed
 from sosmooth.sampling.sums import Part
+from sosmooth.sampling.time_limit import check_timeout
 from sosmooth.stopping import StoppingRule, marked, stopping_rule
 from sosmooth.tally import Design, Tally, concatenate
 
@@ -52,21 +53,39 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Failed:
-    """One input that could not be certified because the classifier's output for it was no vote."""
+    """One input that could not be certified: for some of its noisy copies the output was no vote.
+
+    Attributes:
+        reason: what the classifier returned for them. evaluations: how many they were.
+    """
 
     position: int
     index: int
-    message: str
+    reason: str
+    evaluations: int
+
+    @property
+    def message(self) -> str:
+        """One line on the input."""
+        return (
+            f"input {self.index}: the classifier returned {self.reason} for {self.evaluations} noisy"
+            " copies; such an input cannot be certified, look at the classifier's range, precision"
+            " or number of classes"
+        )
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The selection samples of one input: the leading class, its votes, the runner-up's, and evaluations that were no vote."""
+    """The selection samples of one input: the leading class, its votes, the runner-up's, and evaluations that were no vote.
+
+    `why`: what those were, in words.
+    """
 
     selected: int
     first: int
     second: int
     invalid: int
+    why: str = ""
 
     @property
     def margin(self) -> int:
@@ -78,8 +97,9 @@ class SmoothedClassifier:
     """The classifier `x ↦ argmax_c P(f(x + ε) = c)`, `ε ~ N(0, σ² I)`, of a base classifier f.
 
     Args:
-        base_classifier: takes a float tensor (batch, …) on `device`, returns floating scores (batch, classes), of which the
-            first maximum wins, or integer labels (batch,). A torch module is put in eval mode for each call. It runs in the
+        base_classifier: takes a float tensor (batch, …) on `device`, returns floating scores (batch,
+            classes), of which the first maximum wins, or integer labels (batch,); axes of length 1
+            at the end are dropped. A torch module is put in eval mode for each call. It runs in the
             precision it is given in: that *is* the base classifier.
         sigma: noise level, in units of the inputs (normalise inside the classifier), positive.
         num_classes: number of classes, at least 2.
@@ -120,10 +140,7 @@ class SmoothedClassifier:
         if lattice is not None:
             steps_per_sigma(float(sigma), lattice)
         self.lattice = lattice
-        if batch_timeout is not None and not (np.isfinite(batch_timeout) and batch_timeout > 0):
-            raise ValueError(
-                f"batch_timeout must be a positive number of seconds, or None for no limit; got {batch_timeout!r}"
-            )
+        check_timeout(batch_timeout)
         self.base_classifier = base_classifier
         self.batch_timeout = batch_timeout
         self.sigma = float(sigma)
@@ -263,9 +280,10 @@ class SmoothedClassifier:
     ) -> Selection:
         """The first step of `sample` for one input, float array (…)."""
         with self._engine_of_one(x, seed, progress) as engine:
-            return Selection(
-                *(int(column[0]) for column in self._select(engine, np.array([index]), n0))
-            )
+            columns = self._select(engine, np.array([index]), n0)
+            selected, first, second, invalid = (int(column[0]) for column in columns)
+            found = Selection(selected, first, second, invalid)
+            return replace(found, why=engine.why_no_vote()) if found.invalid else found
 
     def count(
         self, x: ArrayLike, part: Part, *, seed: int, progress: Progress | None = None
@@ -273,7 +291,7 @@ class SmoothedClassifier:
         """The second step for one input, float array (…), position 0, or for a part of its noise vectors."""
         with self._engine_of_one(x, seed, progress) as engine:
             (counts,) = engine.count([part])
-            return counts
+            return replace(counts, why=engine.why_no_vote()) if counts.invalid else counts
 
     @contextmanager
     def _engine_of_one(
@@ -368,7 +386,8 @@ class SmoothedClassifier:
             self.batch_size = evaluator.batch_size
         for index, invalid in zip(indices, votes[:, -1], strict=True):
             if invalid:
-                raise ClassifierError(_no_vote(int(index), int(invalid)))
+                failed = Failed(int(index), int(index), evaluator.why_no_vote(), int(invalid))
+                raise ClassifierError(failed.message)
         second, first = np.sort(votes[:, :-1], axis=1)[:, -2:].T
         # Two-sided test that the top two are equally likely: twice P(Binomial(first + second, 1/2) ≥ first).
         settled = (first > second) & (
@@ -395,9 +414,11 @@ class SmoothedClassifier:
         for position, (index, *votes) in enumerate(
             zip(*(column.tolist() for column in (indices, *columns)), strict=True)
         ):
-            selection = Selection(*votes)
+            selected, first, second, invalid = votes
+            selection = Selection(selected, first, second, invalid)
             if selection.invalid:  # already: estimating would be in vain
-                yield failed_input(offset + position, index, selection.invalid)
+                why = engine.why_no_vote()
+                yield Failed(offset + position, index, why, selection.invalid)
                 continue
             estimation = planned_estimation(
                 method,
@@ -415,7 +436,7 @@ class SmoothedClassifier:
         for part, margin, counts in zip(parts, margins, engine.count(parts), strict=True):
             position, of = offset + part.position, part.estimation
             if counts.invalid:
-                yield failed_input(position, of.index, counts.invalid)
+                yield Failed(position, of.index, engine.why_no_vote(), counts.invalid)
                 continue
             ended = time.perf_counter()
             yield Sampled(
@@ -462,7 +483,7 @@ class SmoothedClassifier:
         )
         for i, index in enumerate(indices.tolist()):
             if i not in tallies:
-                yield failed_input(offset + i, index, int(invalid[i]))
+                yield Failed(offset + i, index, engine.why_no_vote(), int(invalid[i]))
                 continue
             seconds = rate * (n0 + int(tallies[i].n[0]))
             yield Sampled(
@@ -581,11 +602,6 @@ def planned_estimation(
     )
 
 
-def failed_input(position: int, index: int, invalid: int) -> Failed:
-    """An input of which so many evaluations were no vote."""
-    return Failed(position, index, _no_vote(index, invalid))
-
-
 def _shown(
     progress: Progress | bool | None, evaluations: int, what: str
 ) -> AbstractContextManager[Progress | None]:
@@ -631,10 +647,3 @@ def checked_settings(
             f"n must be even for {method}: it counts evaluations, and a pair is two; got {n}"
         )
     return n0, n, checked_seed(seed)
-
-
-def _no_vote(index: int, evaluations: int) -> str:
-    return (
-        f"input {index}: the classifier returned NaN, infinite scores or a label out of range for {evaluations} noisy copies;"
-        " such an input cannot be certified, look at the classifier's range or precision"
-    )

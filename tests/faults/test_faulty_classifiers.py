@@ -268,7 +268,7 @@ def test_an_interruption(tmp_path, arguments, number):
 
 
 def test_training_mode_after_eval_is_one_line(tmp_path, capsys):
-    """It is refused before anything is written about any input."""
+    """It is refused before anything is written."""
 
     (tmp_path / "own.py").write_text(
         "import torch\n\nclass Stubborn(torch.nn.Linear):\n    def train(self, mode=True):\n        self.training = True\n"
@@ -279,4 +279,4 @@ def test_training_mode_after_eval_is_one_line(tmp_path, capsys):
                  "--num-classes", "3", "--n", "20", "--out", str(tmp_path / "run")])  # fmt: skip
     assert code == 1
     assert_one_line(capsys.readouterr().err, "still in training mode after eval()")
-    assert len(load_run(tmp_path / "run")) == 0
+    assert not (tmp_path / "run").exists()

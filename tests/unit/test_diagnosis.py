@@ -135,7 +135,7 @@ class StillTraining(torch.nn.Module):
     [
         (lambda v: linear(v) * torch.nan, "no vote"),
         (lambda v: linear(v)[:, :3], "must return"),
-        (lambda v: v.view(3, 5), "it raised RuntimeError"),
+        (lambda v: v.view(3, 5), "the classifier raised RuntimeError"),
         (StillTraining(), "training mode"),
     ],
     ids=["NaN", "shape", "raises", "trains"],

@@ -254,7 +254,7 @@ def test_what_a_classifier_must_return(output, said):
         tallied(engine(output), 0, 17, Design.INDEPENDENT, 10, 0)
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_scores_that_are_not_finite_never_count_as_a_vote(bad):
     def scores(x):
         s = torch.zeros(len(x), 3)
@@ -264,6 +264,39 @@ def test_scores_that_are_not_finite_never_count_as_a_vote(bad):
     counts = counted(engine(scores), Part(0, Estimation(0, Design.INDEPENDENT, 5000, 0, 3)))
     assert 0 < counts.invalid < 5000
     assert counts.sums["right"][1] + counts.invalid < 5000
+
+
+def test_a_score_of_minus_infinity_loses():
+    """Masked logits are how a class is ruled out; only where every class is, there is no vote."""
+
+    def scores(x):
+        s = torch.full((len(x), 3), -torch.inf)
+        s[:, 1] = torch.where(x[:, 0] > 0.5, -torch.inf, x[:, 0])
+        s[:, 2] = torch.where(x[:, 0] > 0.9, -torch.inf, -10.0)
+        return s
+
+    made = engine(scores)
+    votes = made.count_classes(np.array([0]), Stage.SELECTION, 5000, 3)[0]
+    assert votes[0] == 0
+    assert (votes[1:] > 100).all()
+    assert made.why_no_vote() == "NaN, +inf or no finite score"
+
+
+def test_axes_of_length_one_at_the_end_are_dropped():
+    for output in (by_first_feature, lambda x: x):
+        expected = engine(output).count_classes(np.array([0]), Stage.SELECTION, 999, 3)
+        for more in (
+            lambda x, f=output: f(x)[..., None],
+            lambda x, f=output: f(x)[..., None, None],
+        ):
+            found = engine(more).count_classes(np.array([0]), Stage.SELECTION, 999, 3)
+            assert found.tolist() == expected.tolist()
+
+
+def test_labels_out_of_range_are_named():
+    made = engine(lambda x: (x[:, 0] > 0.5).long() + 2)
+    made.count_classes(np.array([0]), Stage.SELECTION, 100, 3)
+    assert made.why_no_vote() == "label 3, which is none of 0…2,"
 
 
 def test_the_first_maximum_wins():

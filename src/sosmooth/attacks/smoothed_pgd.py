@@ -14,7 +14,7 @@ import torch
 
 from sosmooth._numbers import whole_number
 from sosmooth.results import ABSTAINED
-from sosmooth.sampling.evaluator import BaseClassifier, dtype_of
+from sosmooth.sampling.evaluator import BaseClassifier, one_tensor, output_of
 from sosmooth.sampling.modes import EvaluationMode
 from sosmooth.smoothed import SmoothedClassifier
 
@@ -179,7 +179,8 @@ def _descended(
             )
             slope = gradient(x + delta, noise, label)
             length = _norm(slope)
-            if length == 0:  # every sample agrees: anywhere is as good
+            # Every sample agrees, or the score of the class is −inf: anywhere is as good.
+            if not 0 < length < np.inf:
                 slope, length = noise[0], _norm(noise[0])
             delta = delta - step / length * slope
             delta = delta * min(1.0, size / max(_norm(delta), 1e-30))
@@ -193,10 +194,9 @@ def _gradient_of(
 
     That is the log-probability of the class, `log mean softmax f(x + ε)`, or its share of votes.
     """
-    dtype = dtype_of(classifier)
 
     def outputs(points: torch.Tensor) -> torch.Tensor:
-        return classifier(points if dtype is None else points.to(dtype))
+        return one_tensor(output_of(classifier, points), len(points))
 
     def by_scores(point: torch.Tensor, noise: torch.Tensor, label: int) -> torch.Tensor:
         with torch.enable_grad():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,20 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
+from sosmooth._errors import text_of
 from sosmooth.classifiers.batches import in_batches
 from sosmooth.classifiers.exported_archive import ArchiveRefused, checked_archive
 from sosmooth.classifiers.loaded import LoadedClassifier
+from sosmooth.classifiers.outputs import Output, Wanted, chosen, outputs_of
+from sosmooth.sampling.outputs import named_outputs
 
 
-def open_exported(path: Path) -> LoadedClassifier:
+def open_exported(path: Path, wanted: Wanted) -> LoadedClassifier:
     """The program of a `.pt2` file: of one tensor (batch, …), its batch axis fixed or dynamic, to scores or labels.
 
-    It runs on whatever device its inputs are on. The file is read with care (`exported_archive`), but it is a program: use
-    what you trust.
+    Of several outputs one is named, or its name or shape leaves no choice (`outputs.chosen`). It
+    runs on whatever device its inputs are on. The file is read with care (`exported_archive`), but
+    it is a program: use what you trust.
 
     Raises:
         FileNotFoundError: no such file.
@@ -36,9 +41,7 @@ def open_exported(path: Path) -> LoadedClassifier:
             f"{path} is not read: {error}; export the model again with torch.export.save"
         ) from error
     except Exception as error:  # torch's reader raises whatever it stumbles over
-        raise ValueError(
-            f"{path} cannot be read ({' '.join(str(error).split())[:200]}); export it again"
-        ) from error
+        raise ValueError(f"{path} cannot be read ({text_of(error)}); export it again") from error
     inputs = [
         node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs
     ]
@@ -51,25 +54,54 @@ def open_exported(path: Path) -> LoadedClassifier:
         raise ValueError(
             f"{path} was exported in training mode ({training}); call model.eval(), then export it again"
         )
-    results: Any = program.graph.output_node().args[0]
-    result = getattr(results[0], "meta", {}).get("val")
-    if not isinstance(result, Tensor):
-        raise ValueError(
-            f"{path} returns no tensor; a classifier returns scores (batch, classes) or labels (batch,)"
-        )
-    digest = hashlib.sha256(content).hexdigest()
+    outputs = _outputs(program)
+    try:
+        if not outputs:
+            raise ValueError("it returns no tensor; a classifier returns scores or labels")
+        result, note = chosen(outputs, wanted.output, wanted.num_classes)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    settings = {
+        "architecture": "exported program",
+        "weights_sha256": None,
+        "file_sha256": hashlib.sha256(content).hexdigest(),
+        "training_sigma": None,
+    }
+    if len(outputs) > 1:
+        settings["output"] = result.name
     return LoadedClassifier(
         in_batches(
-            _on_any_device(program, example.dtype), *_batch_sizes(example.shape[0], program)
+            _on_any_device(program, example.dtype, result.name),
+            *_batch_sizes(example.shape[0], program),
+            shape=_lengths(example)[1:],
         ),
-        int(result.shape[1]) if result.ndim == 2 and result.is_floating_point() else None,
-        {
-            "architecture": "exported program",
-            "weights_sha256": None,
-            "file_sha256": digest,
-            "training_sigma": None,
-        },
+        result.num_classes,
+        settings,
+        notes=(note,) if note else (),
     )
+
+
+def _outputs(program: ExportedProgram) -> list[Output]:
+    """Those of the module, as it packed them: the graph may have others, of state that it changes."""
+    nodes: Any = program.graph.output_node().args[0]
+    own = nodes[len(nodes) - len(program.graph_signature.user_outputs) :]
+    spec = program.call_spec.out_spec
+    if spec is None:
+        return []
+    packed = [getattr(node, "meta", {}).get("val") for node in own]
+    return [
+        replace(output, shape=_lengths(tensor))
+        for output, tensor in zip(
+            outputs_of(spec.unflatten(packed)),
+            [value for value in packed if isinstance(value, Tensor)],
+            strict=True,
+        )
+    ]
+
+
+def _lengths(tensor: Tensor) -> tuple[int | str, ...]:
+    """The shape; an axis of any length is the name of its symbol."""
+    return tuple(each if type(each) is int else str(each) for each in tensor.shape)
 
 
 def _batch_sizes(size: Any, program: ExportedProgram) -> tuple[int, int | None]:
@@ -82,8 +114,14 @@ def _batch_sizes(size: Any, program: ExportedProgram) -> tuple[int, int | None]:
     return max(1, int(limits.lower)), None if limits.upper > 2**40 else int(limits.upper)
 
 
+# Arguments by which an operator that can draw random numbers draws none.
+_SWITCHES = {"train", "training", "dropout_p"}
+
+
 def _training(program: ExportedProgram) -> str | None:
-    """The first operator that depends on the rest of the batch, or on chance."""
+    """The first operator that depends on the rest of the batch, on chance, or on earlier calls."""
+    if changed := program.graph_signature.buffers_to_mutate:
+        return f"it changes {', '.join(changed.values())}"
     for module in program.graph_module.modules():
         for node in getattr(module, "graph", program.graph).nodes:
             schema = getattr(node.target, "_schema", None)
@@ -95,11 +133,20 @@ def _training(program: ExportedProgram) -> str | None:
             )
             if any(given.get(name) is True for name in ("train", "training")):
                 return schema.name
+            if torch.Tag.nondeterministic_seeded in node.target.tags:
+                switches = {argument.name for argument in schema.arguments} & _SWITCHES
+                if not switches or given.get("dropout_p"):
+                    return schema.name
     return None
 
 
-def _on_any_device(program: ExportedProgram, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
-    """The program, moved to a device when inputs on it come first; it takes its own precision."""
+def _on_any_device(
+    program: ExportedProgram, dtype: torch.dtype, output: str
+) -> Callable[[Tensor], Tensor]:
+    """One output of the program, moved to a device when inputs on it come first.
+
+    It takes its own precision.
+    """
     moved: dict[torch.device, Callable[[Tensor], Any]] = {}
 
     def classify(points: Tensor) -> Tensor:
@@ -110,7 +157,6 @@ def _on_any_device(program: ExportedProgram, dtype: torch.dtype) -> Callable[[Te
             moved[points.device] = move_to_device_pass(program, points.device).module(
                 check_guards=False
             )
-        result = moved[points.device](points.to(dtype))
-        return result[0] if isinstance(result, Sequence) else result
+        return named_outputs(moved[points.device](points.to(dtype)))[output]
 
     return classify

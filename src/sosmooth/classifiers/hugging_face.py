@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sosmooth._errors import text_of
 from sosmooth._extras import needed
 from sosmooth.classifiers.image_processor import ImageProcessor, ProcessedImages
 from sosmooth.classifiers.loaded import LoadedClassifier
@@ -57,14 +58,22 @@ def open_hugging_face(place: str) -> LoadedClassifier:
         "weights_sha256": weights_sha256(model),
         "training_sigma": None,
     }
-    return LoadedClassifier(classifier, config.num_labels, settings, normalization)
+    # transformers trains a single label as a regression, unless it is told that it is a yes or no.
+    yes_or_no = config.problem_type == "multi_label_classification"
+    return LoadedClassifier(
+        classifier,
+        config.num_labels,
+        settings,
+        normalization,
+        single_score="margin" if yes_or_no else "unknown",
+    )
 
 
 def _read(place: str, read: Callable[[], Any]) -> Any:
     try:
         return read()
     except Exception as error:  # of a broken file transformers raises anything
-        reason = " ".join(str(error).split())[:200]
+        reason = text_of(error)
         if Path(place).is_dir():
             raise ValueError(f"{place} is no model that can be read: {reason}") from error
         if not isinstance(error, OSError | ValueError):

@@ -1,7 +1,8 @@
 """The one way from what a user writes to a base classifier.
 
-Adding a kind: one file with a function that returns a `LoadedClassifier`, and a row in `_FILES` (found by the suffix) or
-`_PREFIXES` (`PREFIX:REST`). The rows are names, so that the packages behind them are imported when they are needed.
+Adding a kind: one file with a function that returns a `LoadedClassifier`, and a row in `_FILES` or
+`_PROGRAMS` (found by the suffix; a program names its outputs itself) or `_PREFIXES` (`PREFIX:REST`).
+The rows are names, so that the packages behind them are imported when they are needed.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from sosmooth._objects import is_object_spec, load_object
-from sosmooth._spec_options import parse_options, split_options
+from sosmooth._spec_options import parse_options, split_options, with_option
 from sosmooth.classifiers.architectures import ARCHITECTURES, build
 from sosmooth.classifiers.loaded import LoadedClassifier
 from sosmooth.classifiers.normalization import Normalized, parse_normalization
+from sosmooth.classifiers.outputs import OneOutput, TwoScores, Wanted, reading_note, threshold_of
 from sosmooth.classifiers.scikit_learn import classifier_of, is_estimator
 from sosmooth.classifiers.torch_files import TORCH_SUFFIXES
 from sosmooth.classifiers.weights import (
@@ -34,10 +36,9 @@ from sosmooth.classifiers.weights import (
 _BUNDLED = ("mnist7", "mnist7_pca10", "swiss_roll")
 _FILES = {
     ".safetensors": ("load", "open_weights"),
-    ".onnx": ("onnx", "open_onnx"),
-    ".pt2": ("exported", "open_exported"),
     ".skops": ("scikit_learn", "open_skops"),
 }
+_PROGRAMS = {".onnx": ("onnx", "open_onnx"), ".pt2": ("exported", "open_exported")}
 _PREFIXES = {
     "timm": ("timm", "open_timm"),
     "hf": ("hugging_face", "open_hugging_face"),
@@ -45,7 +46,12 @@ _PREFIXES = {
 
 
 def load_classifier(
-    spec: str, *, sigma: float | None = None, normalize: str | None = None
+    spec: str,
+    *,
+    sigma: float | None = None,
+    normalize: str | None = None,
+    output: str | int | None = None,
+    single_score: str | None = None,
 ) -> Callable[[Tensor], Tensor]:
     """The base classifier that `spec` names, on the CPU.
 
@@ -57,10 +63,15 @@ def load_classifier(
             `FILE.pt2`; `FILE.skops`; `timm:NAME`; `hf:FOLDER`; `package.module:name` or
             `path/file.py:name`, with `+WEIGHTS` to fill it. The name is a torch module, a fitted classifier of scikit-learn, a
             function without arguments that returns one of these or another classifier, or a classifier itself: a function of
-            a tensor. Behind any of them `?normalize=…`, as below.
+            a tensor. Behind any of them `?normalize=…&output=…&single_score=…`, as below.
         sigma: the noise of training; needed for bundled classifiers, else not used.
         normalize: put in front of the classifier, so that sigma counts in the units of the inputs: `imagenet`, `MEAN/STD` as
             in `0.5,0.5,0.5/0.2,0.2,0.2`, or `none`; None: what the spec says, or the classifier's own files, if they do.
+        output: which of several outputs classifies: its name, or its position from 0; None: what
+            the spec says, or the one whose name or shape leaves no choice, if the file has its
+            outputs (`.onnx`, `.pt2`).
+        single_score: how one score an input is read: `probability` (class 1 above 0.5) or `margin`
+            (class 1 above 0); None: what the spec says, or the last operator of an `.onnx` file.
     Returns:
         A torch module in eval mode, or a function of a tensor.
     Raises:
@@ -68,27 +79,52 @@ def load_classifier(
         ModuleNotFoundError: a package is missing; the message says how to get it.
         ValueError: `spec` names nothing that can be read, no weights of that `sigma`, weights that do not fit.
     """
-    return open_classifier(spec, sigma=sigma, normalize=normalize).classifier
+    return open_classifier(
+        spec, sigma=sigma, normalize=normalize, output=output, single_score=single_score
+    ).classifier
+
+
+_OPTIONS = {
+    "normalize": "imagenet",
+    "output": "logits",
+    "single_score": "probability",
+    "key": "ema",
+}
 
 
 def open_classifier(
-    spec: str, *, sigma: float | None = None, normalize: str | None = None
+    spec: str,
+    *,
+    sigma: float | None = None,
+    normalize: str | None = None,
+    output: str | int | None = None,
+    single_score: str | None = None,
+    num_classes: int | None = None,
 ) -> LoadedClassifier:
     """As `load_classifier`, with the number of classes and what identifies it.
 
-    The setting `spec` holds what was asked for, `normalize` included: it gives the same classifier again. The setting
+    The setting `spec` holds what was asked for or chosen, `normalize` included: it gives the same classifier again. The setting
     `normalization` is what stands in front of it.
+
+    Args:
+        num_classes: how many scores its output should have, which may tell which output it is.
     """
-    if normalize is not None:
-        spec = f"{spec}?normalize={normalize}"
+    asked = {"normalize": normalize, "output": output, "single_score": single_score}
+    for name, value in asked.items():
+        if value is not None:
+            spec = with_option(spec, name, str(value))
     place, options = split_options(spec)
-    found = parse_options(options, {"normalize": "imagenet", "key": "ema"})
-    normalize, key = found.get("normalize"), found.get("key")
-    opened = _opened(place, sigma, key)
+    asked = parse_options(options, _OPTIONS)
+    normalize = asked.get("normalize")
+    if "single_score" in asked:
+        threshold_of(asked["single_score"])  # refuses another way
+    wanted = Wanted(asked.get("output"), asked.get("single_score"), num_classes)
+    opened = _opened(place, sigma, asked.get("key"), wanted)
     if isinstance(opened.classifier, nn.Module):
         opened.classifier.cpu().eval()
+    opened = _with_outputs(opened, wanted, spec, is_program=Path(place).suffix in _PROGRAMS)
     normalization = opened.normalization if normalize is None else parse_normalization(normalize)
-    settings = {**opened.settings, "spec": spec}
+    settings = dict(opened.settings)
     if normalization is not None or opened.normalization is not None:
         settings["normalization"] = str(normalization or "none")
     classifier = (
@@ -96,10 +132,36 @@ def open_classifier(
         if normalization is None
         else Normalized(opened.classifier, normalization).eval()
     )
-    return LoadedClassifier(classifier, opened.num_classes, settings)
+    return replace(opened, classifier=classifier, settings=settings, normalization=None)
 
 
-def _opened(spec: str, sigma: float | None, key: str | None) -> LoadedClassifier:
+def _with_outputs(
+    opened: LoadedClassifier, wanted: Wanted, spec: str, *, is_program: bool
+) -> LoadedClassifier:
+    """With the output and the reading of a single score that the user or the file says."""
+    classifier, settings, notes = opened.classifier, dict(opened.settings), opened.notes
+    if not is_program and wanted.output is not None:
+        classifier = OneOutput(classifier, wanted.output).eval()
+        settings["output"] = wanted.output
+    elif opened.notes:  # the file's output was chosen
+        spec = with_option(spec, "output", settings["output"])
+    reading = wanted.single_score
+    if reading is None and is_program and opened.num_classes == 1 and opened.single_score:
+        reading = opened.single_score
+        spec, notes = with_option(spec, "single_score", reading), (*notes, reading_note(reading))
+    if reading is not None:
+        classifier = TwoScores(classifier, reading).eval()
+        settings["single_score"] = reading
+    return replace(
+        opened,
+        classifier=classifier,
+        num_classes=2 if reading else None if opened.num_classes == 1 else opened.num_classes,
+        settings={**settings, "spec": spec},
+        notes=notes,
+    )
+
+
+def _opened(spec: str, sigma: float | None, key: str | None, wanted: Wanted) -> LoadedClassifier:
     name, plus, weights = spec.partition("+")
     prefix, colon, rest = spec.partition(":")
     if key is not None and not weights.endswith(TORCH_SUFFIXES):
@@ -117,6 +179,8 @@ def _opened(spec: str, sigma: float | None, key: str | None) -> LoadedClassifier
         return _open_object(name, Path(weights) if plus else None, key)
     if (suffix := Path(spec).suffix) in _FILES:
         return _function(*_FILES[suffix])(Path(spec))
+    if suffix in _PROGRAMS:
+        return _function(*_PROGRAMS[suffix])(Path(spec), wanted)
     if spec.endswith(TORCH_SUFFIXES):
         raise ValueError(
             f"{spec} holds weights, or a whole pickled module, which is not read; say whose weights they are:"
@@ -127,13 +191,13 @@ def _opened(spec: str, sigma: float | None, key: str | None) -> LoadedClassifier
             f"which function of {spec} makes the classifier? write {spec}:NAME, and {spec}:NAME+FILE for its weights"
         )
     raise ValueError(
-        f"no classifier {spec!r}; write {', '.join(_BUNDLED)}, a file of kind {', '.join(_FILES)},"
+        f"no classifier {spec!r}; write {', '.join(_BUNDLED)}, a file of kind {', '.join([*_FILES, *_PROGRAMS])},"
         f" {', '.join(f'{each}:NAME' for each in _PREFIXES)}, ARCHITECTURE+FILE with one of"
         f" {', '.join(ARCHITECTURES)}, package.module:name or path/file.py:name"
     )
 
 
-def _function(module: str, name: str) -> Callable[[Any], LoadedClassifier]:
+def _function(module: str, name: str) -> Callable[..., LoadedClassifier]:
     return getattr(import_module(f"sosmooth.classifiers.{module}"), name)
 
 

@@ -19,12 +19,20 @@ class LoadedClassifier:
         classifier: tensor (batch, …) → floating scores (batch, classes) or integer labels (batch,).
         num_classes: None where it does not say.
         settings: JSON-able: `spec`; `architecture`, `weights_sha256` and `training_sigma`, None where unknown; `source_sha256`
-            of the user's Python file, `file_sha256` of a model's file, `normalization` where the loader adds one.
+            of the user's Python file, `file_sha256` of a model's file, `normalization` where the loader adds one, `output` and
+            `single_score` where one of several was named or chosen.
         normalization: what the classifier expects in front of it, as its files say; `open_classifier` puts it there. None: it
             takes inputs as they are.
+        single_score: how its single score is read, as its files say: a key of `THRESHOLDS`, or
+            "unknown" where they say that it is neither. None: they do not say.
+        notes: what was chosen for the user, one line each.
+        settled: nothing is left open (see `classifiers.settled`).
     """
 
     classifier: Callable[[Tensor], Tensor]
     num_classes: int | None
     settings: dict[str, Any]
     normalization: Normalization | None = None
+    single_score: str | None = None
+    notes: tuple[str, ...] = ()
+    settled: bool = False

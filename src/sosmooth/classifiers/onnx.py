@@ -12,9 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sosmooth._errors import text_of
 from sosmooth._extras import needed
 from sosmooth.classifiers.batches import in_batches
 from sosmooth.classifiers.loaded import LoadedClassifier
+from sosmooth.classifiers.onnx_graph import Graph, read_graph
+from sosmooth.classifiers.outputs import Output, Wanted, chosen
 
 _PROVIDERS = {
     "cpu": ["CPUExecutionProvider"],
@@ -26,37 +29,44 @@ _INTEGERS = ("tensor(int32)", "tensor(int64)")
 _LOCATION = re.compile(rb"\n\x08location\x12([\x00-\x7f])")
 
 
-def open_onnx(path: Path) -> LoadedClassifier:
+def open_onnx(path: Path, wanted: Wanted) -> LoadedClassifier:
     """The model of an `.onnx` file: of one floating tensor (batch, …), its batch axis fixed or dynamic.
 
-    Its result is the first output that is floating (batch, classes), else the first that is integer (batch,). It runs where
-    its inputs are: on the CPU, or with onnxruntime-gpu on CUDA.
+    Of several outputs one is named, or its name or shape leaves no choice (`outputs.chosen`). It
+    runs where its inputs are: on the CPU, or with onnxruntime-gpu on CUDA.
 
     Raises:
         FileNotFoundError: no such file.
         ModuleNotFoundError: no onnxruntime.
-        ValueError: no ONNX model, or one with other inputs and outputs.
+        ValueError: no ONNX model, one in training mode or that draws random numbers, or one with
+            other inputs and outputs.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no file {str(path)!r}; give the path of an .onnx file")
     runtime = needed("onnxruntime", extra="onnx")
     runtime.disable_telemetry_events()
+    runtime.set_default_logger_severity(4)
     session = _session(runtime, path, "cpu")
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or inputs[0].type not in _FLOATS or not inputs[0].shape:
         raise ValueError(
             f"{path} takes {_described(inputs)}; a classifier takes one floating tensor, (batch, …)"
         )
-    scores = [each for each in outputs if each.type in _FLOATS and len(each.shape) == 2]
-    labels = [each for each in outputs if each.type in _INTEGERS and len(each.shape) == 1]
-    if not scores + labels:
+    content = path.read_bytes()
+    graph = read_graph(content)
+    if why := graph.depends_on_more_than_the_input():
         raise ValueError(
-            f"{path} returns {_described(outputs)}; a classifier returns scores (batch, classes) or labels (batch,)"
+            f"{path} is no fixed function of one input ({why}); call model.eval(), then export it"
+            " again"
         )
-    result = (scores + labels)[0]
+    try:
+        result, note = chosen(
+            [_output(each, graph) for each in outputs], wanted.output, wanted.num_classes
+        )
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     size = inputs[0].shape[0]
     sizes = (size, size) if isinstance(size, int) else (1, None)
-    classes = result.shape[1] if scores else None
     classify = _Sessions(
         lambda device: _session(runtime, path, device),
         inputs[0].name,
@@ -64,16 +74,24 @@ def open_onnx(path: Path) -> LoadedClassifier:
         result.name,
     )
     return LoadedClassifier(
-        in_batches(classify, *sizes),
-        classes if isinstance(classes, int) else None,
+        in_batches(classify, *sizes, shape=inputs[0].shape[1:]),
+        result.num_classes,
         {
             "architecture": "onnx",
             "weights_sha256": None,
-            "file_sha256": _digest(path),
+            "file_sha256": _digest(path, content),
             "output": result.name,
             "training_sigma": None,
         },
+        single_score=graph.single_score(result.name),
+        notes=(note,) if note else (),
     )
+
+
+def _output(node: Any, graph: Graph) -> Output:
+    kind = "float" if node.type in _FLOATS else "integer" if node.type in _INTEGERS else "other"
+    text = f"{node.type} ({', '.join(map(str, node.shape))})"
+    return Output(node.name, tuple(node.shape), kind, text, graph.source(node.name) == ("TopK", 0))
 
 
 class _Sessions:
@@ -103,18 +121,17 @@ def _session(runtime: Any, path: Path, device: str) -> Any:
         )
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3  # what matters is raised
+    options.log_severity_level = 4  # what matters is raised
     try:
         return runtime.InferenceSession(str(path), options, providers=wanted)
     except Exception as error:  # onnxruntime's exceptions share no base
         raise ValueError(
-            f"{path} is no ONNX model that onnxruntime can open ({' '.join(str(error).split())[:200]})"
+            f"{path} is no ONNX model that onnxruntime can open ({text_of(error)})"
         ) from error
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path, content: bytes) -> str:
     """sha256 of the model and of the weights that it keeps in files beside it."""
-    content = path.read_bytes()
     total = hashlib.sha256(content)
     places = {content[match.end() :][: match[1][0]] for match in _LOCATION.finditer(content)}
     for place in sorted(places):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sosmooth._errors import text_of
 from sosmooth._extras import needed
 from sosmooth._objects import file_sha256
 from sosmooth.classifiers.from_numpy import from_numpy
@@ -72,7 +73,7 @@ def open_skops(path: Path) -> LoadedClassifier:
         estimator = None if untrusted else skops.load(path)
     except Exception as error:  # skops raises whatever it stumbles over
         raise ValueError(
-            f"{path} cannot be read ({' '.join(str(error).split())[:200]}); write it with skops.io.dump"
+            f"{path} cannot be read ({text_of(error)}); write it with skops.io.dump"
         ) from error
     if untrusted:
         raise ValueError(

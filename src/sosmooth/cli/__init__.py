@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
+
+from sosmooth._errors import is_own_sentence, one_line, text_of
+
+_TRACEBACK = "--traceback"
+_WRONG_CALL = (
+    ValueError,
+    LookupError,
+    ImportError,
+    FileNotFoundError,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+    PermissionError,
+)
+_FAILED = (OSError, RuntimeError, ArithmeticError, MemoryError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `sosmooth` with these arguments (default: the process's) and return the exit code.
 
     0: done. 1: the work failed. 2: the call is wrong; one line says what came, what is allowed and how to mend it.
+    `--traceback`, anywhere, prints the traceback of an error before that line.
     """
     from cyclopts import CycloptsError
 
     from sosmooth.cli._app import app
 
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    with_traceback = _TRACEBACK in words
+    words = [word for word in words if word != _TRACEBACK]
     try:
-        result = app(
-            arguments, exit_on_error=False, print_error=False, result_action="return_value"
-        )
+        result = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         return result if isinstance(result, int) else 0
     except CycloptsError as error:
         return _say(f"{' '.join(str(error).split())} {_help_for(error.command_chain or ())}", 2)
@@ -31,31 +49,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "interrupted; what was certified is stored, and the same command goes on from there",
             130,
         )
-    except (
-        ValueError,
-        LookupError,
-        ImportError,
-        FileNotFoundError,
-        FileExistsError,
-        NotADirectoryError,
-        IsADirectoryError,
-    ) as error:
-        return _say(_one_line(error), 2)
-    except PermissionError as error:
-        return _say(f"{_one_line(error)}: no permission; choose a place that can be written", 2)
-    except (OSError, RuntimeError, ArithmeticError, MemoryError) as error:
-        return _say(_one_line(error), 1)
+    except Exception as error:
+        if with_traceback:
+            traceback.print_exception(error)
+        return _said_in_one_line(error, with_traceback)
+
+
+def _said_in_one_line(error: Exception, with_traceback: bool) -> int:
+    """What went wrong: a sentence of sosmooth as it is; what others raised with its type and place."""
+    code = 2 if isinstance(error, _WRONG_CALL) else 1
+    if is_own_sentence(error) and isinstance(error, (*_WRONG_CALL, *_FAILED)):
+        line = text_of(error)
+    else:
+        line = one_line(error) + ("" if with_traceback else f" ({_TRACEBACK} shows the rest)")
+    if isinstance(error, PermissionError):
+        line += ": no permission; choose a place that can be written"
+    return _say(line, code)
 
 
 def _help_for(command: Sequence[str]) -> str:
     if command:
         return f"`sosmooth {' '.join(command)} --help` lists its options."
     return "`sosmooth --help` lists the commands."
-
-
-def _one_line(error: BaseException) -> str:
-    text = error.args[0] if isinstance(error, KeyError) and error.args else error
-    return " ".join(str(text).split()) or type(error).__name__
 
 
 def _say(line: str, code: int) -> int:

@@ -28,7 +28,8 @@ app = cyclopts.App(
     name="sosmooth",
     help="Certify classifiers against adversarial examples: for each input a class, and an l2 radius within which no"
     " perturbation changes it. `sosmooth COMMAND --help` lists options; begin with `sosmooth demo`."
-    " Exit codes: 0 done, 1 the work failed, 2 the call is wrong.",
+    " Exit codes: 0 done, 1 the work failed, 2 the call is wrong."
+    " `--traceback` with any command prints the traceback of an error too.",
     version=__version__,
     help_format="plaintext",
     suppress_keyboard_interrupt=False,  # `main` says what an interruption leaves behind

@@ -13,6 +13,7 @@ from cyclopts import Parameter, Token
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sosmooth.classifiers.loaded import LoadedClassifier
     from sosmooth.datasets.inputs import InputSet
     from sosmooth.sampling.execution import Execution
 
@@ -54,6 +55,16 @@ Data = Annotated[
 Sigma = Annotated[float, Parameter(help="Noise level, in units of the inputs.")]
 MethodName = Annotated[
     str, Parameter(name="--method", help="One of those that `sosmooth methods` lists.")
+]
+Output = Annotated[
+    str | None,
+    Parameter(help="Name or position of the output that classifies, where there are several."),
+]
+SingleScore = Annotated[
+    str | None,
+    Parameter(
+        help="How one score an input is read: probability (class 1 above 0.5) or margin (above 0)."
+    ),
 ]
 Alpha = Annotated[float, Parameter(help="Failure probability of each input's certificate.")]
 Seed = Annotated[Whole, Parameter(help="Seed of the noise.")]
@@ -102,6 +113,8 @@ class Calling:
             " (0.5,0.5,0.5/0.2,0.2,0.2) or `none`; what timm: and hf: say by themselves where not given."
         ),
     ] = None
+    output: Output = None
+    single_score: SingleScore = None
     timeout: Annotated[
         float | None,
         Parameter(help="Seconds that the classifier may take for one batch; any where not given."),
@@ -126,6 +139,22 @@ class Calling:
             negative="", help="Translate the classifier with torch.compile (CUDA graphs on CUDA)."
         ),
     ] = False
+
+    def opened(self, model: str, inputs: InputSet, sigma: float) -> LoadedClassifier:
+        """The classifier, with nothing left open."""
+        from sosmooth.cli._classifier import opened_classifier
+
+        return opened_classifier(
+            model,
+            inputs,
+            sigma=sigma,
+            normalize=self.normalize,
+            output=self.output,
+            single_score=self.single_score,
+            num_classes=self.num_classes,
+            batch_timeout=self.timeout,
+            batch_size=self.batch_size,
+        )
 
     def execution(self) -> Execution:
         """Precision, layout, compilation."""

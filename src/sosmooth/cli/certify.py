@@ -74,7 +74,6 @@ def certify(
     json: Json = False,
 ) -> int:
     """Certify inputs into a run; the same line again goes on."""
-    from sosmooth.classifiers.load import open_classifier
     from sosmooth.cli._summary import print_runs
     from sosmooth.datasets import load_dataset
     from sosmooth.methods import DEFAULT_METHOD
@@ -101,18 +100,21 @@ def certify(
     )
     if not json:
         advise_on_units(inputs, sigma)
-    classifier = open_classifier(model, sigma=sigma, normalize=calling.normalize)
+    classifier = calling.opened(model, inputs, sigma)
     if dry_run:
         return _show_rehearsal(
             rehearse(classifier, inputs, settings, batch_size=calling.batch_size), as_json=json
         )
     size, timeout = calling.batch_size, calling.timeout
-    with _pool(classifier, inputs, settings, engine, workers, address, timeout) as pool:
+    with _pool(classifier, settings, engine, workers, address, timeout) as pool:
         failed = certify_with_progress(
             out, classifier, inputs, settings, batch_size=size, batch_timeout=timeout, pool=pool
         )
     run = load_run(out)
-    print_runs([run], as_json=json)
+    if len(run):
+        print_runs([run], as_json=json)
+    elif json:
+        _print_json({"run": str(out), "inputs": 0, "complete": False})
     if not json and not failed:
         advise_after(run)
     return report_failures(failed)
@@ -134,13 +136,12 @@ def predict(
 
     None: the samples do not settle it. No radius comes with it; `certify` gives one.
     """
-    from sosmooth.classifiers.load import open_classifier
     from sosmooth.datasets import load_dataset
     from sosmooth.runs.certifying import smoothed_classifier
 
     inputs = load_dataset(data)
     chosen = which.of(inputs)
-    classifier = open_classifier(model, sigma=sigma, normalize=calling.normalize)
+    classifier = calling.opened(model, inputs, sigma)
     smoothed = smoothed_classifier(
         classifier,
         inputs,
@@ -170,7 +171,6 @@ def predict(
 @contextmanager
 def _pool(
     classifier,
-    inputs,
     settings,
     engine: str,
     workers: int | None,
@@ -178,18 +178,16 @@ def _pool(
     timeout: float | None,
 ):
     """The workers that were asked for; None where the sampling happens in this process."""
-    from sosmooth.runs.certifying import number_of_classes
     from sosmooth.workers.engines import open_pool, workers_wanted
     from sosmooth.workers.worker import worker_setup
 
     if not workers_wanted(engine, workers, settings.device):
         yield None
         return
-    num_classes = number_of_classes(classifier, inputs, settings.num_classes, timeout)
     setup = worker_setup(
         classifier,
         sigma=settings.sigma,
-        num_classes=num_classes,
+        num_classes=classifier.num_classes,
         device=settings.device,
         lattice=settings.lattice,
         execution=settings.execution,
@@ -238,9 +236,13 @@ def certify_with_progress(
 
 
 def report_failures(failed) -> int:
-    """One line for each input that failed; the exit code."""
+    """Why inputs failed, those that failed for the same reason in one line; the exit code."""
+    alike: dict[str, list] = {}
     for failure in failed:
-        print(f"sosmooth: {failure.message}", file=sys.stderr)
+        alike.setdefault(failure.reason, []).append(failure)
+    for same in alike.values():
+        others = f" ({len(same)} inputs failed like this)" if len(same) > 1 else ""
+        print(f"sosmooth: {same[0].message}{others}", file=sys.stderr)
     return 1 if failed else 0
 
 

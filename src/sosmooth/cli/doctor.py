@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from sosmooth.cli._options import Json, WholeOrNone
+from sosmooth.cli._options import Json, Output, SingleScore, WholeOrNone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +28,8 @@ def doctor(
     num_classes: Annotated[
         WholeOrNone, Parameter(help="Number of classes, where the classifier returns labels.")
     ] = None,
+    output: Output = None,
+    single_score: SingleScore = None,
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps.")] = "cpu",
     json: Json = False,
 ) -> int:
@@ -42,7 +44,7 @@ def doctor(
     examined = (
         examine_installation()
         if model is None
-        else _with_classifier(model, data, sigma, num_classes, device)
+        else _with_classifier(model, data, sigma, num_classes, output, single_score, device)
     )
     findings = []
     for finding in examined:
@@ -56,12 +58,19 @@ def doctor(
 
 
 def _with_classifier(
-    model: str, data: str | None, sigma: float | None, num_classes: int | None, device: str
+    model: str,
+    data: str | None,
+    sigma: float | None,
+    num_classes: int | None,
+    output: str | None,
+    single_score: str | None,
+    device: str,
 ) -> Iterator[Finding]:
-    from sosmooth.classifiers.load import open_classifier
+    from sosmooth.cli._classifier import opened_classifier
     from sosmooth.datasets import load_dataset
     from sosmooth.datasets.load import DATASETS
-    from sosmooth.diagnosis import examine_classifier, examine_installation
+    from sosmooth.diagnosis import Finding, Status, examine_classifier, examine_installation
+    from sosmooth.sampling.evaluator import ClassifierError
 
     if sigma is None or not 0 < sigma < float("inf"):
         raise ValueError(
@@ -69,13 +78,25 @@ def _with_classifier(
         )
     if data is None and model not in DATASETS:
         raise ValueError("--model needs --data: the inputs that the classifier is for")
-    classifier, inputs = open_classifier(model, sigma=sigma), load_dataset(data or model)
+    inputs = load_dataset(data or model)
     yield from examine_installation()
+    try:
+        classifier = opened_classifier(
+            model,
+            inputs,
+            sigma=sigma,
+            output=output,
+            single_score=single_score,
+            num_classes=num_classes,
+        )
+    except ClassifierError as error:
+        yield Finding("classifier", Status.BROKEN, str(error))
+        return
     yield from examine_classifier(
         classifier.classifier,
         inputs.get(list(range(min(len(inputs), _INPUTS)))),
         sigma=sigma,
-        num_classes=num_classes or classifier.num_classes,
+        num_classes=classifier.num_classes,
         device=device,
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sosmooth._errors import one_line
 from sosmooth._objects import load_object
 from sosmooth.datasets.inputs import InputSet, in_memory, read_lazily
 
@@ -72,7 +73,10 @@ def load(spec: str) -> InputSet:
 
 
 def _item(spec: str, dataset: Any, index: int) -> tuple[NDArray, int]:
-    item = dataset[index]
+    try:
+        item = dataset[index]
+    except Exception as error:  # of the user's code
+        raise ValueError(f"{spec}: item {index} raised {one_line(error)}") from error
     if not (isinstance(item, tuple | list) and len(item) == 2):
         raise ValueError(f"{spec}: item {index} must be (tensor, label); got {type(item).__name__}")
     value, label = item
@@ -80,5 +84,5 @@ def _item(spec: str, dataset: Any, index: int) -> tuple[NDArray, int]:
         return np.asarray(value), int(label)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"{spec}: item {index} must be (tensor on the CPU, integer label): {error}"
+            f"{spec}: item {index} must be (tensor on the CPU, integer label): {one_line(error)}"
         ) from error

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosmooth.results import ABSTAINED
-from sosmooth.runs.certifying import smoothed_classifier
+from sosmooth.runs.certifying import settled_classifier, smoothed_classifier
 from sosmooth.runs.files import RunError
 from sosmooth.runs.manifest import indices_described_by
 from sosmooth.runs.run import Run
@@ -99,6 +99,10 @@ def audit_run(
         raise RunError(
             f"{run.path} certifies no input, so there is nothing to attack; audit a run that certifies some"
         )
+    classifier = settled_classifier(
+        classifier, inputs, run.manifest.num_classes, batch_size=run.manifest.batch_size
+    )
+    check_same_classifier(run, classifier)
     smoothed = smoothed_as_recorded(run, classifier, inputs, device=device)
     found = []
     for row in chosen:
@@ -168,19 +172,25 @@ def check_same(run: Run, classifier: LoadedClassifier, inputs: InputSet) -> None
             f"{run.path} does not say which classifier or data it is of (it was imported, or the classifier has no file);"
             " certify the inputs again, with a classifier from a file"
         )
-    check_same_classifier(run, classifier)
+    _check_settings(run, classifier, ["normalization"])
     check_same_inputs(run, inputs)
 
 
 def check_same_classifier(run: Run, classifier: LoadedClassifier) -> None:
-    """Refuse a classifier whose digests, of those that the run records, or whose normalisation differ.
+    """Refuse a classifier whose digests, of those that the run records, or another setting differ.
+
+    The settings are its normalisation, its output, and how its single score is read.
 
     Raises:
         RunError: they differ.
     """
+    _check_settings(run, classifier, ["normalization", "output", "single_score"])
+
+
+def _check_settings(run: Run, classifier: LoadedClassifier, names: list[str]) -> None:
     recorded = _record(run, "model")
     digests = [name for name in _DIGESTS if recorded.get(name) is not None]
-    for name in (*digests, "normalization"):
+    for name in (*digests, *names):
         if classifier.settings.get(name) != recorded.get(name):
             raise RunError(
                 f"{run.path} was made with another classifier: its {name} is {recorded.get(name)}, that of"

@@ -81,7 +81,15 @@ def certify_run(
     )
     settings = replace(settings, n0=n0, n=n, seed=seed)
     rule = _rule(settings)
-    num_classes = number_of_classes(classifier, inputs, settings.num_classes, batch_timeout)
+    classifier = settled_classifier(
+        classifier,
+        inputs,
+        settings.num_classes,
+        batch_timeout=batch_timeout,
+        batch_size=batch_size,
+    )
+    num_classes = classifier.num_classes
+    assert num_classes is not None
     if pool is None:
         sampled = partial(
             _sampled_here,
@@ -174,38 +182,36 @@ def _asked_of_sampling(settings: CertifySettings) -> dict[str, Any]:
     }
 
 
-def number_of_classes(
+def settled_classifier(
     classifier: LoadedClassifier,
     inputs: InputSet,
-    asked: int | None,
+    num_classes: int | None,
+    *,
     batch_timeout: float | None = None,
-) -> int:
-    """The number of classes, taken from the call, the classifier, one evaluation, or the data.
+    batch_size: int | None = None,
+) -> LoadedClassifier:
+    """The classifier with nothing left open, from one evaluation of the data's first inputs.
 
+    Args:
+        num_classes: what the user says; None: taken from the classifier, its output, or the data.
+        batch_timeout, batch_size: as for `SmoothedClassifier`.
     Raises:
-        ValueError: none of them says it. ClassifierError: the evaluation failed, or took more than `batch_timeout` seconds.
+        As `classifiers.settled.settled`.
     """
     import torch
 
-    from sosmooth.sampling.evaluator import output_of, points_for
-    from sosmooth.sampling.modes import EvaluationMode
+    from sosmooth.classifiers.settled import settled
 
-    found = asked or classifier.num_classes
-    if found is None:
-        classify = classifier.classifier
-        points = points_for(classify, torch.as_tensor(inputs.get([0])))
-        with EvaluationMode(classify), torch.inference_mode():
-            output = output_of(classify, points, batch_timeout)
-        found = (
-            output.shape[1]
-            if output.is_floating_point() and output.ndim == 2
-            else inputs.num_classes
-        )
-    if found is None:
-        raise ValueError(
-            "the number of classes is unknown: the classifier returns labels; give --num-classes"
-        )
-    return found
+    if classifier.settled:
+        return classifier
+    return settled(
+        classifier,
+        torch.as_tensor(inputs.get([0, len(inputs) - 1])),
+        num_classes=num_classes,
+        likely_classes=inputs.num_classes,
+        batch_timeout=batch_timeout,
+        batch_size=batch_size,
+    )
 
 
 def smoothed_classifier(
@@ -220,13 +226,17 @@ def smoothed_classifier(
     execution: Execution = AS_GIVEN,
     batch_timeout: float | None = None,
 ) -> SmoothedClassifier:
-    """The smoothed classifier of a loaded one; `num_classes` None: see `number_of_classes`."""
+    """The smoothed classifier of a loaded one; `num_classes` None: see `settled_classifier`."""
     from sosmooth.smoothed import SmoothedClassifier
 
+    classifier = settled_classifier(
+        classifier, inputs, num_classes, batch_timeout=batch_timeout, batch_size=batch_size
+    )
+    assert classifier.num_classes is not None
     return SmoothedClassifier(
         classifier.classifier,
         sigma=sigma,
-        num_classes=number_of_classes(classifier, inputs, num_classes, batch_timeout),
+        num_classes=classifier.num_classes,
         batch_size=batch_size,
         device=device,
         lattice=lattice,

@@ -65,16 +65,18 @@ class Counts:
     """Sums over some of the noise vectors of one input, int64; what is not counted is absent.
 
     `right`: on both sides, on the first, on the last; `invalid`; `products`; `class_same`, `class_one`; `direction` (features,),
-    `direction_one`; `slopes`: of y and y².
+    `direction_one`; `slopes`: of y and y². `why`: what was no vote, in words.
     """
 
     sums: dict[str, NDArray[np.int64]]
+    why: str = ""
 
     def __add__(self, other: Counts) -> Counts:
         """The sums over both."""
         names = self.sums.keys() | other.sums.keys()
         return Counts(
-            {name: np.asarray(self.sums.get(name, 0) + other.sums.get(name, 0)) for name in names}
+            {name: np.asarray(self.sums.get(name, 0) + other.sums.get(name, 0)) for name in names},
+            self.why or other.why,
         )
 
     @property

@@ -68,12 +68,16 @@ class Engine:
         self._progress = progress or (lambda evaluations: None)
         self.dimension = int(np.prod(inputs.shape[1:]))
 
+    def why_no_vote(self) -> str:
+        """What the classifier returned where its output was no vote, in words."""
+        return self._evaluator.why_no_vote()
+
     def count_classes(
         self, indices: np.ndarray, stage: Stage, n: int, num_classes: int
     ) -> np.ndarray:
         """Votes for each class among `n` independent samples of each input: int64 (batch, classes + 1).
 
-        The last column holds the evaluations that were no vote (NaN or infinite scores, labels out of range).
+        The last column holds the evaluations that were no vote (NaN, +inf or no finite score; labels out of range).
         """
         votes = torch.zeros(
             (len(indices), num_classes + 1), dtype=torch.int64, device=self._inputs.device

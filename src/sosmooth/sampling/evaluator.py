@@ -9,14 +9,18 @@ from dataclasses import dataclass
 
 import torch
 
+from sosmooth._errors import one_line
 from sosmooth.sampling.execution import AS_GIVEN, Execution
 from sosmooth.sampling.memory import is_out_of_memory, keep_freed_memory
+from sosmooth.sampling.outputs import as_tensor, described, named_outputs, without_trailing_ones
 from sosmooth.sampling.time_limit import TimeUp, time_limit
 
-#: Takes a float tensor (batch, …), returns scores (batch, classes) or integer labels (batch,).
+#: Takes a float tensor (batch, …), returns scores (batch, classes) or integer labels (batch,),
+#: perhaps with further axes of length 1 at the end.
 BaseClassifier = Callable[[torch.Tensor], torch.Tensor]
 
-#: The label of an evaluation whose scores were NaN or infinite or whose label is none of the classes: it is no vote.
+#: The label of an evaluation that is no vote: a score is NaN or +inf, all are −inf, or the label is
+#: none of the classes.
 INVALID = -1
 
 
@@ -106,12 +110,12 @@ class Evaluator:
         self._classifier = classifier
         self._num_classes = num_classes
         self._one_shape = one_shape
-        self._dtype = dtype_of(classifier)
+        self._extremes: torch.Tensor | None = None  # of returned labels: −lowest, highest
         self.batch_size = batch_size
         self.examined = not examine
 
     def labels(self, make_points: MakePoints) -> torch.Tensor:
-        """The class of each point, int64 (batch,) on the device; `INVALID`: no finite scores."""
+        """The class of each point, int64 (batch,) on the device; `INVALID`: no vote."""
         points = make_points()
         parts, start = [], 0
         while start < len(points):
@@ -146,15 +150,25 @@ class Evaluator:
 
     def _answer(self, points: torch.Tensor) -> _Answer:
         count, missing = len(points), self.batch_size - len(points)
-        if self._dtype is not None:
-            points = points.to(self._dtype)
         if self._one_shape and missing > 0:
             points = torch.cat([points, points[:1].expand(missing, *points.shape[1:])])
-        device = points.device
-        output = output_of(self._classifier, points, self.batch_timeout)
+        returned = output_of(self._classifier, points, self.batch_timeout)
+        output = one_tensor(returned, len(points), self._num_classes)
         labels = checked_labels(output, len(points), self._num_classes)[:count]
-        scores = output[:count] if output.is_floating_point() and output.ndim == 2 else None
-        return _Answer(labels.to(device), scores)
+        if output.is_floating_point():
+            return _Answer(labels.to(points.device), output[:count])
+        low, high = torch.aminmax(output.long())
+        found = torch.stack([-low, high])
+        self._extremes = found if self._extremes is None else torch.maximum(found, self._extremes)
+        return _Answer(labels.to(points.device), None)
+
+    def why_no_vote(self) -> str:
+        """What the classifier returned where its output was no vote, in words."""
+        if self._extremes is None:
+            return "NaN, +inf or no finite score"
+        minus_low, high = self._extremes.tolist()
+        label = high if high >= self._num_classes else -minus_low
+        return f"label {label}, which is none of 0…{self._num_classes - 1},"
 
     def _is_function(self, first: _Answer, points: torch.Tensor) -> bool:
         """Ask for the points of an answer again; False where memory ran out.
@@ -196,21 +210,27 @@ def _changed(first: _Answer, again: _Answer, count: int) -> int:
     other = (first.labels[:count] != again.labels[:count]).cpu()
     if first.scores is not None and again.scores is not None:
         before, after = (each[:count].cpu().double() for each in (first.scores, again.scores))
-        finite = before.isfinite().all(1) & after.isfinite().all(1)
-        largest = before[finite].abs().amax() if finite.any() else torch.zeros(())
-        far = (after - before).abs().amax(1) > _SCORE_TOLERANCE * largest
-        other |= far & finite
+        votes = [(each.labels[:count] != INVALID).cpu() for each in (first, again)]
+        both = votes[0] & votes[1]
+        finite = before[both][before[both].isfinite()]
+        largest = finite.abs().amax() if len(finite) else torch.zeros(())
+        # Those that lose by −inf in both do not differ.
+        difference = torch.where(before == after, 0.0, (after - before).abs())
+        other |= (difference.amax(1) > _SCORE_TOLERANCE * largest) & both
     return int(other.sum())
 
 
 def output_of(
-    classifier: BaseClassifier, points: torch.Tensor, batch_timeout: float | None
-) -> torch.Tensor:
-    """What the classifier returns for a batch, unchecked.
+    classifier: BaseClassifier, points: torch.Tensor, batch_timeout: float | None = None
+) -> object:
+    """What the classifier returns for a batch: the one way in which it is called.
+
+    The points are handed over in the precision of the classifier's parameters, where these are; the
+    classifier may change them. What comes back is unchecked, but for arrays, which are tensors.
 
     Raises:
-        ClassifierError: it raised, or did not return within `batch_timeout` seconds (see `time_limit`). Running out of memory
-            is raised as it comes.
+        ClassifierError: it raised, or did not return within `batch_timeout` seconds (see
+            `time_limit`). Running out of memory is raised as it comes.
     """
     shape = "×".join(map(str, points.shape))
     hung = (
@@ -219,41 +239,88 @@ def output_of(
     )
     try:
         with time_limit(batch_timeout, f"sosmooth: {hung}"):
-            return classifier(points)
+            output = classifier(points_for(classifier, points))
     except TimeUp as error:
         raise ClassifierError(hung) from error
+    except ClassifierError:
+        raise
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        what = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
         raise ClassifierError(
-            f"the classifier raised {type(error).__name__} on a batch of shape {shape}: {what}"
+            f"the classifier raised {one_line(error)} on a batch of shape {shape}"
         ) from error
+    array = as_tensor(output)
+    return output if array is None else array
 
 
-def checked_labels(output: object, batch: int, num_classes: int) -> torch.Tensor:
-    """Labels from what a classifier returned: the first maximum of scores, or its own labels."""
+def one_tensor(output: object, batch: int, num_classes: int | str = "classes") -> torch.Tensor:
+    """The scores (batch, classes) or integer labels (batch,) that a classifier returned.
+
+    Axes of length 1 at the end are dropped: (batch, classes, 1, 1) are scores, (batch, 1) labels.
+
+    Raises:
+        ClassifierError: it returned something else.
+    """
     allowed = f"floating scores ({batch}, {num_classes}) or integer labels ({batch},)"
     if not isinstance(output, torch.Tensor):
+        found = named_outputs(output)
+        several = f" of {len(found)} tensors ({described(found)})" if found else ""
+        named = ", or name one of them by output=" if found else ""
         raise ClassifierError(
-            f"the classifier returned {type(output).__name__}; it must return a tensor: {allowed}"
+            f"the classifier returned {type(output).__name__}{several}; it must return a tensor:"
+            f" {allowed}{named}"
         )
     if unreadable := _unreadable(output):
         raise ClassifierError(f"the classifier returned {unreadable}; it must return {allowed}")
-    if output.is_floating_point() and tuple(output.shape) == (batch, num_classes):
-        labels = output.argmax(1)
-        # On the CPU one sum tells whether a score may not be finite; elsewhere asking would wait for the device.
-        if output.device.type == "cpu" and math.isfinite(output.sum().item()):
-            return labels
-        finite = output.abs().amax(1) < torch.inf  # false for NaN too
-        return labels.masked_fill_(~finite, INVALID)
-    integer = not (output.is_floating_point() or output.is_complex() or output.dtype is torch.bool)
-    if integer and tuple(output.shape) == (batch,):
-        labels = output.long()
+    tensor = without_trailing_ones(output)
+    kind = kind_of(tensor, batch)
+    if kind == "score":
+        raise ClassifierError(
+            f"the classifier returned one score an input, {output.dtype} of shape"
+            f" {tuple(output.shape)}; load it with single_score='probability' (class 1 above 0.5) or"
+            " 'margin' (class 1 above 0), or let it return two scores: [1 - p, p] or [-s, s]"
+        )
+    if kind is None or (kind == "scores" and num_classes not in ("classes", tensor.shape[1])):
+        raise ClassifierError(
+            f"the classifier returned {output.dtype} of shape {tuple(output.shape)}; it must return {allowed}"
+        )
+    return tensor
+
+
+def kind_of(tensor: torch.Tensor, batch: int) -> str | None:
+    """What a tensor without trailing axes of length 1 can be for a batch.
+
+    Returns:
+        "scores" (batch, classes), "score" (batch,), "labels" (batch,), or None.
+    """
+    if tensor.ndim == 0 or len(tensor) != batch:
+        return None
+    if tensor.is_floating_point():
+        return {1: "score", 2: "scores"}.get(tensor.ndim)
+    integer = not (tensor.is_complex() or tensor.dtype is torch.bool)
+    return "labels" if integer and tensor.ndim == 1 else None
+
+
+def checked_labels(output: object, batch: int, num_classes: int) -> torch.Tensor:
+    """Labels from what a classifier returned: the first maximum of scores, or its own labels.
+
+    A score of −inf loses. Where a score is NaN or +inf, all are −inf, or a label is none of the
+    classes, the label is `INVALID`.
+
+    Raises:
+        ClassifierError: it returned neither scores of all classes nor labels.
+    """
+    tensor = one_tensor(output, batch, num_classes)
+    if not tensor.is_floating_point():
+        labels = tensor.long()
         return labels.masked_fill((labels < 0) | (labels >= num_classes), INVALID)
-    raise ClassifierError(
-        f"the classifier returned {output.dtype} of shape {tuple(output.shape)}; it must return {allowed}"
-    )
+    labels = tensor.argmax(1)
+    # On the CPU one sum tells whether a score may not be finite; elsewhere asking would wait for the device.
+    if tensor.device.type == "cpu" and math.isfinite(tensor.sum().item()):
+        return labels
+    # The largest is NaN or +inf where any is, and −inf where all are.
+    return labels.masked_fill_(~torch.isfinite(tensor.amax(1)), INVALID)
 
 
 def _unreadable(output: torch.Tensor) -> str | None:
@@ -273,12 +340,6 @@ def points_for(classifier: BaseClassifier, points: torch.Tensor) -> torch.Tensor
     """Points of a module's own precision, where its parameters are."""
     parameter = _first_parameter(classifier)
     return points if parameter is None else points.to(parameter)
-
-
-def dtype_of(classifier: BaseClassifier) -> torch.dtype | None:
-    """The precision of a module's parameters; None (leave the points as they are) for others."""
-    parameter = _first_parameter(classifier)
-    return None if parameter is None else parameter.dtype
 
 
 def _first_parameter(classifier: BaseClassifier) -> torch.Tensor | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import math
 import os
 import signal
 import threading
@@ -16,6 +17,19 @@ GRACE = 10.0
 
 class TimeUp(BaseException):
     """The call took too long. No `Exception`, so that code that retries on errors lets it through."""
+
+
+def check_timeout(batch_timeout: float | None) -> None:
+    """Refuse what is no time limit.
+
+    Raises:
+        ValueError: no positive number of seconds, nor None.
+    """
+    if batch_timeout is not None and not (math.isfinite(batch_timeout) and batch_timeout > 0):
+        raise ValueError(
+            "batch_timeout must be a positive number of seconds, or None for no limit; got"
+            f" {batch_timeout!r}"
+        )
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from sosmooth.sampling.counts import Counts, Estimation
 from sosmooth.sampling.engine import Progress
 from sosmooth.sampling.noise import block_vectors
 from sosmooth.sampling.sums import Part
-from sosmooth.smoothed import Failed, Sampled, failed_input, planned_estimation
+from sosmooth.smoothed import Failed, Sampled, planned_estimation
 from sosmooth.workers.pool import Job, Phase, Pool
 from sosmooth.workers.share import CountPart, Measure, Measured, Sampling, Select, WholeInputs
 
@@ -108,7 +108,7 @@ def _split_input(
     (answer,) = yield Phase([Select(x, index, sampling)])
     selection, seconds = answer.result, answer.seconds
     if selection.invalid:
-        return [failed_input(position, index, selection.invalid)]
+        return [Failed(position, index, selection.why, selection.invalid)]
     of = sampling
     estimation = planned_estimation(
         method_named(of.method),
@@ -136,7 +136,7 @@ def _split_input(
         (answer,) = yield phase(first, estimation.vectors, direction)
         counts, seconds = counts + answer.result, seconds + answer.seconds
     if counts.invalid:
-        return [failed_input(position, index, counts.invalid)]
+        return [Failed(position, index, counts.why, counts.invalid)]
     tally = counts.tally(estimation, sigma)
     return [Sampled(position, index, selection.selected, selection.margin, tally, seconds)]
 

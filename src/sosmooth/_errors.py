@@ -1,0 +1,43 @@
+"""Exceptions as one line: the type, the whole message, and the line of the user's code."""
+
+from __future__ import annotations
+
+import sysconfig
+import traceback
+from pathlib import Path
+
+_OWN = str(Path(__file__).parent)
+_INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+
+
+def one_line(error: BaseException) -> str:
+    """`TYPE: message (FILE, line N)`, every line of the message joined, nothing cut off.
+
+    The place is the last one in code that is neither installed nor sosmooth's, if there is one.
+    """
+    said = f"{type(error).__name__}: {text_of(error)}"
+    place = users_line(error)
+    return f"{said} ({place})" if place else said
+
+
+def text_of(error: BaseException) -> str:
+    """The message in one line; a bare key is shown as Python writes it."""
+    only = error.args[0] if isinstance(error, KeyError) and len(error.args) == 1 else None
+    # A KeyError's text is the key itself, quoted: a sentence there is shown without quotes.
+    text = only if isinstance(only, str) and " " in only else str(error)
+    return " ".join(text.split()) or "no message"
+
+
+def users_line(error: BaseException) -> str | None:
+    """The last place in the user's own code that the exception came through."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith((_OWN, "<", *_INSTALLED)):
+            return f"{Path(frame.filename).name}, line {frame.lineno}"
+    return None
+
+
+def is_own_sentence(error: BaseException) -> bool:
+    """Whether sosmooth wrote the message: it was raised there, and says what it is about."""
+    frames = traceback.extract_tb(error.__traceback__)
+    bare = isinstance(error, KeyError) and " " not in str(error)
+    return bool(frames) and frames[-1].filename.startswith(_OWN) and not bare

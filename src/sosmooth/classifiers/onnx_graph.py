@@ -1,0 +1,194 @@
+"""The operators of an ONNX file, read from its protocol buffer: ONNX Runtime does not show them.
+
+Field numbers are those of onnx.proto, of ONNX 1.0 and later. Whatever is not asked for is skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+#: Operators that draw random numbers.
+_RANDOM = frozenset(
+    ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
+     "RandomUniformLike")
+)  # fmt: skip
+# What hands on values, moved at most.
+_MOVES = frozenset(
+    ("Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Cast", "Slice")
+)
+_LINEAR = frozenset(("Gemm", "MatMul", "Conv"))
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator. `integers`: its attributes that are whole numbers. `value`: that of a constant."""
+
+    operator: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    integers: dict[str, int] = field(default_factory=dict)
+    value: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The operators of a model, those of its branches, loops and functions included."""
+
+    nodes: tuple[Node, ...]
+    constants: dict[str, bytes]
+
+    def source(self, output: str) -> tuple[str, int]:
+        """The operator that computes an output, and which of its outputs it is; ("", 0): none does.
+
+        Operators that only move values are passed over; so is adding a bias to a linear operator.
+        """
+        made_by = {name: node for node in self.nodes for name in node.outputs if name}
+        for _ in range(len(self.nodes)):
+            node = made_by.get(output)
+            if node is None:
+                break
+            if node.operator in _MOVES and node.inputs:
+                output = node.inputs[0]
+                continue
+            if node.operator == "Add":
+                before = [made_by[name].operator for name in node.inputs if name in made_by]
+                if any(each in _LINEAR for each in before):
+                    return "Linear", 0
+            return node.operator, node.outputs.index(output)
+        return "", 0
+
+    def single_score(self, output: str) -> str | None:
+        """How a single score is read: its last operator says it. None: it does not."""
+        operator, _ = self.source(output)
+        if operator in ("Sigmoid", "HardSigmoid"):
+            return "probability"
+        return "margin" if operator in ("Linear", *_LINEAR) else None
+
+    def depends_on_more_than_the_input(self) -> str | None:
+        """The first operator that depends on the rest of the batch or on chance; None: none does."""
+        for node in self.nodes:
+            if node.operator in _RANDOM:
+                return f"{node.operator} draws random numbers"
+            if node.operator == "BatchNormalization" and (
+                node.integers.get("training_mode")
+                or len([name for name in node.outputs if name]) > 1
+            ):
+                return "BatchNormalization in training mode"
+            mode = node.inputs[2] if len(node.inputs) > 2 else ""
+            if node.operator == "Dropout" and mode and not self._is_false(mode):
+                return "Dropout in training mode"
+        return None
+
+    def _is_false(self, name: str) -> bool:
+        """Whether it is certain that a value is a constant false."""
+        made_by = {each: node for node in self.nodes for each in node.outputs if each}
+        for _ in range(len(self.nodes) + 1):
+            if name in self.constants:
+                return not any(self.constants[name])
+            node = made_by.get(name)
+            if node is None or node.operator not in _MOVES or not node.inputs:
+                return False
+            name = node.inputs[0]
+        return False
+
+
+def read_graph(content: bytes) -> Graph:
+    """The operators of a model.
+
+    Raises:
+        ValueError: no protocol buffer, or one that is cut.
+    """
+    nodes: list[Node] = []
+    constants: dict[str, bytes] = {}
+    for number, value in _fields(memoryview(content)):
+        if number == 7:
+            _read_nodes(value, 1, nodes, constants)
+        elif number == 25:  # a function: its nodes are field 7
+            _read_nodes(value, 7, nodes, constants)
+    return Graph(tuple(nodes), constants)
+
+
+def _read_nodes(
+    graph: memoryview, nodes_are: int, nodes: list[Node], constants: dict[str, bytes]
+) -> None:
+    for number, value in _fields(graph):
+        if number == nodes_are:
+            nodes.append(_node(value, nodes, constants))
+            if (constant := nodes[-1].value) is not None:
+                constants.update(dict.fromkeys(nodes[-1].outputs, constant))
+        elif number == 5 and nodes_are == 1:
+            name, values = _tensor(value)
+            if values is not None:
+                constants[name] = values
+
+
+def _node(message: memoryview, nodes: list[Node], constants: dict[str, bytes]) -> Node:
+    inputs, outputs, text = [], [], {3: "", 4: ""}
+    integers, constant = {}, None
+    for number, value in _fields(message):
+        if number == 1:
+            inputs.append(_text(value))
+        elif number == 2:
+            outputs.append(_text(value))
+        elif number in text:
+            text[number] = _text(value)
+        elif number == 5:
+            name = ""
+            for part, held in _fields(value):
+                if part == 1:
+                    name = _text(held)
+                elif part == 3 and isinstance(held, int):
+                    integers[name] = held
+                elif part == 5 and name == "value":
+                    constant = _tensor(held)[1]
+                elif part in (6, 11):  # the graph of a branch or a loop
+                    _read_nodes(held, 1, nodes, constants)
+    return Node(text[4], text[3], tuple(inputs), tuple(outputs), integers, constant)
+
+
+def _tensor(message: memoryview) -> tuple[str, bytes | None]:
+    """Name and bytes of a small tensor; None where they are many, or in another form."""
+    name, values = "", None
+    for number, value in _fields(message):
+        if number == 8:
+            name = _text(value)
+        elif number == 9 and len(value) <= 8:
+            values = bytes(value)
+        elif number == 5:  # int32_data, which holds booleans too
+            values = bytes([value & 255]) if isinstance(value, int) else bytes(value[:8])
+    return name, values
+
+
+def _text(value: memoryview) -> str:
+    return str(value, "utf-8", "replace")
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Number and value of each field; whole numbers come as `int`."""
+    if not isinstance(message, memoryview):
+        raise ValueError("no protocol buffer of an ONNX model")
+    at = 0
+    while at < len(message):
+        key, at = _number(message, at)
+        if key & 7 == 0:
+            value, at = _number(message, at)
+        else:
+            length = {1: 8, 5: 4}.get(key & 7)
+            if key & 7 == 2:
+                length, at = _number(message, at)
+            if length is None or at + length > len(message):
+                raise ValueError("no protocol buffer of an ONNX model, or it is cut")
+            value, at = message[at : at + length], at + length
+        yield key >> 3, value  # pyright: ignore[reportReturnType]
+
+
+def _number(message: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < len(message) and shift < 70:
+        byte = message[at]
+        at, value, shift = at + 1, value | (byte & 127) << shift, shift + 7
+        if byte < 128:
+            return value, at
+    raise ValueError("no protocol buffer of an ONNX model, or it is cut")
