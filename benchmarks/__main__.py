@@ -9,7 +9,7 @@ import sys
 from importlib import import_module
 
 TIMINGS = ("radii", "engine", "exact", "driver", "memory", "gradients", "workers")
-CHECKS = ("attacks", "rounding", "coverage")
+CHECKS = ("attacks", "rounding", "coverage", "tail")
 WITH_OPTIONS = ("engine", "attacks", "rounding", "coverage")
 
 

@@ -5,7 +5,14 @@ import pytest
 import torch
 from scipy import stats
 
-from sosmooth.sampling.noise import Block, NoiseSource, Stage, block_vectors, blocks_of
+from sosmooth.sampling.noise import (
+    Block,
+    BlockGenerators,
+    NoiseSource,
+    Stage,
+    block_vectors,
+    blocks_of,
+)
 
 CPU = torch.device("cpu")
 
@@ -34,8 +41,7 @@ def test_blocks_differ_wherever_a_number_differs_even_beyond_32_bits(other):
 
 
 def test_the_generator_is_numpys_mersenne_twister_with_the_state_that_was_set():
-    source = NoiseSource(11, CPU)
-    source.fill(torch.empty(0), Block(0, 5, Stage.ESTIMATION, 2, 0))
+    generator = BlockGenerators(11, CPU).at(Block(0, 5, Stage.ESTIMATION, 2, 0))
     reference = np.random.MT19937()
     words = (
         np.random.Philox(key=[11, 5], counter=[0, 0, 2, int(Stage.ESTIMATION)])
@@ -44,9 +50,7 @@ def test_the_generator_is_numpys_mersenne_twister_with_the_state_that_was_set():
     )
     reference.state = {"bit_generator": "MT19937", "state": {"key": words, "pos": 624}}
     expected = reference.random_raw(2000).astype(np.uint64) & 0xFFFFFFFF
-    found = torch.empty(2000, dtype=torch.int64).random_(
-        2**24, generator=source._generators._generator
-    )
+    found = torch.empty(2000, dtype=torch.int64).random_(2**24, generator=generator)
     assert np.array_equal(found.numpy() % 2**24, expected % 2**24)
 
 

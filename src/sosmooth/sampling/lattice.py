@@ -8,11 +8,13 @@ from fractions import Fraction
 import numpy as np
 import torch
 
+from sosmooth.sampling.launches import launches
 from sosmooth.sampling.noise import Block, BlockGenerators, Noise, NoiseSource
 from sosmooth.sampling.rounded_gaussian import FEWEST_STEPS, MOST_STEPS, rounded_gaussian
 
-#: Names the rule by which words become noise; a run that was begun under another one cannot be gone on with.
-SCHEME = "lattice-1"
+#: Names the rule by which words become noise; a run that was begun under another one cannot be
+#: resumed. "lattice-1" is the same on the CPU; on a GPU its noise depended on the GPU's model.
+SCHEME = "lattice-2"
 
 # With the largest noise added, such integers are exact in float32.
 _MOST_MULTIPLES = 2**20
@@ -116,7 +118,9 @@ class LatticeNoise:
         generator = self._generators.at(block)
         if generator.device.type == "cuda":
             words = torch.empty(out.shape, dtype=torch.int64, device=out.device)
-            out.copy_(self._by_search(words.random_(*_ALL_WORDS, generator=generator), block.index))
+            for piece in launches(words.view(-1)):
+                piece.random_(*_ALL_WORDS, generator=generator)
+            out.copy_(self._by_search(words, block.index))
             return
         flat = (
             out.view(-1) if out.device.type == "cpu" else torch.empty(out.numel(), dtype=self.dtype)
