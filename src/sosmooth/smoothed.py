@@ -37,6 +37,8 @@ from sosmooth.tally import Design, Tally, concatenate
 
 #: Inputs whose selection samples share batches, at most.
 _GROUP = 64
+#: Evaluations at once where the classifier is to be known again by its answers.
+_ANSWERS_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -292,6 +294,33 @@ class SmoothedClassifier:
         with self._engine_of_one(x, seed, progress) as engine:
             (counts,) = engine.count([part])
             return replace(counts, why=engine.why_no_vote()) if counts.invalid else counts
+
+    def answers(
+        self, inputs: ArrayLike | torch.Tensor, *, indices: Sequence[int], copies: int, seed: int
+    ) -> NDArray[np.int64]:
+        """The base classifier's class of noisy copies of inputs, by which it is known again.
+
+        The noise is that of no certificate and no prediction. The batches are small and always the
+        same, and the classifier is not compiled, so that rounding is the same each time.
+
+        Args:
+            inputs: float array or tensor (batch, …). indices: whole numbers (batch,), distinct.
+            copies: of each input. seed: of the noise.
+        Returns:
+            int64 (batch, copies), in [−1, num_classes); −1: the output was no vote.
+        Raises:
+            ValueError, ClassifierError: as for `certify`.
+        """
+        batch, indices_ = self._checked_inputs(inputs, indices)
+        classifier = executed(
+            self.base_classifier, replace(self.execution, compile=False), self.device
+        )
+        with EvaluationMode(self.base_classifier), torch.inference_mode():
+            evaluator = Evaluator(
+                classifier, self.num_classes, _ANSWERS_BATCH, batch_timeout=self.batch_timeout
+            )
+            engine = self._engine(evaluator, batch, seed)
+            return engine.classes(indices_, Stage.PROBE, copies)
 
     @contextmanager
     def _engine_of_one(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import re
+import time
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sosmooth.sampling.evaluator import ClassifierError
@@ -34,6 +36,8 @@ class Chance:
         deaths, failures: how many there may be.
     """
 
+    seconds = 0.5  # that a share takes, as they say
+
     def __init__(self, number, draw, deaths=0, failures=0, fatal=(), failing=()):
         self.draw, self.deaths, self.failures, self.fatal, self.failing = (
             draw,
@@ -54,7 +58,7 @@ class Chance:
         assert len(self.asked[worker]) < 2
         self.asked[worker].append((ticket, share))
 
-    def answers(self):
+    def answers(self, timeout):
         if self.ready and (not any(self.asked.values()) or self.draw(2)):
             worker = self.ready.pop()
             self.asked[worker] = []
@@ -71,7 +75,7 @@ class Chance:
         if share.number in self.failing or (self.failures > 0 and self.draw(3) == 0):
             self.failures -= 1
             return [(worker, ticket, Raised("out of ideas", by_classifier=True))]
-        return [(worker, ticket, Executed(share.number, 10, 0.5))]
+        return [(worker, ticket, Executed(share.number, 10, self.seconds))]
 
     def close(self):
         self.closed = True
@@ -131,8 +135,8 @@ def test_a_failure_is_tried_again_by_another_worker():
     tried = []
 
     class Remembering(Chance):
-        def answers(self):
-            found = super().answers()
+        def answers(self, timeout):
+            found = super().answers(timeout)
             tried.extend(worker for worker, _, answer in found if isinstance(answer, Raised))
             return found
 
@@ -156,13 +160,167 @@ def test_a_share_that_workers_die_of():
         list(pool.run(jobs([6])))
 
 
+class Stopped(Chance):
+    """Workers that stop for a while, or for good, with what they have in hand.
+
+    Args:
+        stops: how many times one may stop. wake: whether any of them goes on.
+    """
+
+    seconds = 0.0001
+
+    def __init__(self, number, draw, stops, wake=True, **changes):
+        super().__init__(number, draw, **changes)
+        self.stops, self.wake, self.stopped = stops, wake, {}
+
+    def send(self, worker, ticket, share):
+        if worker in self.stopped:
+            self.stopped[worker].append((ticket, share))
+        else:
+            super().send(worker, ticket, share)
+
+    def answers(self, timeout):
+        busy = [worker for worker, shares in self.asked.items() if shares]
+        if busy and self.stops and self.draw(3) == 0:
+            self.stops -= 1
+            worker = busy[self.draw(len(busy))]
+            self.stopped[worker] = self.asked.pop(worker)
+        if self.wake and self.stopped and self.draw(4) == 0:
+            worker = list(self.stopped)[self.draw(len(self.stopped))]
+            self.asked[worker] = self.stopped.pop(worker)
+        if self.ready or any(self.asked.values()):
+            return super().answers(timeout)
+        time.sleep(timeout)
+        return []
+
+    def add(self):
+        self._begin()
+
+    def name(self, worker):
+        return f"worker {worker}"
+
+
+@given(
+    st.integers(1, 4),
+    st.lists(st.integers(0, 6), max_size=5),
+    st.integers(0, 4),
+    st.integers(0, 2),
+    st.booleans(),
+    st.integers(0, 2**32),
+)
+@settings(max_examples=60)
+def test_each_share_counts_once_whoever_stops(number, sizes, stops, deaths, wake, seed):
+    progress = []
+    workers = Stopped(number, random.Random(seed).randrange, stops, wake, deaths=deaths)
+    with Pool(workers, patience=0.01) as pool:
+        found = list(pool.run(jobs(sizes), progress.append))
+    assert sorted(number for numbers in found for number in numbers) == list(range(sum(sizes)))
+    assert sum(progress) == 10 * sum(sizes)
+
+
+def test_a_worker_that_stops_is_named_once_and_its_input_too():
+    lines = []
+    workers = Stopped(2, random.Random(0).randrange, stops=1, wake=False)
+    with Pool(workers, patience=0.01, notice=lines.append) as pool:
+        assert list(pool.run(jobs([40])))
+    (line,) = lines
+    assert re.fullmatch(
+        r"worker [01] has not answered for \d+(\.\d+)? s \(input \d+\): its share goes to another"
+        r" worker; look whether it is stopped, or what it waits for",
+        line,
+    )
+
+
+def test_slow_shares_are_not_taken_for_stopped_ones():
+    """All of them take as long: ten times that is waited for, whatever the patience."""
+
+    class Slow(Chance):
+        slow = False
+
+        def answers(self, timeout):
+            if self.slow and self.draw(8):
+                time.sleep(timeout)
+                return []
+            return super().answers(timeout)
+
+    lines = []
+    workers = Slow(2, random.Random(0).randrange)
+    with Pool(workers, patience=0.02, notice=lines.append) as pool:
+        list(pool.run(jobs([2])))
+        workers.slow = True
+        list(pool.run(jobs([20])))
+    assert not lines
+
+
+class Probing(Chance):
+    """Workers whose first share, `-1`, is a probe; the answer of worker `other` is another one."""
+
+    def __init__(self, *arguments, other=None, **changes):
+        super().__init__(*arguments, **changes)
+        self.other, self.log = other, []
+
+    def send(self, worker, ticket, share):
+        self.log.append((worker, share.number))
+        super().send(worker, ticket, share)
+
+    def answers(self, timeout):
+        return [
+            (worker, ticket, Executed(worker, 0, 0.1))
+            if isinstance(answer, Executed) and answer.result < 0
+            else (worker, ticket, answer)
+            for worker, ticket, answer in super().answers(timeout)
+        ]
+
+
+@given(st.integers(1, 4), st.integers(0, 2), st.integers(0, 2**32))
+def test_no_worker_gets_a_share_before_it_is_admitted(number, deaths, seed):
+    admitted = []
+    workers = Probing(number, random.Random(seed).randrange, deaths=deaths)
+    with Pool(workers) as pool:
+        for _ in range(2):
+            pool.admit(Number(-1), admitted.append)
+            assert len(list(pool.run(jobs([9])))) == 1
+    asked = {}
+    for worker, share in workers.log:
+        asked.setdefault(worker, []).append(share)
+    assert all(shares[0] == -1 and shares.count(-1) <= 2 for shares in asked.values())
+    assert set(admitted) <= set(asked)
+
+
+def test_a_worker_that_is_not_accepted_does_nothing():
+    def accept(worker):
+        if worker == 1:
+            raise WorkersError("other weights")
+
+    workers = Probing(2, random.Random(3).randrange)
+    with Pool(workers) as pool, pytest.raises(WorkersError, match="^other weights$"):
+        pool.admit(Number(-1), accept)
+        list(pool.run(jobs([60])))
+    assert [share for worker, share in workers.log if worker == 1] == [-1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        ({"failing": [-1]}, ClassifierError, "failed on every worker that tried .*: out of ideas"),
+        ({"fatal": [-1]}, WorkersError, "workers end before they are ready: .* SIGKILL"),
+    ],
+)
+def test_a_probe_that_fails_everywhere(changes, error, said):
+    with (
+        Pool(Probing(2, random.Random(0).randrange, **changes)) as pool,
+        pytest.raises(error, match=said),
+    ):
+        pool.admit(Number(-1), print)
+
+
 class Never:
     """Workers that do not come to work."""
 
     def __init__(self, answer):
         self.answer, self.worker = answer, 0
 
-    def answers(self):
+    def answers(self, timeout):
         self.worker += 1
         return [(self.worker, None, self.answer)]
 

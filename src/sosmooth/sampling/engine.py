@@ -92,6 +92,22 @@ class Engine:
         self._noise.check()
         return votes.cpu().numpy()
 
+    def classes(self, indices: np.ndarray, stage: Stage, n: int) -> np.ndarray:
+        """The class of each of `n` independent noisy copies of each input: int64 (batch, n)."""
+        found = torch.empty((len(indices), n), dtype=torch.int64, device=self._inputs.device)
+        full = block_vectors(self.dimension)
+        blocks = (
+            block
+            for position, index in enumerate(indices)
+            for block in blocks_of(position, int(index), stage, n, self.dimension)
+        )
+        for done in self._evaluate(blocks, sides=1):
+            of = done.block
+            start = of.number * full
+            found[of.position, start : start + of.vectors] = done.labels[0]
+        self._noise.check()
+        return found.cpu().numpy()
+
     def count(self, parts: Sequence[Part]) -> Iterator[Counts]:
         """Sums over the estimation samples of inputs, or over parts of them, of one design; in order, each as it is done.
 

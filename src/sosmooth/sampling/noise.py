@@ -35,6 +35,7 @@ class Stage(IntEnum):
     SELECTION = 0
     ESTIMATION = 1
     PREDICTION = 2
+    PROBE = 3  # by whose answers a run knows its classifier again
 
 
 @dataclass(frozen=True)

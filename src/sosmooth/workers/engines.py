@@ -52,11 +52,13 @@ def open_pool(
     if engine == "ray":
         from sosmooth.workers.ray_cluster import RayWorkers
 
-        return Pool(RayWorkers(setup, address=address, limit=workers, notice=notice))
+        ray = RayWorkers(setup, address=address, limit=workers, notice=notice)
+        return Pool(ray, notice=notice)
     from sosmooth.workers.processes import ProcessWorkers
 
     gpus = _gpus(setup.device)
-    return Pool(ProcessWorkers(setup, workers or max(len(gpus), 1), gpus or None))
+    processes = ProcessWorkers(setup, workers or max(len(gpus), 1), gpus or None)
+    return Pool(processes, notice=notice)
 
 
 def _gpus(device: str) -> list[str]:

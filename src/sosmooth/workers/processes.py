@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import count, cycle
 from multiprocessing import connection, get_context
 from multiprocessing.context import SpawnProcess
@@ -19,6 +19,23 @@ from queue import SimpleQueue
 from sosmooth.workers.share import Answer, Lost, Refused, Share, WorkerSetup
 
 _SECONDS_TO_END = 5.0
+
+
+@dataclass
+class _Process:
+    """A worker's process. A thread sends what it is asked: a process that is stopped reads nothing."""
+
+    process: SpawnProcess
+    pipe: connection.Connection
+    device: str
+    asked: SimpleQueue = field(default_factory=SimpleQueue)
+
+    def send_all(self) -> None:
+        # An error of the pipe: the process is dead, and `answers` finds the pipe closed. Where it
+        # is closed here while a message is on its way, there is no handle to write to any more.
+        with suppress(OSError, TypeError):
+            while (message := self.asked.get()) is not None:
+                self.pipe.send(message)
 
 
 class ProcessWorkers:
@@ -36,7 +53,7 @@ class ProcessWorkers:
             raise ValueError(f"--workers must be at least 1; got {number}")
         self._setup = setup
         self._numbers = count()
-        self._processes: dict[int, tuple[SpawnProcess, connection.Connection, str]] = {}
+        self._processes: dict[int, _Process] = {}
         for _, device in zip(range(number), cycle(devices or [setup.device]), strict=False):
             self._start(device)
 
@@ -47,19 +64,26 @@ class ProcessWorkers:
 
     def send(self, worker: int, ticket: int, share: Share) -> None:
         """Ask for a share."""
-        with suppress(OSError):  # it is dead: `answers` finds its pipe closed
-            self._processes[worker][1].send((ticket, share))
+        self._processes[worker].asked.put((ticket, share))
 
-    def answers(self) -> list[tuple[int, int | None, Answer]]:
+    def add(self) -> None:
+        """Begin one more process, on the device of the first."""
+        self._start(next(iter(self._processes.values())).device)
+
+    def name(self, worker: int) -> str:
+        """Its process."""
+        return f"the worker of process {self._processes[worker].process.pid}"
+
+    def answers(self, timeout: float) -> list[tuple[int, int | None, Answer]]:
         """Wait for an answer, or the end of a process, which is replaced."""
-        of = {pipe: worker for worker, (_, pipe, _) in self._processes.items()}
+        of = {one.pipe: worker for worker, one in self._processes.items()}
         found: list[tuple[int, int | None, Answer]] = []
-        for pipe in connection.wait(list(of)):
+        for pipe in connection.wait(list(of), timeout):
             worker = of[pipe]  # type: ignore[index]  # wait returns what it was given
             try:
-                ticket, answer = self._processes[worker][1].recv()
+                ticket, answer = self._processes[worker].pipe.recv()
             except (EOFError, OSError):
-                device = self._processes[worker][2]
+                device = self._processes[worker].device
                 found.append((worker, None, Lost(_why(self._end(worker)))))
                 self._start(device)
                 continue
@@ -68,8 +92,8 @@ class ProcessWorkers:
 
     def close(self) -> None:
         """End all processes, in the middle of whatever they do."""
-        for _, pipe, _ in self._processes.values():
-            pipe.close()
+        for one in self._processes.values():
+            one.pipe.close()
         for worker in list(self._processes):
             self._end(worker)
 
@@ -81,12 +105,16 @@ class ProcessWorkers:
         )
         process.start()
         theirs.close()
-        self._processes[next(self._numbers)] = (process, ours, device)
+        one = _Process(process, ours, device)
+        threading.Thread(target=one.send_all, daemon=True).start()
+        self._processes[next(self._numbers)] = one
 
     def _end(self, worker: int) -> int:
         """Let go of a worker whose pipe is closed; the exit code of its process."""
-        process, pipe, _ = self._processes.pop(worker)
-        pipe.close()
+        one = self._processes.pop(worker)
+        process = one.process
+        one.pipe.close()
+        one.asked.put(None)
         process.join(_SECONDS_TO_END)
         if process.exitcode is None:
             process.kill()

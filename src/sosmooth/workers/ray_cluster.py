@@ -71,19 +71,28 @@ class RayWorkers:
         """Ask for a share."""
         self._waiting[self._actors[worker].answer.remote(share)] = (worker, ticket)
 
-    def answers(self) -> list[tuple[int, int | None, Answer]]:
+    def add(self) -> None:
+        """Nothing: there is an actor wherever the cluster has room for one."""
+
+    def name(self, worker: int) -> str:
+        """Its actor, as `ray list actors` shows it."""
+        return f"the worker of actor {self._actors[worker]._actor_id.hex()}"
+
+    def answers(self, timeout: float) -> list[tuple[int, int | None, Answer]]:
         """Wait for an answer, or the end of an actor; meanwhile keep as many actors as there is room for."""
         found: list[tuple[int, int | None, Answer]] = []
-        while not found:
+        until = time.monotonic() + timeout
+        while not found and (left := until - time.monotonic()) > 0:
             self._fit_to_cluster()
+            left = min(left, _SECONDS_BETWEEN_LOOKS)
             if not self._waiting:
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
+                time.sleep(left)
                 continue
             references, _ = self._ray.wait(
                 list(self._waiting), num_returns=len(self._waiting), timeout=0
             )
             if not references:
-                references, _ = self._ray.wait(list(self._waiting), timeout=_SECONDS_BETWEEN_LOOKS)
+                references, _ = self._ray.wait(list(self._waiting), timeout=left)
             for reference in references:
                 if reference in self._waiting:  # or its actor was found to be lost
                     found += [self._answer(reference)]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sosmooth.sampling.counts import Counts
 from sosmooth.sampling.engine import Progress
+from sosmooth.sampling.environment import sampling_environment
 from sosmooth.sampling.evaluator import ClassifierError
 from sosmooth.sampling.execution import AS_GIVEN, Execution
 from sosmooth.sampling.sums import Part
@@ -185,6 +186,39 @@ class CountPart:
 
     def run(self, smoothed: SmoothedClassifier, progress: Progress) -> Counts:
         return smoothed.count(self.x, self.part, seed=self.sampling.seed, progress=progress)
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What the classifier answers, by which a run knows it again.
+
+    Attributes:
+        labels: int64 (inputs, copies), −1 where it was no vote.
+        environment: in which it answered, as `sampling_environment` gives it.
+    """
+
+    labels: NDArray[np.int64]
+    environment: dict[str, str | None]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Noisy copies of some inputs, drawn for no certificate: which classes has the classifier?"""
+
+    inputs: NDArray[np.float32]
+    indices: list[int]
+    copies: int
+    seed: int
+
+    @property
+    def batch_size(self) -> int | None:
+        return None  # always the same, whatever that of the run
+
+    def run(self, smoothed: SmoothedClassifier, progress: Progress) -> Probed:
+        labels = smoothed.answers(
+            self.inputs, indices=self.indices, copies=self.copies, seed=self.seed
+        )
+        return Probed(labels, sampling_environment(smoothed.device))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,29 @@
+"""What the rounding of a classifier, and the float noise, may depend on besides the settings."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+import torch
+
+
+def sampling_environment(device: torch.device) -> dict[str, str | None]:
+    """Versions and processor of this process, by name.
+
+    The number of threads is no part of it: it may change the last bits of a sum, as the place of a
+    point in a batch may.
+
+    Args:
+        device: where the classifier runs.
+    """
+    gpu = None
+    if device.type == "cuda":
+        gpu = torch.cuda.get_device_name(device)
+    elif device.type != "cpu":
+        gpu = device.type
+    return {
+        "sosmooth": metadata.version("sosmooth"),
+        "torch": torch.__version__.partition("+")[0],  # as workers compare it
+        "CPU capability": torch.backends.cpu.get_cpu_capability(),
+        "GPU": gpu,
+    }
