@@ -60,14 +60,15 @@ def noisy_pictures(
     spread = by_radius[
         np.unique(np.linspace(0, len(run) - 1, min(most, len(run))).round().astype(int))
     ]
-    return noisy_of(run, inputs, run["index"][spread].tolist(), _classifier_of(run, model))
+    return noisy_of(run, inputs, run["index"][spread].tolist(), _classifier_of(run, inputs, model))
 
 
-def _classifier_of(run: Run, spec: str | None) -> BaseClassifier | None:
+def _classifier_of(run: Run, inputs: InputSet, spec: str | None) -> BaseClassifier | None:
     """The classifier named, else the bundled one that the run names; None where there is none to be had."""
     from sosmooth.classifiers.load import bundled_sigmas, open_classifier
     from sosmooth.runs import RunError
-    from sosmooth.runs.audit import check_same_classifier, recorded_specs
+    from sosmooth.runs.audit import check_same_classifier, recorded_specs, smoothed_as_recorded
+    from sosmooth.runs.recognition import check_same_answers
 
     settings, bundled = run.manifest.settings, recorded_specs(run)[0]
     if any(settings.get(name) for name in ("precision", "channels_last", "compile")):
@@ -77,6 +78,7 @@ def _classifier_of(run: Run, spec: str | None) -> BaseClassifier | None:
     opened = open_classifier(spec or bundled or "", sigma=settings["sigma"])
     try:
         check_same_classifier(run, opened)
+        check_same_answers(run, smoothed_as_recorded(run, opened, inputs), inputs)
     except RunError:
         if spec is not None:
             raise

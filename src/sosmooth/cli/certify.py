@@ -68,6 +68,13 @@ def certify(
         str | None,
         Parameter(help="HOST:PORT of the Ray cluster, or auto. Not given: this machine's."),
     ] = None,
+    accept_other_environment: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="Go on with a run that was begun under another torch, sosmooth, CPU or GPU.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, Parameter(negative="", help="Say what would be done, and how long it would take.")
     ] = False,
@@ -108,7 +115,14 @@ def certify(
     size, timeout = calling.batch_size, calling.timeout
     with _pool(classifier, settings, engine, workers, address, timeout) as pool:
         failed = certify_with_progress(
-            out, classifier, inputs, settings, batch_size=size, batch_timeout=timeout, pool=pool
+            out,
+            classifier,
+            inputs,
+            settings,
+            batch_size=size,
+            batch_timeout=timeout,
+            pool=pool,
+            accept_other_environment=accept_other_environment,
         )
     run = load_run(out)
     if len(run):
@@ -214,6 +228,7 @@ def certify_with_progress(
     batch_size: int | None,
     batch_timeout: float | None = None,
     pool=None,
+    accept_other_environment: bool = False,
 ):
     """Certify into `out` with progress on standard error; the inputs that failed."""
     from sosmooth._progress import progress
@@ -232,6 +247,8 @@ def certify_with_progress(
             batch_timeout=batch_timeout,
             pool=pool,
             progress=advance,
+            accept_other_environment=accept_other_environment,
+            notice=_notice,
         )[1]
 
 

@@ -13,6 +13,7 @@ from sosmooth.results import ABSTAINED
 from sosmooth.runs.certifying import settled_classifier, smoothed_classifier
 from sosmooth.runs.files import RunError
 from sosmooth.runs.manifest import indices_described_by
+from sosmooth.runs.recognition import check_same_answers
 from sosmooth.runs.run import Run
 from sosmooth.sampling.execution import Execution
 
@@ -104,6 +105,7 @@ def audit_run(
     )
     check_same_classifier(run, classifier)
     smoothed = smoothed_as_recorded(run, classifier, inputs, device=device)
+    check_same_answers(run, smoothed, inputs)
     found = []
     for row in chosen:
         x = as_tensor(inputs.get([int(run["index"][row])])[0])
@@ -161,13 +163,15 @@ _DIGESTS = ("weights_sha256", "file_sha256", "source_sha256")
 def check_same(run: Run, classifier: LoadedClassifier, inputs: InputSet) -> None:
     """Refuse a classifier or data that the run was not made with.
 
-    The digests decide, not the names: files may have moved.
+    The digests decide, not the names: files may have moved. `check_same_answers` sees what digests
+    do not.
 
     Raises:
         RunError: the digests of the classifier or of the inputs differ, or the run records none.
     """
     recorded = _record(run, "model")
-    if all(recorded.get(name) is None for name in _DIGESTS) or "inputs" not in run.manifest.digests:
+    nameless = all(recorded.get(name) is None for name in _DIGESTS) and not run.manifest.answers
+    if nameless or "inputs" not in run.manifest.digests:
         raise RunError(
             f"{run.path} does not say which classifier or data it is of (it was imported, or the classifier has no file);"
             " certify the inputs again, with a classifier from a file"

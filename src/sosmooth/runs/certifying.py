@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sosmooth.methods import certify_tally
+from sosmooth.runs.files import RunError
 from sosmooth.runs.manifest import described
+from sosmooth.runs.recognition import Recognition, probe_of
 from sosmooth.runs.run import Run, load_run
 from sosmooth.runs.writer import RunWriter
 from sosmooth.sampling.execution import AS_GIVEN, Execution
@@ -56,6 +59,8 @@ def certify_run(
     batch_timeout: float | None = None,
     pool: Pool | None = None,
     progress: Callable[[int], None] | None = None,
+    accept_other_environment: bool = False,
+    notice: Callable[[str], None] = warnings.warn,
 ) -> tuple[Run, list[Failed]]:
     """Certify inputs into the run at `out`, going on where an earlier call with the same settings stopped.
 
@@ -66,10 +71,15 @@ def certify_run(
         pool: workers of this classifier, which have their own; None: the sampling happens in this process. Who samples is no
             part of the run.
         progress: called with the number of evaluations just done.
+        accept_other_environment: go on with a run where torch, sosmooth or the processor is none
+            that it was certified with so far; it is noted in the manifest.
+        notice: told what a user should know of a run that goes on, in one line.
     Returns:
         The run, and the inputs that failed (the classifier's output was no vote); the same call tries those again.
     Raises:
-        ValueError: settings out of range. RunError: the folder holds a run with other settings, or cannot be written.
+        ValueError: settings out of range.
+        RunError: the folder holds a run with other settings, of a classifier that answers otherwise
+            or of another environment that is not accepted, or it cannot be written.
         ClassifierError: the classifier raised. WorkersError: the workers cannot go on.
     Guarantee:
         What was certified before any failure, interruption or kill stays readable and is not computed again.
@@ -90,11 +100,12 @@ def certify_run(
     )
     num_classes = classifier.num_classes
     assert num_classes is not None
+    smoothed = None
     if pool is None:
-        sampled = partial(
-            _sampled_here,
-            _smoothed_as_set(classifier, inputs, settings, num_classes, batch_size, batch_timeout),
+        smoothed = _smoothed_as_set(
+            classifier, inputs, settings, num_classes, batch_size, batch_timeout
         )
+        sampled = partial(_sampled_here, smoothed)
     else:
         sampled = partial(_sampled_by_pool, pool)
     failures: list[Failed] = []
@@ -111,6 +122,22 @@ def certify_run(
         device=settings.device,
     ) as writer:
         todo = [index for index in settings.indices if index not in writer.done]
+        probe = probe_of(writer.manifest, inputs, settings.indices)
+        recognise = Recognition(
+            writer,
+            probe,
+            contributes=bool(todo),
+            accept_other_environment=accept_other_environment,
+            notice=notice,
+        )
+        try:
+            if smoothed is not None:
+                recognise(probe.run(smoothed, lambda evaluations: None))
+            elif pool is not None:
+                pool.admit(probe, recognise)
+        except RunError:
+            writer.close()  # a call that is refused changes nothing
+            raise
         progress((len(settings.indices) - len(todo)) * (settings.n0 + settings.n))
         for one, found_batch_size in sampled(
             inputs, settings, todo, writer.batch_size or batch_size, progress

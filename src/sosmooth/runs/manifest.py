@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -41,6 +42,10 @@ class Manifest:
         complete: every input is in the table.
         derived_from: what it was computed from (a run or a log), with its digest; None for a run of its own.
         table_digest: of results.parquet as last written.
+        answers: index → the classes of noisy copies of that input, by which the classifier is known
+            again (`runs.recognition`); None: nobody asked it.
+        environments: what rounding may depend on, of all that sampled for the run, in order, each
+            with the number of inputs that were certified when it began.
     """
 
     settings: dict[str, Any]
@@ -57,6 +62,8 @@ class Manifest:
     finished: str | None = None
     derived_from: dict[str, Any] | None = None
     table_digest: str | None = None
+    answers: dict[str, str] | None = None
+    environments: list[dict[str, Any]] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
 
     def asked(self) -> list[int] | None:
@@ -168,12 +175,27 @@ def _check(path: Path, values: dict[str, Any]) -> None:
         for name, kind in optional.items()
         if values.get(name) is not None and not isinstance(values[name], kind)
     ]
+    answers, environments = values.get("answers"), values.get("environments", [])
+    if not (answers is None or _are_answers(answers)):
+        wrong.append("answers")
+    if not (isinstance(environments, list) and all(isinstance(e, dict) for e in environments)):
+        wrong.append("environments")
     counts = ("inputs", "dimension", "num_classes", "batch_size")
     wrong += [name for name in counts if values.get(name) is not None and not whole(values[name])]
     if wrong:
         raise RunError(
             f"{path} lacks or misstates {', '.join(dict.fromkeys(wrong))}; it is damaged or of another program"
         )
+
+
+def _are_answers(value: Any) -> bool:
+    """As many labels for each of some inputs."""
+    return (
+        isinstance(value, dict)
+        and all(re.fullmatch(r"\d{1,18}", index) for index in value)
+        and all(isinstance(labels, str) for labels in value.values())
+        and len({len(labels.split()) for labels in value.values()} | {0}) == 2
+    )
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:

@@ -77,6 +77,8 @@ def recertify(run: str | Path, out: str | Path, *, method: str, alpha: float | N
             "digest": source.table_digest,
         },
     ) as writer:
+        if manifest.answers is not None:  # of the same classifier
+            writer.record(answers=manifest.answers, environments=manifest.environments)
         writer.replace(table_of(certificates, source["label"], source["seconds"]))
         if source.complete:
             return writer.finish()

@@ -154,6 +154,15 @@ class RunWriter:
     def batch_size(self, value: int | None) -> None:
         self._update(batch_size=value)
 
+    @property
+    def manifest(self) -> Manifest:
+        """As it is stored."""
+        return self._manifest
+
+    def record(self, *, answers: dict[str, str], environments: list[dict[str, Any]]) -> None:
+        """Store by what the classifier is known again, and where it was evaluated."""
+        self._update(answers=answers, environments=environments)
+
     def add(
         self, certificates: Certificates, labels: ArrayLike | None, seconds: ArrayLike | None
     ) -> None:

@@ -215,10 +215,12 @@ class Probe:
         return None  # always the same, whatever that of the run
 
     def run(self, smoothed: SmoothedClassifier, progress: Progress) -> Probed:
-        labels = smoothed.answers(
-            self.inputs, indices=self.indices, copies=self.copies, seed=self.seed
-        )
-        return Probed(labels, sampling_environment(smoothed.device))
+        # One input after another: where the classifier fails, it is known on which.
+        labels = [
+            smoothed.answers(x[None], indices=[index], copies=self.copies, seed=self.seed)
+            for x, index in zip(self.inputs, self.indices, strict=True)
+        ]
+        return Probed(np.concatenate(labels), sampling_environment(smoothed.device))
 
 
 @dataclass(frozen=True)
