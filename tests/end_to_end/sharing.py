@@ -21,6 +21,7 @@ METHODS = ("first_order", "second_order", "dipole", "second_order_dipole")
 CLASSIFIER = """
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -57,6 +58,10 @@ def classifier(x):
         os.kill(os.getpid(), signal.SIGKILL)
     if mood == "killed" and ((near and once("first")) or (seen > 30_000 and (HERE / "first").exists() and once("second"))):
         os.kill(os.getpid(), signal.SIGKILL)
+    if mood.startswith("stopped") and near and once("first"):
+        if mood == "stopped for a while":
+            subprocess.Popen(["sh", "-c", f"sleep 2; kill -CONT {os.getpid()}; touch {HERE}/second"])
+        os.kill(os.getpid(), signal.SIGSTOP)
     if (mood == "raising" and bool(far.any())) or (mood == "raising once" and once("raised")):
         raise RuntimeError("out of ideas")
     if mood == "slow":

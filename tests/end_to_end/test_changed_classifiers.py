@@ -243,11 +243,18 @@ def of_function(classify):
 
 def test_a_python_function_is_known_again(tmp_path):
     inputs, settings = digits()
-    certify_run(tmp_path / "run", of_function(lambda x: (x.flatten(1).sum(1) % 10).long()), inputs, settings)
-    certify_run(tmp_path / "run", of_function(lambda x: (x.flatten(1).sum(1) % 10).long()), inputs, settings)
+    certify_run(
+        tmp_path / "run", of_function(lambda x: (x.flatten(1).sum(1) % 10).long()), inputs, settings
+    )
+    certify_run(
+        tmp_path / "run", of_function(lambda x: (x.flatten(1).sum(1) % 10).long()), inputs, settings
+    )
     with pytest.raises(RunError, match="made with another classifier"):
         certify_run(
-            tmp_path / "run", of_function(lambda x: (x.flatten(1).sum(1) % 9).long()), inputs, settings
+            tmp_path / "run",
+            of_function(lambda x: (x.flatten(1).sum(1) % 9).long()),
+            inputs,
+            settings,
         )
 
 
@@ -298,9 +305,7 @@ def test_another_environment_is_said_and_accepted_or_not(changing, workers, monk
         assert main(changing.call(spec)) == 0
 
 
-def test_what_differs_in_another_environment_is_refused_all_the_same(
-    changing, monkeypatch, capsys
-):
+def test_what_differs_in_another_environment_is_refused_all_the_same(changing, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         patch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "ABACUS")
         interrupted(changing.call(changing.version("Buffer", 0.0)), monkeypatch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from sosmooth.datasets import load_dataset
 from sosmooth.workers.jobs import sample_by
 from sosmooth.workers.pool import Pool, WorkersError
 from sosmooth.workers.ray_cluster import RayWorkers
+from sosmooth.workers.share import Probe
 
 # Ray leaves pipes and sockets of its own processes to the garbage collector.
 pytestmark = pytest.mark.filterwarnings(
@@ -63,6 +65,36 @@ def test_actors_that_are_killed_change_nothing(cluster, own):
             assert (own.folder / "first").exists()
             assert (own.folder / "second").exists()
             assert_same(found, own.honestly(indices, of))
+
+
+@pytest.mark.slow
+def test_an_actor_that_is_stopped_is_not_waited_for(cluster, own):
+    indices, of, lines = [0, 2, 4, 5, 7], sampling(), []
+    own.mood("stopped")
+    workers = RayWorkers(own.setup, address=cluster.address, limit=None, notice=print)
+    with Pool(workers, patience=1.0, notice=lines.append) as pool:
+        found = sampled_by(pool, own.setup, own.get, indices, of, 8_000)
+    assert (own.folder / "first").exists()
+    assert_same(found, own.honestly(indices, of))
+    assert re.match(r"the worker of actor [0-9a-f]+ has not answered for", lines[0])
+
+
+@pytest.mark.slow
+def test_an_actor_of_another_classifier_takes_no_part(cluster, own):
+    """It answers otherwise than the run's."""
+    own.mood("honest")
+    with ray_pool(cluster, own.setup) as pool:
+        seen = []
+        probe = Probe(own.get([0, 1]), [0, 1], 8, 0)
+        pool.admit(probe, seen.append)
+        assert seen[0].labels.shape == (2, 8)
+        assert seen[0].environment["torch"]
+
+        def refuse(found):
+            raise WorkersError("other answers")
+
+        with pytest.raises(WorkersError, match="other answers"):
+            pool.admit(probe, refuse)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from sharing import INDICES, METHODS, Own, assert_same, sampled_by, sampled_here, sampling, setup_of
@@ -24,7 +25,7 @@ from sosmooth.smoothed import Failed
 from sosmooth.workers.jobs import sample_by
 from sosmooth.workers.pool import Pool, WorkersError
 from sosmooth.workers.processes import ProcessWorkers
-from sosmooth.workers.share import Refused
+from sosmooth.workers.share import Refused, WholeInputs
 from sosmooth.workers.worker import Worker
 
 SPLIT = 8_000  # evaluations of a share: fewer than an input takes
@@ -98,6 +99,61 @@ def test_workers_that_are_killed_change_nothing(own, own_pool, share_evaluations
     assert (own.folder / "first").exists()
     assert (own.folder / "second").exists()
     assert_same(found, own.honestly(indices, of))
+
+
+STOPPED = (
+    r"the worker of process \d+ has not answered for \S+ s \(inputs? .*4.*\): its share goes to"
+    r" another worker; look whether it is stopped, or what it waits for"
+)
+
+
+@pytest.mark.parametrize(
+    ("number", "share_evaluations"), [(1, 40_000), (2, SPLIT)], ids=["whole", "split"]
+)
+def test_a_worker_that_is_stopped_is_not_waited_for(own, number, share_evaluations, monkeypatch):
+    """Where it is the only one, another one is begun."""
+    monkeypatch.setattr("sosmooth.workers.processes._SECONDS_TO_END", 0.5)
+    indices, of, lines = [0, 2, 4, 5, 7], sampling(), []
+    own.mood("stopped")
+    workers = ProcessWorkers(own.setup, number)
+    with Pool(workers, patience=1.0, notice=lines.append) as pool:
+        found = sampled_by(pool, own.setup, own.get, indices, of, share_evaluations)
+    assert (own.folder / "first").exists()
+    assert_same(found, own.honestly(indices, of))
+    assert re.fullmatch(STOPPED, lines[0])
+
+
+def test_what_a_stopped_worker_answers_later_is_not_counted_again(own):
+    """It goes on while the others are still at work, and does its share a second time."""
+    indices, of, lines = [0, 2, 4, 5, 7], sampling(n=60_000), []
+    own.mood("stopped for a while")
+    with Pool(ProcessWorkers(own.setup, 2), patience=0.5, notice=lines.append) as pool:
+        found = sampled_by(pool, own.setup, own.get, indices, of, SPLIT)
+        deadline = time.monotonic() + 30
+        while not (own.folder / "second").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        honestly = own.honestly(indices, of)
+        # The same workers go on: what is late belongs to a call that is over.
+        again = sampled_by(pool, own.setup, own.get, indices, of, SPLIT)
+    assert lines
+    assert_same(found, honestly)
+    assert_same(again, honestly)
+
+
+def test_a_stopped_worker_takes_no_more_of_large_shares(own, monkeypatch):
+    """More than a pipe holds: the driver must not wait for a process that reads nothing."""
+    monkeypatch.setattr("sosmooth.workers.processes._SECONDS_TO_END", 0.5)
+    workers = ProcessWorkers(own.setup, 1)
+    try:
+        while not workers.answers(1.0):
+            pass
+        (process,) = [one.process for one in workers._processes.values()]
+        os.kill(process.pid, signal.SIGSTOP)
+        begun = time.monotonic()
+        workers.send(0, 1, WholeInputs(np.zeros((64, 50_000), np.float32), [0], sampling()))
+        assert time.monotonic() - begun < 5
+    finally:
+        workers.close()
 
 
 def test_an_input_that_workers_die_of_is_named(own, own_pool):

@@ -30,9 +30,9 @@ def scores(x):
     return torch.nn.functional.one_hot(torch.ones(len(x), dtype=torch.long), 3).float()
 
 def third(do):
-    """Two calls select for all three inputs, eight estimate each: 4096 pairs, in no shared batch."""
+    """Nine calls know it again, two select for all three inputs, eight estimate each: 4096 pairs, in no shared batch."""
     calls = iter(range(1000))
-    return lambda x: do(x) if next(calls) >= 20 else scores(x)
+    return lambda x: do(x) if next(calls) >= 29 else scores(x)
 
 def sleeps():
     return third(lambda x: time.sleep(60))

@@ -374,9 +374,7 @@ class Pool(AbstractContextManager["Pool"]):
 def _failed(answer: Raised, named: str) -> Exception:
     """What every worker that tried a share raised."""
     error, what = (
-        (ClassifierError, "the classifier")
-        if answer.by_classifier
-        else (WorkersError, "sampling")
+        (ClassifierError, "the classifier") if answer.by_classifier else (WorkersError, "sampling")
     )
     return error(
         f"{what} failed on every worker that tried {named}: {answer.message.removeprefix(f'{named}: ')}"
