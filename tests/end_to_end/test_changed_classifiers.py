@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from sharing import Own, setup_of
 
-from sosmooth import load_run
+from sosmooth import SmoothedClassifier, load_run
 from sosmooth.classifiers.load import LoadedClassifier
 from sosmooth.cli import main
 from sosmooth.datasets import load_dataset
@@ -323,19 +323,24 @@ def test_the_environment_names_the_gpu(monkeypatch):
     assert found["torch"] == torch.__version__.partition("+")[0]
 
 
-def test_the_probe_shares_no_noise_with_what_is_counted(tmp_path):
-    """Of the points that the classifier is shown before sampling, none comes again."""
+def test_the_probe_shares_no_noise_with_what_is_counted():
+    """Of the points by which a classifier is known again, none comes again."""
     shown = []
 
     def classify(x):
         shown.extend(map(tuple, x.flatten(1).tolist()))
         return (x.flatten(1).sum(1) > 20).long()
 
-    inputs, settings = digits()
-    certify_run(tmp_path / "run", of_function(classify), inputs, settings, batch_size=64)
-    probe, rest = shown[:256], shown[256:]
-    assert len(probe) == len(set(probe)) == 256
-    assert not set(probe) & set(rest)
+    x = load_dataset("mnist7").get(list(range(8)))
+    smoothed = SmoothedClassifier(classify, sigma=0.25, num_classes=2, batch_size=64)
+    smoothed.answers(x, indices=list(range(8)), copies=32, seed=0)
+    probe = set(shown)
+    assert len(probe) == len(shown) == 8 * 32
+    del shown[:]
+    smoothed.certify(x, method="dipole", n=200, n0=100, seed=0)
+    smoothed.predict(x, n=200, seed=0)
+    assert len(shown) > 8 * 500
+    assert not probe & set(shown)
 
 
 def test_the_report_shows_no_answers_of_another_classifier(tmp_path, capsys):
