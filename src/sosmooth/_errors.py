@@ -15,9 +15,7 @@ def one_line(error: BaseException) -> str:
 
     The place is the last one in code that is neither installed nor sosmooth's, if there is one.
     """
-    said = f"{type(error).__name__}: {text_of(error)}"
-    place = users_line(error)
-    return f"{said} ({place})" if place else said
+    return f"{type(error).__name__}: {text_of(error)}{in_users_code(error)}"
 
 
 def text_of(error: BaseException) -> str:
@@ -28,12 +26,12 @@ def text_of(error: BaseException) -> str:
     return " ".join(text.split()) or "no message"
 
 
-def users_line(error: BaseException) -> str | None:
-    """The last place in the user's own code that the exception came through."""
+def in_users_code(error: BaseException) -> str:
+    """The last place in the user's own code that the exception came through, as ` (FILE, line N)`."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if not frame.filename.startswith((_OWN, "<", *_INSTALLED)):
-            return f"{Path(frame.filename).name}, line {frame.lineno}"
-    return None
+            return f" ({Path(frame.filename).name}, line {frame.lineno})"
+    return ""
 
 
 def is_own_sentence(error: BaseException) -> bool:

@@ -253,7 +253,7 @@ def test_one_score_of_unknown_meaning_is_refused(capsys, own):
 def test_a_classifier_of_one_input_at_a_time(capsys, own, expected):
     code, _, err = certify(capsys, own, "OneByOne")
     assert code == 1
-    assert "one input at a time; give batch_size 1" in err
+    assert "one input at a time; give --batch-size 1" in err
     common = ["--n", 200, "--n0", 20, "--batch-size", 1, "--out", own / "run"]
     assert call(capsys, own, "certify", "OneByOne", *common)[0] == 0
     assert counts(own) == expected
@@ -262,10 +262,13 @@ def test_a_classifier_of_one_input_at_a_time(capsys, own, expected):
 def test_all_of_an_error_with_its_place(capsys, own):
     code, _, err = certify(capsys, own, "Long")
     assert code == 1
-    assert "ValueError: the sizes are index: 1 Got: 7 Expected: 28 (own.py, line " in err
+    assert (
+        "raised ValueError on a batch of shape 2×4: the sizes are index: 1 Got: 7 Expected: 28 (own.py"
+        in err
+    )
     assert err.count("\n") == 1
     code, _, err = certify(capsys, own, "Raises")
-    assert "KeyError: 0 (own.py, line " in err
+    assert "raised KeyError on a batch of shape 2×4: 0 (own.py, line " in err
     _, _, err = certify(capsys, own, "Raises", "--traceback")
     assert "Traceback (most recent call last)" in err
     assert "raise KeyError(0)" in err
@@ -377,6 +380,23 @@ def test_outputs_have_names_whatever_they_are_packed_in():
         assert list(named_outputs(packed)) == names
 
 
+def test_several_outputs_of_numpy(own, capsys):
+    (own / "arrays.py").write_text(
+        "from sosmooth import from_numpy\n\ndef made():\n"
+        "    return from_numpy(lambda x: (x.sum((1,)), {'scores': x[:, :3]}))\n"
+    )
+    code, _, err = certify(capsys, own, f"{own}/arrays.py:made")
+    assert code == 0, err
+    assert "1.scores is taken for its name" in err
+
+
+def test_workers_say_why_inputs_fail(own, capsys):
+    code, _, err = certify(capsys, own, "NaN", "--workers", 2)
+    assert code == 1
+    assert "NaN, +inf or no finite score" in err
+    assert "(3 inputs failed like this)" in err
+
+
 def test_transformers_outputs():
     outputs = pytest.importorskip("transformers.modeling_outputs")
     made = outputs.ImageClassifierOutput(
@@ -388,7 +408,7 @@ def test_transformers_outputs():
 def test_the_library_names_the_outputs():
     smoothed = SmoothedClassifier(lambda x: {"a": x, "b": x}, sigma=1, num_classes=4, batch_size=8)
     with pytest.raises(
-        ClassifierError, match=r"dict of 2 tensors \(a \(8, 4\) float64, b .*output="
+        ClassifierError, match=r"dict of 2 tensors \(a \(8, 4\) float64, b .*output=…"
     ):
         smoothed.certify(np.zeros((1, 4)), n=100)
 
@@ -524,7 +544,7 @@ def test_onnx_of_one_score(own, capsys, last, reading):
     code, _, err = certify(capsys, own, path)
     if reading is None:
         assert code == 1
-        assert "single_score='probability'" in err
+        assert "--single-score='probability'" in err
     else:
         assert code == 0, err
         assert f"read as a {reading}" in err
@@ -558,7 +578,7 @@ def test_onnx_that_takes_one_input_at_a_time(own, capfd):
     )  # fmt: skip
     code, _, err = certify(capfd, own, path)
     assert code == 1
-    assert "one input at a time; give batch_size 1" in err
+    assert "one input at a time; give --batch-size 1" in err
     assert "[E:onnxruntime" not in err
     assert err.count("\n") == 1
 
@@ -617,3 +637,26 @@ def test_an_exported_program_that_draws_is_refused(own):
 def test_an_exported_program_checks_the_shape_of_its_inputs(own):
     with pytest.raises(ValueError, match=r"takes \(batch, 4\), the inputs are \(5\)"):
         load_classifier(exported(own, "named"))(torch.rand(2, 5))
+
+
+def test_the_operators_of_broken_files_are_refused_or_read(own):
+    """Cut or changed anywhere, the reader of operators raises ValueError or gives operators."""
+    from sosmooth.classifiers.onnx_graph import read_graph
+
+    path = training(own, "dropout")
+    with open(path, "rb") as file:
+        content = file.read()
+    assert read_graph(content).depends_on_more_than_the_input() == "Dropout in training mode"
+    broken = [content[:end] for end in range(len(content))]
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        changed = bytearray(content)
+        changed[rng.integers(len(content))] = rng.integers(256)
+        broken.append(bytes(changed))
+    refused = 0
+    for each in broken:
+        try:
+            read_graph(each).source("scores")
+        except ValueError:
+            refused += 1
+    assert 0 < refused < len(broken)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
+
+from sosmooth.sampling.outputs import named_outputs
 
 
 def from_numpy(f: Callable[[NDArray], ArrayLike]) -> Callable[[Tensor], Tensor]:
@@ -26,7 +29,10 @@ def from_numpy(f: Callable[[NDArray], ArrayLike]) -> Callable[[Tensor], Tensor]:
     """
 
     def classify(inputs: Tensor) -> Tensor:
-        result = np.asarray(f(inputs.detach().cpu().numpy().copy()))
+        returned = f(inputs.detach().cpu().numpy().copy())
+        if isinstance(returned, tuple | Mapping) and named_outputs(returned):
+            return cast(Tensor, returned)  # several outputs, of which one is to be named
+        result = np.asarray(returned)
         if np.issubdtype(result.dtype, np.integer):
             result = result.astype(np.int64)
         elif not np.issubdtype(result.dtype, np.floating):

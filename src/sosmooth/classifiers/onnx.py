@@ -53,16 +53,15 @@ def open_onnx(path: Path, wanted: Wanted) -> LoadedClassifier:
             f"{path} takes {_described(inputs)}; a classifier takes one floating tensor, (batch, …)"
         )
     content = path.read_bytes()
-    graph = read_graph(content)
-    if why := graph.depends_on_more_than_the_input():
-        raise ValueError(
-            f"{path} is no fixed function of one input ({why}); call model.eval(), then export it"
-            " again"
-        )
     try:
-        result, note = chosen(
-            [_output(each, graph) for each in outputs], wanted.output, wanted.num_classes
-        )
+        graph = read_graph(content)
+        if why := graph.depends_on_more_than_the_input():
+            raise ValueError(
+                f"it is no fixed function of one input ({why}); call model.eval(), then export it"
+                " again"
+            )
+        described = [_output(each, graph) for each in outputs]
+        result, note = chosen(described, wanted.output, wanted.num_classes)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     size = inputs[0].shape[0]

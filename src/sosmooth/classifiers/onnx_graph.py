@@ -111,7 +111,7 @@ def read_graph(content: bytes) -> Graph:
 
 
 def _read_nodes(
-    graph: memoryview, nodes_are: int, nodes: list[Node], constants: dict[str, bytes]
+    graph: memoryview | int, nodes_are: int, nodes: list[Node], constants: dict[str, bytes]
 ) -> None:
     for number, value in _fields(graph):
         if number == nodes_are:
@@ -124,7 +124,7 @@ def _read_nodes(
                 constants[name] = values
 
 
-def _node(message: memoryview, nodes: list[Node], constants: dict[str, bytes]) -> Node:
+def _node(message: memoryview | int, nodes: list[Node], constants: dict[str, bytes]) -> Node:
     inputs, outputs, text = [], [], {3: "", 4: ""}
     integers, constant = {}, None
     for number, value in _fields(message):
@@ -148,27 +148,27 @@ def _node(message: memoryview, nodes: list[Node], constants: dict[str, bytes]) -
     return Node(text[4], text[3], tuple(inputs), tuple(outputs), integers, constant)
 
 
-def _tensor(message: memoryview) -> tuple[str, bytes | None]:
+def _tensor(message: memoryview | int) -> tuple[str, bytes | None]:
     """Name and bytes of a small tensor; None where they are many, or in another form."""
     name, values = "", None
     for number, value in _fields(message):
         if number == 8:
             name = _text(value)
-        elif number == 9 and len(value) <= 8:
+        elif number == 9 and not isinstance(value, int) and len(value) <= 8:
             values = bytes(value)
         elif number == 5:  # int32_data, which holds booleans too
             values = bytes([value & 255]) if isinstance(value, int) else bytes(value[:8])
     return name, values
 
 
-def _text(value: memoryview) -> str:
-    return str(value, "utf-8", "replace")
+def _text(value: memoryview | int) -> str:
+    return "" if isinstance(value, int) else str(value, "utf-8", "replace")
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """Number and value of each field; whole numbers come as `int`."""
-    if not isinstance(message, memoryview):
-        raise ValueError("no protocol buffer of an ONNX model")
+def _fields(message: memoryview | int) -> Iterator[tuple[int, memoryview | int]]:
+    """Number and value of each field."""
+    if isinstance(message, int):  # of another type than this field has
+        raise ValueError("no protocol buffer of an ONNX model, or it is cut")
     at = 0
     while at < len(message):
         key, at = _number(message, at)
@@ -181,7 +181,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
             if length is None or at + length > len(message):
                 raise ValueError("no protocol buffer of an ONNX model, or it is cut")
             value, at = message[at : at + length], at + length
-        yield key >> 3, value  # pyright: ignore[reportReturnType]
+        yield key >> 3, value
 
 
 def _number(message: memoryview, at: int) -> tuple[int, int]:

@@ -115,10 +115,10 @@ def chosen(
     if taken is None:
         raise ValueError(
             f"the classifier returns {len(outputs)} outputs, and which one holds {wanted} is not"
-            f" clear: {listed}; name it by its name or position (output)"
+            f" clear: {listed}; name it or its position by output=…"
         )
     return taken, (
-        f"the classifier returns {listed}; {taken.name} is taken for {why} (output names another)"
+        f"the classifier returns {listed}; {taken.name} is taken for {why} (output=… names another)"
     )
 
 
@@ -227,5 +227,5 @@ def reading_note(single_score: str) -> str:
     """One line on how a single score is read."""
     return (
         f"the classifier returns one score an input, which is read as a {single_score}: class 1"
-        f" above {threshold_of(single_score):g}, else class 0 (single_score says otherwise)"
+        f" above {threshold_of(single_score):g}, else class 0 (single_score=… says otherwise)"
     )

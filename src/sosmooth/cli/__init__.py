@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Sequence
 
 from sosmooth._errors import is_own_sentence, one_line, text_of
+from sosmooth.cli._flags import with_flags
 
 _TRACEBACK = "--traceback"
 _WRONG_CALL = (
@@ -64,7 +65,7 @@ def _said_in_one_line(error: Exception, with_traceback: bool) -> int:
         line = one_line(error) + ("" if with_traceback else f" ({_TRACEBACK} shows the rest)")
     if isinstance(error, PermissionError):
         line += ": no permission; choose a place that can be written"
-    return _say(line, code)
+    return _say(with_flags(line), code)
 
 
 def _help_for(command: Sequence[str]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from sosmooth.cli._flags import with_flags
+
 if TYPE_CHECKING:
     from sosmooth.classifiers.loaded import LoadedClassifier
     from sosmooth.datasets.inputs import InputSet
@@ -38,5 +40,5 @@ def opened_classifier(
         opened, inputs, num_classes, batch_timeout=batch_timeout, batch_size=batch_size
     )
     for note in found.notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {with_flags(note)}", file=sys.stderr)
     return found

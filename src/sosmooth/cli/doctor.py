@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from sosmooth.cli._flags import with_flags
 from sosmooth.cli._options import Json, Output, SingleScore, WholeOrNone
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def doctor(
     for finding in examined:
         findings.append(finding)
         if not json:
-            print(f"{finding.status:8} {finding.name}: {finding.text}", flush=True)
+            print(f"{finding.status:8} {finding.name}: {with_flags(finding.text)}", flush=True)
     broken = any(finding.status is Status.BROKEN for finding in findings)
     if json:
         _print_json({"broken": broken, "findings": [vars(finding) for finding in findings]})

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from sosmooth._errors import one_line
+from sosmooth._errors import in_users_code, text_of
 from sosmooth.sampling.execution import AS_GIVEN, Execution
 from sosmooth.sampling.memory import is_out_of_memory, keep_freed_memory
 from sosmooth.sampling.outputs import as_tensor, described, named_outputs, without_trailing_ones
@@ -248,7 +248,8 @@ def output_of(
         if is_out_of_memory(error):
             raise
         raise ClassifierError(
-            f"the classifier raised {one_line(error)} on a batch of shape {shape}"
+            f"the classifier raised {type(error).__name__} on a batch of shape {shape}:"
+            f" {text_of(error)}{in_users_code(error)}"
         ) from error
     array = as_tensor(output)
     return output if array is None else array
@@ -266,7 +267,7 @@ def one_tensor(output: object, batch: int, num_classes: int | str = "classes") -
     if not isinstance(output, torch.Tensor):
         found = named_outputs(output)
         several = f" of {len(found)} tensors ({described(found)})" if found else ""
-        named = ", or name one of them by output=" if found else ""
+        named = ", or name one of them by output=…" if found else ""
         raise ClassifierError(
             f"the classifier returned {type(output).__name__}{several}; it must return a tensor:"
             f" {allowed}{named}"
