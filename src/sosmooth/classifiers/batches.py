@@ -54,7 +54,9 @@ def _check_shape(found: tuple[int, ...], wanted: tuple[int | str | None, ...]) -
         )
     elif len(found) == 3 and fits((found[2], *found[:2])):
         remedy = "it has the channels first: store the inputs with their channels first"
-    elif all(isinstance(each, int) for each in wanted) and prod(found) == prod(map(int, wanted)):  # pyright: ignore[reportArgumentType]
+    elif len(known := [each for each in wanted if isinstance(each, int)]) == len(wanted) and (
+        prod(known) == prod(found)
+    ):
         remedy = "it has as many values: store the inputs in that shape"
     raise ValueError(
         f"the model takes (batch, {', '.join(map(str, wanted))}), the inputs are"
