@@ -23,6 +23,15 @@ def is_object_spec(spec: str) -> bool:
     )
 
 
+def is_module(name: str) -> bool:
+    """Whether Python finds a module of that name, or it lies in the working directory."""
+    _search_also(Path.cwd())
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
 def load_object(spec: str) -> tuple[Any, dict[str, Any]]:
     """The object that `spec` names, imported by running its module.
 

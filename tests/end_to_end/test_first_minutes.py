@@ -106,8 +106,18 @@ def test_predict_with_too_few_samples_says_how_many(here, capsys):
     assert (code, [row.split()[1] for row in out.splitlines()[1:]]) == (0, ["-1"] * 3)
     assert "take at least --n 11" in err
     code, out, err = sosmooth(capsys, f"{line} 11")
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert err.startswith("sosmooth: note: pics names 3 classes ('cat', 'dog', 'emu')")
+    assert err.count("\n") == 1
     assert "-1" not in out
+    assert out.splitlines()[0].split() == [
+        "index",
+        "prediction",
+        "label",
+        "prediction_name",
+        "label_name",
+    ]
+    assert out.splitlines()[2].split()[4] == "dog"
 
 
 def test_where_most_abstain_the_cause_is_named(tmp_path, capsys):

@@ -437,7 +437,7 @@ class Foreign:
 def test_skops_files_that_are_refused(tmp_path):
     skops = pytest.importorskip("skops.io", reason='needs pip install "sosmooth[sklearn]"')
     skops.dump(Foreign(), tmp_path / "foreign.skops")
-    with pytest.raises(ValueError, match=r"Foreign, which is not safe to read from a file"):
+    with pytest.raises(ValueError, match=r"Foreign, which skops does not know to be safe.* FILE\.py:factory"):
         load_classifier(f"{tmp_path}/foreign.skops")
     (tmp_path / "cut.skops").write_bytes(b"PK")
     with pytest.raises(ValueError, match="cannot be read"):
@@ -559,9 +559,12 @@ def test_hugging_face_text(tmp_path, text_model, capsys):
 
 
 def test_texts_that_cannot_be_read(tmp_path, text_model):
-    (tmp_path / "texts.csv").write_text("text,label\na good film,x\n")
-    with pytest.raises(ValueError, match="line 2: the label must be an integer"):
+    (tmp_path / "texts.csv").write_text("label,text\nx\n")
+    with pytest.raises(ValueError, match="line 2 has no text"):
         load_dataset(f"text:{tmp_path}/texts.csv?model={tmp_path}/bert")
+    (tmp_path / "texts.csv").write_text("text,label\na good film,yes\na bad film,no\n")
+    named = load_dataset(f"text:{tmp_path}/texts.csv?model={tmp_path}/bert")
+    assert (named.labels.tolist(), named.class_names) == ([1, 0], ("no", "yes"))
     (tmp_path / "texts.csv").write_text("text\na good film\n")
     with pytest.raises(ValueError, match="the embeddings of which model"):
         load_dataset(f"text:{tmp_path}/texts.csv")
@@ -709,10 +712,10 @@ def test_parquet_with_images(tmp_path, capsys):
 def test_parquet_that_cannot_be_read(tmp_path):
     path = tmp_path / "a.parquet"
     for table, message in (
-        ({"img": [png(PIXELS[0])]}, r"has the columns 'img'; name them: .*\?image=COLUMN"),
+        ({"a": [1], "b": [2]}, r"has the columns 'a', 'b'; name the one of .*\?image=COLUMN"),
         ({"image": [{"bytes": None, "path": "a.png"}], "label": [0]}, "image 0 has no bytes"),
         ({"image": [b"no image"], "label": [0]}, "image 0 is no readable image"),
-        ({"image": [png(PIXELS[0])], "label": ["cat"]}, "labels must be integers; got 'cat'"),
+        ({"image": [png(PIXELS[0])], "label": [0.5]}, "labels must be integers or names; got 0.5"),
         (
             {"image": [png(PIXELS[0]), png(PIXELS[0][:4])], "label": [0, 1]},
             r"bring all to one size, or add \?resize",
@@ -773,9 +776,10 @@ def test_csv_features(tmp_path):
     np.testing.assert_allclose(scaled.settings["mean"], FEATURES.mean(axis=0), rtol=1e-4, atol=1e-6)
     for content, message in (
         ("", "no CSV file"),
-        ("a,a\n1,2\n", "each of the 2 columns once"),
-        ("a,b\n1\n", "all lines be as long"),
-        ("a,b\n1,x\n", "features must be numbers"),
+        ("a,a\n1,2\n", "names the column 'a' twice"),
+        ("a,b\n\n1\n", "line 3 has 1 cells, the first line 2"),
+        ("a,b\n1,2\n1,x\n", "line 3: the column 'b' holds 'x'; features must be numbers"),
+        ("a,b\n1,\n", "line 2: the column 'b' is empty"),
         ("a,b\n1,nan\n", "input 0 holds NaN"),
         ("label\n1\n", "has no features"),
     ):

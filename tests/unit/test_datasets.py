@@ -164,7 +164,9 @@ def test_npz_that_cannot_be_read(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"no readable \.npz"):
         load_dataset(str(path))
     np.savez(path, z=np.zeros((1, 1)))
-    with pytest.raises(ValueError, match="no array inputs or x or images"):
+    with pytest.raises(
+        ValueError, match=r"has the arrays z, and no array inputs, .*\?inputs=NAME&labels=NAME"
+    ):
         load_dataset(str(path))
     np.savez(path, x=np.zeros((1, 1)), inputs=np.zeros((1, 1)))
     with pytest.raises(ValueError, match="keep one"):
@@ -238,9 +240,12 @@ def test_flat_image_folder(tmp_path):
     labels_file(("b.png", 4), ("a.png", 2), ("../a.png", 2))
     with pytest.raises(FileNotFoundError, match=r"'\.\./a\.png'"):
         load_dataset(str(tmp_path))
-    labels_file(("b.png", "cat"), ("a.png", 2))
-    with pytest.raises(ValueError, match="must be an integer; got 'cat'"):
+    labels_file(("b.png", ""), ("a.png", 2))
+    with pytest.raises(ValueError, match=r"line 2: the label of 'b\.png' is missing"):
         load_dataset(str(tmp_path))
+    labels_file(("b.png", "cat"), ("a.png", "dog"))
+    named = load_dataset(str(tmp_path))
+    assert (named.labels.tolist(), named.class_names) == ([1, 0], ("cat", "dog"))
     labels_file(("b.png", 1), ("b.png", 2))
     with pytest.raises(ValueError, match="twice"):
         load_dataset(str(tmp_path))
@@ -479,8 +484,8 @@ def test_cifar10_that_cannot_be_read(tmp_path, small_batches):
     path = tmp_path / "p" / "test_batch"
     pixels, labels = small_batches["test_batch"]
     for content, message in (
-        (python2_pickle(pixels, labels)[:-20], "no batch of CIFAR-10"),
-        (python2_pickle(pixels[:3], labels), "must hold data, 4 × 3072 bytes"),
+        (python2_pickle(pixels, labels)[:-20], "no batch of CIFAR"),
+        (python2_pickle(pixels[:3], labels), "must hold labels, 3 integers"),
         (python2_pickle(pixels, labels[:3]), "must hold labels, 4 integers"),
         (pickle.dumps([1, 2], 2), "must hold data"),
     ):
@@ -731,3 +736,173 @@ def test_a_column_of_times_that_python_has_not_is_refused_in_one_line(tmp_path, 
     pq.write_table(pa.table(columns), tmp_path / "data.parquet")
     with pytest.raises(ValueError, match=f"the column '{column}' holds what cannot be read"):
         load_dataset(f"parquet:{tmp_path}/data.parquet")
+
+
+def test_a_class_folder_without_images_is_refused_by_name(tmp_path):
+    save_image(tmp_path / "a" / "1.png", 7, mode="L")
+    save_image(tmp_path / "c" / "1.png", 7, mode="L")
+    (tmp_path / "b").mkdir()
+    with pytest.raises(ValueError, match="class folder 'b' holds no image; without it the classes"):
+        load_dataset(str(tmp_path))
+    (tmp_path / "b" / "1.tiff").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"'b' holds no image \(files of kind \.tiff are not read"):
+        load_dataset(str(tmp_path))
+    (tmp_path / "b" / "1.tiff").rename(tmp_path / "c" / "1.tiff")
+    save_image(tmp_path / "b" / "deep" / "1.png", 7, mode="L")
+    with pytest.raises(ValueError, match="images lie one folder deeper"):
+        load_dataset(str(tmp_path))
+    save_image(tmp_path / "b" / "1.png", 7, mode="L")
+    data = load_dataset(str(tmp_path))
+    assert data.labels.tolist() == [0, 1, 2]
+    assert "files of kind .tiff are not read" in data.notes[0]
+
+
+def test_hidden_folders_and_files_are_no_classes_and_no_images(tmp_path):
+    for folder in (".ipynb_checkpoints", "__MACOSX", "a", "b"):
+        save_image(tmp_path / folder / "1.png", 7, mode="L")
+    (tmp_path / "a" / "._1.png").write_bytes(b"no image")
+    (tmp_path / "a" / ".DS_Store").write_bytes(b"")
+    (tmp_path / ".hidden.png").write_bytes(b"no image")
+    data = load_dataset(str(tmp_path))
+    assert (data.labels.tolist(), data.class_names, data.notes) == ([0, 1], ("a", "b"), ())
+
+
+def test_folders_named_by_whole_numbers_are_those_numbers(tmp_path):
+    for folder in ("2", "10", "007"):
+        save_image(tmp_path / folder / "1.png", 7, mode="L")
+    data = load_dataset(str(tmp_path))
+    assert data.labels.tolist() == [7, 10, 2]  # 007, 10, 2
+    assert (data.class_names, data.num_classes) == (None, None)
+    save_image(tmp_path / "7" / "1.png", 7, mode="L")
+    with pytest.raises(ValueError, match="two class folders of one number among '007', '10'"):
+        load_dataset(str(tmp_path))
+
+
+def test_the_validation_part_of_tiny_imagenet(tmp_path):
+    for name in ("val_1.png", "val_0.png", "val_2.png"):
+        save_image(tmp_path / "images" / name, 7, mode="L")
+    lines = ["val_2.png\tn2\t0\t0\t7\t7", "val_0.png\tn1\t0\t0\t7\t7", "val_1.png\tn2\t0\t0\t7\t7"]
+    (tmp_path / "val_annotations.txt").write_text("\n".join(lines) + "\n\n")
+    data = load_dataset(str(tmp_path))
+    assert (data.labels.tolist(), data.class_names) == ([0, 1, 1], ("n1", "n2"))
+    (tmp_path / "val_annotations.txt").write_text("\n".join(lines[:2]))
+    with pytest.raises(ValueError, match=r"does not name 'val_1\.png'"):
+        load_dataset(str(tmp_path))
+    (tmp_path / "val_annotations.txt").write_text("val_0.png\n")
+    with pytest.raises(ValueError, match=r"line 1: the label of 'val_0\.png' is missing"):
+        load_dataset(str(tmp_path))
+
+
+def test_a_folder_whose_images_have_other_suffixes_names_them(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.avif").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match=r"holds no images.*kind \.avif are not read"):
+        load_dataset(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("x_test", "y_test"), ("X_test", "y_test"), ("test_images", "test_labels"), ("inputs", "y")],
+)
+def test_npz_names_of_a_test_split_and_labels_in_a_column(tmp_path, names):
+    inputs, labels = RNG.random((3, 2)), np.array([[2], [0], [1]])
+    further = {"x_train": np.zeros((1, 2)), "y_train": np.zeros(1, dtype=int)}
+    np.savez(tmp_path / "a.npz", **further, **dict(zip(names, (inputs, labels), strict=True)))
+    data = load_dataset(f"{tmp_path}/a.npz")
+    np.testing.assert_array_equal(data.get(range(3)), inputs.astype(np.float32))
+    assert (data.labels.tolist(), data.notes) == ([2, 0, 1], ())
+
+
+def test_npz_arrays_of_other_names(tmp_path):
+    inputs = RNG.random((2, 2))
+    np.savez(tmp_path / "a.npz", inputs=inputs, klass=np.array(["dog", "cat"]))
+    unlabelled = load_dataset(f"{tmp_path}/a.npz")
+    assert unlabelled.labels.tolist() == [-1, -1]
+    assert "has the arrays inputs, klass: of inputs, labels are unknown" in unlabelled.notes[0]
+    named = load_dataset(f"{tmp_path}/a.npz?labels=klass")
+    assert (named.labels.tolist(), named.class_names) == ([1, 0], ("cat", "dog"))
+    assert named.settings["spec"] == f"{tmp_path}/a.npz?labels=klass"
+    with pytest.raises(ValueError, match="has the arrays inputs, klass, none is 'y'"):
+        load_dataset(f"{tmp_path}/a.npz?labels=y")
+
+
+def test_npy_files_as_those_of_cifar10_c(tmp_path):
+    pixels = RNG.integers(0, 256, (2, 4, 5, 3), dtype=np.uint8)
+    np.save(tmp_path / "fog.npy", pixels)
+    assert load_dataset(f"{tmp_path}/fog.npy").labels.tolist() == [-1, -1]
+    np.save(tmp_path / "labels.npy", np.array([3, 1], dtype=np.uint8))
+    as_they_are = load_dataset(f"{tmp_path}/fog.npy")
+    assert as_they_are.labels.tolist() == [3, 1]
+    assert "with the channels last; add ?channels=last" in as_they_are.notes[0]
+    moved = load_dataset(f"{tmp_path}/fog.npy?channels=last")
+    assert moved.notes == ()
+    np.testing.assert_array_equal(
+        moved.get([1])[0], pixels[1].transpose(2, 0, 1).astype(np.float32) / 255
+    )
+    (tmp_path / "fog.npy").write_bytes((tmp_path / "fog.npy").read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"fog\.npy has 247 bytes where its header asks for 248"):
+        load_dataset(f"{tmp_path}/fog.npy")
+    np.save(tmp_path / "fog.npy", np.array([{}]), allow_pickle=True)
+    with pytest.raises(ValueError, match="Python objects"):
+        load_dataset(f"{tmp_path}/fog.npy")
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("encode", [str, str.encode])
+def test_cifar_batches_that_python_3_pickled(tmp_path, protocol, encode):
+    pixels = RNG.integers(0, 256, (3, 3072), dtype=np.uint8)
+    labels, coarse = [1, 0, 2], [9, 9, 8]
+    expected = pixels.reshape(3, 3, 32, 32).astype(np.float32) / np.float32(255)
+    batch = {encode("data"): np.asfortranarray(pixels), encode("labels"): labels}
+    batch |= {encode("batch_label"): b"a", encode("filenames"): [b"a.png", "b.png"]}
+    (tmp_path / "test_batch").write_bytes(pickle.dumps(batch, protocol))
+    data = load_dataset(f"cifar10:{tmp_path}")
+    np.testing.assert_array_equal(data.get(range(3)), expected)
+    assert data.labels.tolist() == labels
+
+    batch = {encode("data"): pixels, encode("fine_labels"): labels, encode("coarse_labels"): coarse}
+    (tmp_path / "test").write_bytes(pickle.dumps(batch, protocol))
+    names = [f"name {number}" for number in range(100)]
+    (tmp_path / "meta").write_bytes(pickle.dumps({encode("fine_label_names"): names}, protocol))
+    data = load_dataset(f"cifar100:{tmp_path}")
+    np.testing.assert_array_equal(data.get(range(3)), expected)
+    assert (data.labels.tolist(), data.num_classes) == (labels, 100)
+    assert data.class_names == tuple(names)
+
+
+def test_the_binary_version_of_cifar100(tmp_path):
+    pixels = RNG.integers(0, 256, (2, 3072), dtype=np.uint8)
+    head = np.array([[1, 40], [2, 99]], dtype=np.uint8)
+    (tmp_path / "cifar-100-binary").mkdir()
+    path = tmp_path / "cifar-100-binary" / "train.bin"
+    path.write_bytes(np.concatenate([head, pixels], axis=1).tobytes())
+    data = load_dataset(f"cifar100:train:{tmp_path}")
+    assert data.labels.tolist() == [40, 99]
+    np.testing.assert_array_equal(data.get([1])[0].ravel(), pixels[1].astype(np.float32) / 255)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="no multiple of the 3074 of one image"):
+        load_dataset(f"cifar100:train:{tmp_path}")
+    with pytest.raises(FileNotFoundError, match="no split test of CIFAR-100"):
+        load_dataset(f"cifar100:{tmp_path}")
+    (tmp_path / "meta").write_bytes(pickle.dumps({"fine_label_names": ["a"]}, 2))
+    (tmp_path / "test").write_bytes(pickle.dumps({"data": pixels, "fine_labels": [0, 1]}, 4))
+    with pytest.raises(ValueError, match="must name 100 classes"):
+        load_dataset(f"cifar100:{tmp_path}")
+
+
+def test_pickles_that_encode_one_text_again_and_again_are_refused():
+    text = pickle.dumps(b"x" * 10_000, 2)  # the call, its text, REDUCE
+    once = text[2:-1]
+    assert read_pickled_arrays(b"\x80\x02]" + once + b"a.") == [b"x" * 10_000]
+    again = b"\x80\x02](c_codecs\nencode\nq\x01X\x88\x13\x00\x00" + b"x" * 5000 + b"q\x02"
+    again += b"X\x06\x00\x00\x00latin1q\x03"
+    repeated = b"h\x01h\x02h\x03\x86R" * 1000
+    with pytest.raises(PickleRefused, match="encodes more text than it holds"):
+        read_pickled_arrays(again + repeated + b"e.")
+
+
+def test_an_unknown_prefix_is_no_module(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "two").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"no data set 'imagenet:two'; write .* cifar100:"):
+        load_dataset("imagenet:two")

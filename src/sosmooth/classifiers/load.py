@@ -186,6 +186,12 @@ def _opened(spec: str, sigma: float | None, key: str | None, wanted: Wanted) -> 
             f"{spec} holds weights, or a whole pickled module, which is not read; say whose weights they are:"
             f" FILE.py:factory+{spec}, or ARCHITECTURE+{spec} with one of {', '.join(ARCHITECTURES)}"
         )
+    if suffix in (".joblib", ".pkl", ".pickle"):
+        raise ValueError(
+            f"{spec} is a pickle: reading it runs code of the file, so it is not read; write the"
+            " estimator with skops.io.dump(estimator, 'model.skops') and give that file, or, if you"
+            " trust it, load it in a function of your own: FILE.py:factory"
+        )
     if suffix == ".py":
         raise ValueError(
             f"which function of {spec} makes the classifier? write {spec}:NAME, and {spec}:NAME+FILE for its weights"

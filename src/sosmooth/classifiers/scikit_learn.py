@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -28,33 +28,93 @@ def is_estimator(value: Any) -> bool:
 def classifier_of(estimator: Any) -> LoadedClassifier:
     """The estimator's `predict` as a base classifier of inputs (batch, …), flattened to (batch, features).
 
-    Classes are numbered from 0 in the order of `classes_`, which is sorted.
+    Classes are numbered from 0 in the order of `classes_`. Features are taken in the order of
+    `feature_names_in_`, where it has them; it then gets a DataFrame with these names.
 
     Raises:
-        ValueError: the classes are integers but not 0, 1, 2, …: the data's labels would mean others.
+        ValueError: the classes are numbers but not 0, 1, 2, …: the data's labels would mean others.
     """
-    classes = np.asarray(estimator.classes_)
-    if classes.ndim != 1 or (
-        classes.dtype.kind in "iu" and not np.array_equal(classes, np.arange(len(classes)))
-    ):
-        raise ValueError(
-            f"the estimator's classes are {classes.tolist()}; fit it with the labels 0, 1, 2, …"
-        )
+    classes = _classes_of(estimator)
+    names = _feature_names(estimator)
+    predict = estimator.predict if names is None else _WithNames(estimator, names)
+    order = np.argsort(classes)
 
-    def predict(inputs: NDArray) -> NDArray[np.int64]:
-        with (
-            warnings.catch_warnings()
-        ):  # fitted on a table with named columns, it would like to see the names
-            warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
-            return np.searchsorted(classes, estimator.predict(inputs.reshape(len(inputs), -1)))
+    def classify(inputs: NDArray) -> NDArray[np.int64]:
+        predicted = np.asarray(predict(inputs.reshape(len(inputs), -1)))
+        if predicted.shape == (len(inputs), 1):  # CatBoost returns a column
+            predicted = predicted[:, 0]
+        if predicted.shape != (len(inputs),):
+            raise ValueError(
+                f"the estimator's predict returned an array of shape {predicted.shape} for"
+                f" {len(inputs)} inputs; it must return one label an input"
+            )
+        place = np.searchsorted(classes, predicted, sorter=order).clip(max=len(classes) - 1)
+        numbers = order[place]
+        if np.any(wrong := classes[numbers] != predicted):
+            raise ValueError(
+                f"the estimator predicted {predicted[wrong].tolist()[0]!r}, which is none of its classes"
+                f" {classes.tolist()}"
+            )
+        return numbers
 
-    settings = {
+    settings: dict[str, Any] = {
         "architecture": type(estimator).__name__,
         "classes": classes.tolist(),
         "weights_sha256": None,
         "training_sigma": None,
     }
-    return LoadedClassifier(from_numpy(predict), len(classes), settings)
+    if names is not None:
+        settings["features"] = names
+    return LoadedClassifier(from_numpy(classify), len(classes), settings)
+
+
+def _classes_of(estimator: Any) -> NDArray:
+    classes = np.asarray(estimator.classes_)
+    numeric = classes.dtype.kind in "iuf"
+    named = classes.dtype.kind in "US" or all(isinstance(each, str) for each in classes.flat)
+    if (
+        classes.ndim != 1
+        or not (numeric or named or classes.dtype.kind == "b")
+        or (numeric and not np.array_equal(classes, np.arange(len(classes))))
+    ):
+        raise ValueError(
+            f"the estimator's classes are {classes.tolist()}; fit it with the labels 0, 1, 2, …,"
+            " or with names"
+        )
+    return classes.astype(np.int64) if numeric else classes
+
+
+def _feature_names(estimator: Any) -> list[str] | None:
+    """The names of the columns that it was fitted with, in their order."""
+    names = getattr(estimator, "feature_names_in_", None)
+    return None if names is None else [str(name) for name in names]
+
+
+class _WithNames:
+    """`predict` of an estimator that was fitted with named columns."""
+
+    def __init__(self, estimator: Any, names: list[str]):
+        self._estimator, self._names = estimator, names
+        try:
+            self._frame: Any = importlib.import_module("pandas").DataFrame
+        except ModuleNotFoundError:
+            self._frame = None
+
+    def __call__(self, rows: NDArray) -> Any:
+        if rows.shape[1] != len(self._names):
+            raise ValueError(
+                f"the estimator was fitted with the {len(self._names)} features"
+                f" {', '.join(self._names)}; the inputs have {rows.shape[1]}"
+            )
+        if self._frame is not None:
+            return self._estimator.predict(self._frame(rows, columns=self._names, copy=False))
+        try:
+            return self._estimator.predict(rows)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ModuleNotFoundError(
+                f"the estimator wants its columns by name ({error}), which needs pandas:"
+                " pip install pandas"
+            ) from error
 
 
 def open_skops(path: Path) -> LoadedClassifier:
@@ -77,8 +137,9 @@ def open_skops(path: Path) -> LoadedClassifier:
         ) from error
     if untrusted:
         raise ValueError(
-            f"{path} holds {untrusted[0]}, which is not safe to read from a file, as trees and types from outside scikit-learn"
-            " are not; load it in a function of your own: package.module:factory"
+            f"{path} holds {', '.join(untrusted)}, which skops does not know to be safe to read; if"
+            " you trust the file, load it in a function of your own, FILE.py:factory, that returns"
+            f" skops.io.load({path.name!r}, trusted={untrusted!r})"
         )
     if not is_estimator(estimator):
         raise ValueError(

@@ -1,18 +1,21 @@
-"""The classifier that a command is given, with nothing left open."""
+"""The classifier that a command is given, with nothing left open, and its inputs as it takes them."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sosmooth.cli._flags import with_flags
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sosmooth.classifiers.loaded import LoadedClassifier
     from sosmooth.datasets.inputs import InputSet
 
 
-def opened_classifier(
+def opened_pair(
     model: str,
     inputs: InputSet,
     *,
@@ -21,24 +24,40 @@ def opened_classifier(
     output: str | None = None,
     single_score: str | None = None,
     num_classes: int | None = None,
+    class_names: Path | None = None,
     batch_timeout: float | None = None,
     batch_size: int | None = None,
-) -> LoadedClassifier:
-    """The classifier, after one evaluation; what was chosen for the user is said in one line each."""
+) -> tuple[LoadedClassifier, InputSet]:
+    """The classifier, after one evaluation, and the inputs with its columns and class numbers.
+
+    What was chosen or assumed for the user is said in one line each.
+    """
+    from sosmooth.classifiers.class_names import named, read_class_names
     from sosmooth.classifiers.load import open_classifier
     from sosmooth.runs.certifying import settled_classifier
+    from sosmooth.runs.pairing import paired
 
-    opened = open_classifier(
+    names = None if class_names is None else read_class_names(class_names)
+    found = open_classifier(
         model,
         sigma=sigma,
         normalize=normalize,
         output=output,
         single_score=single_score,
-        num_classes=num_classes or inputs.num_classes,
+        num_classes=num_classes or (inputs.num_classes if names is None else len(names)),
     )
+    if names is not None:
+        found = named(found, names)
     found = settled_classifier(
-        opened, inputs, num_classes, batch_timeout=batch_timeout, batch_size=batch_size
+        found, inputs, num_classes, batch_timeout=batch_timeout, batch_size=batch_size
     )
-    for note in found.notes:
-        print(f"note: {with_flags(note)}", file=sys.stderr)
-    return found
+    if names is not None:
+        found = named(found, names)  # now that the number of classes is known
+    pair = paired(found, inputs, found.num_classes)
+    _say((*found.notes, *pair.notes))
+    return found, pair.inputs
+
+
+def _say(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f"sosmooth: note: {with_flags(note)}", file=sys.stderr)

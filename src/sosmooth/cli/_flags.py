@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-_ARGUMENTS = re.compile(r"\b(output(?==…)|single_score(?==['…])|batch_size(?= 1\b))")
+_ARGUMENTS = re.compile(
+    r"\b(output(?==…)|class_names(?==…)|single_score(?==['…])|batch_size(?= 1\b))"
+)
 
 
 def with_flags(message: str) -> str:

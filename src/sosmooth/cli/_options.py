@@ -47,9 +47,10 @@ Model = Annotated[
 Data = Annotated[
     str,
     Parameter(
-        help="Inputs: `mnist7`, `mnist7_pca10`, `swiss_roll`, mnist:FOLDER, cifar10:FOLDER, FILE.npz (inputs, labels), a folder"
-        " of images, csv:FILE, parquet:FILE, hf:FOLDER, text:FILE?model=FOLDER, or package.module:factory or FILE.py:factory of a"
-        " torch Dataset or of (inputs, labels)."
+        help="Inputs: `mnist7`, `mnist7_pca10`, `swiss_roll`, mnist:FOLDER, cifar10:FOLDER,"
+        " cifar100:FOLDER, FILE.npz (inputs, labels), FILE.npy, a folder of images, csv:FILE,"
+        " parquet:FILE or parquet:FOLDER, hf:FOLDER, text:FILE?model=FOLDER, or"
+        " package.module:factory or FILE.py:factory of a torch Dataset or of (inputs, labels)."
     ),
 ]
 Sigma = Annotated[float, Parameter(help="Noise level, in units of the inputs.")]
@@ -115,6 +116,13 @@ class Calling:
     ] = None
     output: Output = None
     single_score: SingleScore = None
+    class_names: Annotated[
+        Path | None,
+        Parameter(
+            help="Names of the classifier's classes in its order, by which labels are numbered: a file with one name a"
+            " line, a JSON list, or a config.json with id2label. Not given: the classifier's own, where it has them."
+        ),
+    ] = None
     timeout: Annotated[
         float | None,
         Parameter(help="Seconds that the classifier may take for one batch; any where not given."),
@@ -140,11 +148,13 @@ class Calling:
         ),
     ] = False
 
-    def opened(self, model: str, inputs: InputSet, sigma: float) -> LoadedClassifier:
-        """The classifier, with nothing left open."""
-        from sosmooth.cli._classifier import opened_classifier
+    def opened(
+        self, model: str, inputs: InputSet, sigma: float
+    ) -> tuple[LoadedClassifier, InputSet]:
+        """The classifier, with nothing left open, and the inputs as it takes them."""
+        from sosmooth.cli._classifier import opened_pair
 
-        return opened_classifier(
+        return opened_pair(
             model,
             inputs,
             sigma=sigma,
@@ -152,6 +162,7 @@ class Calling:
             output=self.output,
             single_score=self.single_score,
             num_classes=self.num_classes,
+            class_names=self.class_names,
             batch_timeout=self.timeout,
             batch_size=self.batch_size,
         )

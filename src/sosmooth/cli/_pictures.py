@@ -33,12 +33,11 @@ def inputs_of(runs: Sequence[Run], spec: str | None) -> InputSet | None:
         return None
     inputs = load_dataset(spec or bundled or "")
     try:
-        check_same_inputs(runs[0], inputs)
+        return check_same_inputs(runs[0], inputs)
     except RunError:
         if spec is not None:
             raise
         return None
-    return inputs
 
 
 def noisy_pictures(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager, redirect_stdout
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -107,7 +107,7 @@ def certify(
     )
     if not json:
         advise_on_units(inputs, sigma)
-    classifier = calling.opened(model, inputs, sigma)
+    classifier, inputs = calling.opened(model, inputs, sigma)
     if dry_run:
         return _show_rehearsal(
             rehearse(classifier, inputs, settings, batch_size=calling.batch_size), as_json=json
@@ -155,7 +155,7 @@ def predict(
 
     inputs = load_dataset(data)
     chosen = which.of(inputs)
-    classifier = calling.opened(model, inputs, sigma)
+    classifier, inputs = calling.opened(model, inputs, sigma)
     smoothed = smoothed_classifier(
         classifier,
         inputs,
@@ -168,17 +168,22 @@ def predict(
         batch_timeout=calling.timeout,
     )
     predicted = smoothed.predict(inputs.get(chosen), n=n, alpha=alpha, seed=seed)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"index": index, "prediction": int(prediction), "label": int(inputs.labels[index])}
         for index, prediction in zip(chosen, predicted, strict=True)
     ]
+    if (names := inputs.class_names) is not None:
+        of_class = dict(enumerate(names))
+        for row in rows:
+            for what in ("prediction", "label"):
+                row[f"{what}_name"] = of_class.get(row[what])
     if json:
         _print_json(rows)
     else:
         advise_on_samples(n, alpha)
-        print("index\tprediction\tlabel")
+        print("\t".join(rows[0]))
         for row in rows:
-            print(f"{row['index']}\t{row['prediction']}\t{row['label']}")
+            print("\t".join("" if value is None else str(value) for value in row.values()))
     return 0
 
 

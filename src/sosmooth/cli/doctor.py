@@ -67,7 +67,7 @@ def _with_classifier(
     single_score: str | None,
     device: str,
 ) -> Iterator[Finding]:
-    from sosmooth.cli._classifier import opened_classifier
+    from sosmooth.cli._classifier import opened_pair
     from sosmooth.datasets import load_dataset
     from sosmooth.datasets.load import DATASETS
     from sosmooth.diagnosis import Finding, Status, examine_classifier, examine_installation
@@ -82,7 +82,7 @@ def _with_classifier(
     inputs = load_dataset(data or model)
     yield from examine_installation()
     try:
-        classifier = opened_classifier(
+        classifier, inputs = opened_pair(
             model,
             inputs,
             sigma=sigma,

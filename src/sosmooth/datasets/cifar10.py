@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sosmooth.datasets._pickled import PickleRefused, read_pickled_arrays
-from sosmooth.datasets.inputs import InputSet, read_lazily
+from sosmooth.datasets import _cifar
+from sosmooth.datasets._cifar import PIXELS, pickled_batch
+from sosmooth.datasets.inputs import InputSet
 
 #: What the two archives unpack to, the preferred one first.
 BINARY, PYTHON = "cifar-10-batches-bin", "cifar-10-batches-py"
@@ -20,13 +21,13 @@ _BATCHES = {
     "test": ("test_batch",),
     "train": tuple(f"data_batch_{number}" for number in range(1, 6)),
 }
-_SHAPE = (3, 32, 32)
-_PIXELS = 3 * 32 * 32
 _ROWS = 10_000
 
 
 def load(folder: Path, split: str) -> InputSet:
     """The split `test` (10 000) or `train` (50 000): float32 (batch, 3, 32, 32) in [0, 1], ten classes, the original order.
+
+    A pickled subset has fewer.
 
     Args:
         folder: `cifar-10-batches-bin` (preferred), `cifar-10-batches-py`, or the folder that holds one of them.
@@ -48,22 +49,18 @@ def load(folder: Path, split: str) -> InputSet:
             )
         content = path.read_bytes()
         digest.update(content)
-        batch, batch_labels = _binary(path, content) if suffix else _python(path, content)
+        batch, batch_labels = (
+            _binary(path, content) if suffix else pickled_batch(path, content, "labels")
+        )
         pixels.append(batch)
         labels.append(batch_labels)
-    images = np.concatenate(pixels).reshape(-1, *_SHAPE)
-    return read_lazily(
+    return _cifar.images(
+        f"cifar10:{split}:{folder}",
         f"cifar10:{split}",
-        lambda index: images[index].astype(np.float32) / np.float32(255),
-        np.concatenate(labels).astype(np.int64),
-        length=len(images),
+        pixels,
+        labels,
         num_classes=10,
-        settings={
-            "spec": f"cifar10:{split}:{folder}",
-            "sha256": digest.hexdigest(),
-            "scaled": "uint8 / 255",
-        },
-        lattice=1 / 255,
+        settings={"sha256": digest.hexdigest()},
     )
 
 
@@ -80,33 +77,9 @@ def _batches_folder(folder: Path) -> tuple[Path, str]:
 
 def _binary(path: Path, content: bytes) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Records of one byte of label and 3072 of pixels, channel by channel."""
-    if len(content) != _ROWS * (1 + _PIXELS):
+    if len(content) != _ROWS * (1 + PIXELS):
         raise ValueError(
-            f"{path} has {len(content)} bytes; a batch has {_ROWS * (1 + _PIXELS)}; copy or download it again"
+            f"{path} has {len(content)} bytes; a batch has {_ROWS * (1 + PIXELS)}; copy or download it again"
         )
-    records = np.frombuffer(content, np.uint8).reshape(_ROWS, 1 + _PIXELS)
+    records = np.frombuffer(content, np.uint8).reshape(_ROWS, 1 + PIXELS)
     return records[:, 1:], records[:, 0]
-
-
-def _python(path: Path, content: bytes) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """A pickled dictionary with `data`, an array of (10 000, 3072) bytes, and `labels`, a list of integers."""
-    try:
-        found = read_pickled_arrays(content)
-    except PickleRefused as error:
-        raise ValueError(
-            f"{path} is no batch of CIFAR-10 ({error}); take the original, or the binary version"
-        ) from error
-    data, labels = (
-        (found.get("data"), found.get("labels")) if isinstance(found, dict) else (None, None)
-    )
-    if not (isinstance(data, np.ndarray) and data.shape == (_ROWS, _PIXELS)):
-        raise ValueError(
-            f"{path} must hold data, {_ROWS} × {_PIXELS} bytes; copy or download it again"
-        )
-    if not (
-        isinstance(labels, list)
-        and len(labels) == _ROWS
-        and all(type(label) is int for label in labels)
-    ):
-        raise ValueError(f"{path} must hold labels, {_ROWS} integers; copy or download it again")
-    return data, np.array(labels, dtype=np.int64)

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sosmooth._extras import needed
 from sosmooth._spec_options import parse_options
+from sosmooth.datasets import parquet
+from sosmooth.datasets._image_columns import chosen_columns, labels_of
 from sosmooth.datasets._images import LATTICE, SCALED, SIZE_OPTIONS, Cells, Pictures, parse_size
 from sosmooth.datasets.inputs import InputSet, read_lazily
-from sosmooth.datasets.parquet import labels_of
+
+# The files that save_to_disk writes.
+_IS_SAVED = {"dataset_dict.json", "dataset_info.json", "state.json"}
 
 
 def load(folder: Path, options: str = "") -> InputSet:
     """The images of a data set that `datasets.Dataset.save_to_disk` wrote: float32 (batch, channels, height, width) in [0, 1].
 
     Args:
-        folder: of a `Dataset`, or of a `DatasetDict`.
-        options: `split=NAME` (default: `test`, where there are several), `image=COLUMN` (default: `image`), `label=COLUMN`
-            (default: `label`; unknown where there is none), `resize=256&crop=224` as for a folder of images.
+        folder: of a `Dataset`, or of a `DatasetDict`; or of Parquet files, as the Hub stores them.
+        options: `split=NAME` (default: `test`, or the only one), `image=COLUMN` (default: `image`, else the only one of
+            images), `label=COLUMN` (default: `label`, else the only one of classes; unknown where there is none),
+            `resize=256&crop=224` as for a folder of images.
     Raises:
         ModuleNotFoundError: no `datasets`.
         FileNotFoundError: no such folder.
-        ValueError: no data set, no such split or column, images that `Pictures` refuses, labels that are no integers.
+        ValueError: no data set, no such split or column, images that `Pictures` refuses, labels that are neither
+            integers nor names.
     """
     asked = parse_options(
         options, {"split": "test", "image": "COLUMN", "label": "COLUMN"} | SIZE_OPTIONS
@@ -30,36 +38,50 @@ def load(folder: Path, options: str = "") -> InputSet:
         raise FileNotFoundError(
             f"no folder {str(folder)!r}; give one that datasets.Dataset.save_to_disk wrote"
         )
+    if not _IS_SAVED & {entry.name for entry in folder.iterdir()} and parquet.splits_of(folder):
+        return parquet.load(folder, options)  # as the Hub stores it
     package = needed("datasets", extra="huggingface")
     try:
         found = package.load_from_disk(str(folder))
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"{folder} is no data set that save_to_disk wrote ({' '.join(str(error).split())[:200]})"
+            f"{folder} is no data set that save_to_disk wrote, and holds no Parquet files"
+            f" ({' '.join(str(error).split())})"
         ) from error
+    split = asked.get("split")
     if isinstance(found, dict):
-        split = asked.get("split", "test")
+        split = split or (next(iter(found)) if len(found) == 1 else "test")
         if split not in found:
             raise ValueError(
                 f"{folder} has no split {split!r}; it has {', '.join(found)}: write hf:{folder}?split=NAME"
             )
         found = found[split]
-    image, label = asked.get("image", "image"), asked.get("label", "label")
-    if image not in found.column_names or ("label" in asked and label not in found.column_names):
-        raise ValueError(
-            f"{folder} has the columns {', '.join(map(repr, found.column_names))}; write hf:{folder}?image=COLUMN&label=COLUMN"
-        )
+    image, label, notes = chosen_columns(
+        str(folder),
+        found.column_names,
+        asked,
+        images=[name for name, one in found.features.items() if isinstance(one, package.Image)],
+        classes=[
+            name for name, one in found.features.items() if isinstance(one, package.ClassLabel)
+        ],
+    )
     encoded = found.cast_column(image, package.Image(decode=False))
-    names = getattr(found.features.get(label), "names", None)
-    settings = {"split": asked.get("split"), "scaled": SCALED}
-    return read_lazily(
+    names, labels = None, None
+    if label is not None:
+        declared = getattr(found.features[label], "names", None)
+        names, labels = labels_of(str(folder), list(found[label]), declared)
+    settings: dict[str, Any] = {"split": split, "scaled": SCALED}
+    if names is not None:
+        settings["classes"] = list(names)
+    made = read_lazily(
         str(folder),
         Pictures(
             Cells(str(folder), len(found), lambda index: encoded[index][image]), parse_size(asked)
         ).read,
-        labels_of(str(folder), list(found[label])) if label in found.column_names else None,
+        labels,
         length=len(found),
         num_classes=None if names is None else len(names),
-        settings=settings if names is None else settings | {"classes": names},
+        settings=settings,
         lattice=LATTICE,
     )
+    return replace(made, notes=notes)

@@ -1,25 +1,38 @@
-"""Images in a folder: one subfolder a class, or flat with `labels.csv`."""
+"""Images in a folder: one subfolder a class, flat with `labels.csv`, or as Tiny ImageNet has them."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sosmooth._spec_options import parse_options
 from sosmooth.datasets._images import LATTICE, SCALED, SIZE_OPTIONS, Pictures, parse_size
-from sosmooth.datasets.inputs import UNKNOWN_LABEL, InputSet, read_lazily
+from sosmooth.datasets.inputs import InputSet, read_lazily
+from sosmooth.datasets.labels import listed, numbered, whole_number
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm"}
+#: The labels of a flat folder: file names and labels, a line each.
+LABELS, ANNOTATIONS = "labels.csv", "val_annotations.txt"
+# What systems leave in folders beside the hidden files.
+_NOT_OURS = {"__MACOSX", "__pycache__", "Thumbs.db", "desktop.ini"}
 
 
 def load(folder: Path, options: str = "") -> InputSet:
     """The images of a folder, in the sorted order of their names: float32 (batch, channels, height, width) in [0, 1].
 
-    `folder/<class name>/<image>`: a class is the place of its name among the sorted names. `folder/<image>` with
-    `folder/labels.csv` (columns `file,label`, −1 = unknown), or without it: labels unknown. One channel if all images are
-    grey, else three. The images are read when they are asked for; their sizes are checked at once. With a crop they come out
-    alike whatever their sizes: then all become colour, and each is checked when it is read.
+    `folder/<class name>/<image>`: a class is the place of its name among the sorted names, or, if all names are whole numbers,
+    that number. `folder/<image>` with `folder/labels.csv` (columns `file,label`: numbers, −1 = unknown, or names), or without
+    it: labels unknown. `folder/images/<image>` with `folder/val_annotations.txt` is the validation part of Tiny ImageNet.
+    Hidden files and folders do not count. One channel if all images are grey, else three. The images are read when they are
+    asked for; their sizes are checked at once. With a crop they come out alike whatever their sizes: then all become colour,
+    and each is checked when it is read.
 
     Args:
         folder: holds images (png, jpg, bmp, webp, ppm, pgm) of one size.
@@ -27,81 +40,194 @@ def load(folder: Path, options: str = "") -> InputSet:
             the longer rounded down), then the middle square of `crop` pixels cut out, the usual preparation of ImageNet.
     Raises:
         FileNotFoundError: no such folder, no images, a file of `labels.csv` that is not there.
-        ValueError: files that are no images, other kinds of pixels, several sizes, a broken `labels.csv`, other options, from
-            `get`: an image smaller than the crop.
+        ValueError: a class folder without images, files that are no images, other kinds of pixels, several sizes, a broken
+            `labels.csv`, other options, from `get`: an image smaller than the crop.
     """
     size = parse_size(parse_options(options, SIZE_OPTIONS))
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {str(folder)!r}; give one that holds images")
-    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and _images(entry))
-    flat = _images(folder)
-    if classes and flat:
-        raise ValueError(
-            f"{folder} holds images beside folders of images; put all of them into folders, one a class"
-        )
-    if classes:
-        files = [
-            (path, label) for label, name in enumerate(classes) for path in _images(folder / name)
-        ]
-    else:
-        labels = _labels_file(folder, flat)
-        files = [(path, labels[path.name]) for path in flat]
-    if not files:
-        raise FileNotFoundError(
-            f"{folder} holds no images; allowed are {', '.join(sorted(_SUFFIXES))}"
-        )
-
-    pictures = Pictures([(str(path), path) for path, _ in files], size)
+    files, labels, names, notes = _found(folder)
+    pictures = Pictures([(str(path), path) for path in files], size)
     listing = hashlib.sha256()
-    for path, label in files:
+    for path, label in zip(files, labels.tolist(), strict=True):
         listing.update(
             f"{path.relative_to(folder).as_posix()}\t{path.stat().st_size}\t{label}\n".encode()
         )
-    return read_lazily(
+    settings: dict[str, Any] = {
+        "spec": f"{folder}?{options}" if options else str(folder),
+        "listing_sha256": listing.hexdigest(),
+        "mode": pictures.mode,
+        "scaled": SCALED,
+    }
+    if names is not None:
+        settings["classes"] = list(names)
+    made = read_lazily(
         str(folder),
         pictures.read,
-        [label for _, label in files],
+        labels,
         length=len(files),
-        num_classes=len(classes) or None,
-        settings={
-            "spec": f"{folder}?{options}" if options else str(folder),
-            "listing_sha256": listing.hexdigest(),
-            "mode": pictures.mode,
-            "scaled": SCALED,
-        },
+        num_classes=None if names is None else len(names),
+        settings=settings,
         lattice=LATTICE,
+    )
+    return replace(made, notes=notes)
+
+
+_Found = tuple[list[Path], NDArray[np.int64], tuple[str, ...] | None, tuple[str, ...]]
+
+
+def _found(folder: Path) -> _Found:
+    """The images, their labels, the names of the classes, and what is to be said."""
+    entries = _visible(folder)
+    flat = [entry for entry in entries if entry.is_file() and entry.suffix.lower() in _SUFFIXES]
+    folders = [entry for entry in entries if entry.is_dir()]
+    holding = [entry for entry in folders if _images(entry)]
+    if flat and holding:
+        raise ValueError(
+            f"{folder} holds images beside folders of images; put all of them into folders, one a class"
+        )
+    if (folder / ANNOTATIONS).is_file():
+        place = holding[0] if len(holding) == 1 else folder
+        images = _images(place)
+        written = _annotations(folder / ANNOTATIONS, images)
+        return images, *_numbered(folder / ANNOTATIONS, written), _not_read([place])
+    if not flat and not holding:
+        raise FileNotFoundError(
+            f"{folder} holds no images; allowed are {', '.join(sorted(_SUFFIXES))}"
+            f"{_with_reasons([folder, *folders])}"
+        )
+    if flat:
+        written, notes = _labels_file(folder, flat)
+        return flat, *_numbered(folder / LABELS, written), (*_not_read([folder]), *notes)
+    if empty := [entry for entry in folders if entry not in holding]:
+        raise ValueError(
+            f"{folder}: the class folder {empty[0].name!r} holds no image"
+            f"{_with_reasons(empty)}; without it the classes behind it would get other numbers:"
+            " put images into it, or give labels in labels.csv"
+            + (f" (so do {listed([entry.name for entry in empty[1:]])})" if empty[1:] else "")
+        )
+    numbers, names = _classes(folder, [entry.name for entry in holding])
+    files, labels = [], []
+    for number, entry in zip(numbers, holding, strict=True):
+        files += _images(entry)
+        labels += [number] * len(_images(entry))
+    return files, np.array(labels, dtype=np.int64), names, _not_read(holding)
+
+
+def _classes(folder: Path, names: list[str]) -> tuple[list[int], tuple[str, ...] | None]:
+    """The number of each class folder, and the names; none where the folders are numbers."""
+    if not all(name.isascii() and name.isdecimal() for name in names):
+        return list(range(len(names))), tuple(names)
+    numbers = [number for name in names if (number := whole_number(name)) is not None]
+    if len(set(numbers)) < len(names):
+        raise ValueError(
+            f"{folder} has two class folders of one number among {listed(names)}; keep one of them"
+        )
+    return numbers, None
+
+
+def _visible(folder: Path) -> list[Path]:
+    """What is in a folder and not hidden, sorted."""
+    return sorted(
+        entry
+        for entry in folder.iterdir()
+        if not entry.name.startswith(".") and entry.name not in _NOT_OURS
     )
 
 
 def _images(folder: Path) -> list[Path]:
+    return [
+        path for path in _visible(folder) if path.suffix.lower() in _SUFFIXES and path.is_file()
+    ]
+
+
+def _suffixes_not_read(folders: list[Path]) -> list[str]:
+    """The suffixes of files that are passed over as no images, and of no labels."""
     return sorted(
-        path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file()
+        {
+            path.suffix.lower() or path.name
+            for folder in folders
+            for path in _visible(folder)
+            if path.is_file()
+            and path.suffix.lower() not in _SUFFIXES
+            and path.name not in (LABELS, ANNOTATIONS)
+        }
     )
 
 
-def _labels_file(folder: Path, images: list[Path]) -> dict[str, int]:
-    path = folder / "labels.csv"
+def _not_read(folders: list[Path]) -> tuple[str, ...]:
+    suffixes = _suffixes_not_read(folders)
+    if not suffixes:
+        return ()
+    return (
+        f"{folders[0] if len(folders) == 1 else folders[0].parent}: files of kind"
+        f" {', '.join(suffixes)} are not read; images must be {', '.join(sorted(_SUFFIXES))}",
+    )
+
+
+def _with_reasons(folders: list[Path]) -> str:
+    """Why folders hold no image that is read."""
+    reasons = []
+    if suffixes := _suffixes_not_read(folders):
+        reasons.append(f"files of kind {', '.join(suffixes)} are not read")
+    deeper = [each for folder in folders for each in _visible(folder) if each.is_dir()]
+    if any(_images(each) for each in deeper):
+        reasons.append("images lie one folder deeper")
+    return f" ({'; '.join(reasons)})" if reasons else ""
+
+
+def _numbered(
+    path: Path, written: list[str | None]
+) -> tuple[NDArray[np.int64], tuple[str, ...] | None]:
+    try:
+        names, labels = numbered(written)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return labels, names
+
+
+def _labels_file(folder: Path, images: list[Path]) -> tuple[list[str | None], tuple[str, ...]]:
+    """The labels of a flat folder as they are written, and what is to be said."""
+    path = folder / LABELS
     if not path.is_file():
-        return {image.name: UNKNOWN_LABEL for image in images}
-    labels: dict[str, int] = {}
+        note = f"{folder} has no {LABELS} (columns file,label): labels are unknown"
+        return [None] * len(images), (note,)
     with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         if not {"file", "label"} <= set(rows.fieldnames or ()):
             raise ValueError(
                 f"{path}: the first line must name the columns file,label; got {rows.fieldnames}"
             )
-        for row in rows:
-            try:
-                label = int(row["label"])
-            except (TypeError, ValueError):
-                raise ValueError(
-                    f"{path}: line {rows.line_num}: the label must be an integer; got {row['label']!r}"
-                ) from None
-            if row["file"] in labels:
-                raise ValueError(
-                    f"{path}: line {rows.line_num}: {row['file']!r} is there twice; keep one line"
-                )
-            labels[row["file"]] = label
+        lines = ((rows.line_num, row["file"], row["label"]) for row in rows)
+        return _label_of_each(path, images, lines), ()
+
+
+def _annotations(path: Path, images: list[Path]) -> list[str | None]:
+    """Those of Tiny ImageNet: file and class, then a box, between tabulators."""
+    lines = [line.split("\t") for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    return _label_of_each(
+        path,
+        images,
+        (
+            (number, line[0], line[1] if len(line) > 1 else None)
+            for number, line in enumerate(lines, 1)
+            if line != [""]
+        ),
+    )
+
+
+def _label_of_each(
+    path: Path, images: list[Path], lines: Iterator[tuple[int, str, str | None]]
+) -> list[str | None]:
+    labels: dict[str, str] = {}
+    for number, file, label in lines:
+        if not label:
+            raise ValueError(
+                f"{path}: line {number}: the label of {file!r} is missing; write −1 if it is unknown"
+            )
+        if file in labels:
+            raise ValueError(f"{path}: line {number}: {file!r} is there twice; keep one line")
+        labels[file] = label
     there = {image.name for image in images}
     if missing := sorted(labels.keys() - there):
         raise FileNotFoundError(
@@ -111,4 +237,4 @@ def _labels_file(folder: Path, images: list[Path]) -> dict[str, int]:
         raise ValueError(
             f"{path} does not name {unlisted[0]!r}; add the line, with label −1 if it is unknown"
         )
-    return labels
+    return [labels[image.name] for image in images]

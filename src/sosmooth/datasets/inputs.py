@@ -25,6 +25,7 @@ class InputSet:
         num_classes: None where the data do not say.
         settings: what identifies it, JSON-able: the spec, digests of the files.
         lattice: all inputs are multiples of it, rounded to float32; None where they are on none, or on one unknown.
+        notes: what the loader assumed, a line each.
     """
 
     name: str
@@ -33,6 +34,18 @@ class InputSet:
     num_classes: int | None
     settings: dict[str, Any]
     lattice: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The name of each class, by its number; None where the data have no names."""
+        names = self.settings.get("classes")
+        return None if names is None else tuple(str(name) for name in names)
+
+    @property
+    def feature_names(self) -> list[str] | None:
+        """The names of the columns of a table; None where the data have none."""
+        return self.settings.get("features")
 
     def __len__(self) -> int:
         return len(self.labels)

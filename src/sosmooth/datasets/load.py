@@ -11,9 +11,18 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-from sosmooth._objects import is_object_spec
+from sosmooth._objects import is_module, is_object_spec
 from sosmooth._spec_options import split_options
-from sosmooth.datasets import cifar10, factory, mnist, mnist7, mnist7_pca10, npz, swiss_roll
+from sosmooth.datasets import (
+    cifar10,
+    cifar100,
+    factory,
+    mnist,
+    mnist7,
+    mnist7_pca10,
+    npz,
+    swiss_roll,
+)
 from sosmooth.datasets.inputs import InputSet
 
 #: The bundled data sets: split → inputs. Written `name` (the test split) or `name:split`.
@@ -26,10 +35,12 @@ DATASETS: dict[str, Callable[[str], InputSet]] = {
 FOLDER_DATASETS: dict[str, Callable[[Path, str], InputSet]] = {
     "mnist": mnist.load,
     "cifar10": cifar10.load,
+    "cifar100": cifar100.load,
 }
 #: Formats that many data sets come in: name → module with `load(path, options)`, imported when it is needed. Written `name:PATH`
 #: or `name:PATH?option=value&option=value`.
 FILE_KINDS = {"csv": "table", "parquet": "parquet", "hf": "hugging_face", "text": "text"}
+_ARRAYS = (".npz", ".npy")
 _SPLITS = ("test", "train")
 
 
@@ -38,7 +49,8 @@ def load_dataset(spec: str) -> InputSet:
 
     Args:
         spec: `mnist7`, `mnist7_pca10` or `swiss_roll`, with `:train` for the other split; `mnist:FOLDER`, `cifar10:FOLDER`, or
-            `cifar10:train:FOLDER`; a `.npz` file; a folder of images, with `?resize=256&crop=224` to bring them to one size;
+            `cifar10:train:FOLDER`, `cifar100:FOLDER` likewise; a `.npz` or `.npy` file; a folder of images, with
+            `?resize=256&crop=224` to bring them to one size;
             `csv:FILE`, `parquet:FILE`, `hf:FOLDER`, `text:FILE?model=FOLDER`, whose options their modules describe;
             `package.module:factory` or `path/file.py:factory`.
     Returns:
@@ -57,18 +69,24 @@ def load_dataset(spec: str) -> InputSet:
         loaded = import_module(f"sosmooth.datasets.{FILE_KINDS[name]}").load(Path(place), options)
         return replace(loaded, settings=loaded.settings | {"spec": spec})
     path = Path(spec)
-    if path.suffix == ".npz":
-        return npz.load(path)
-    folder, options = split_options(spec)
+    place, options = split_options(spec)
+    if Path(place).suffix in _ARRAYS:
+        return npz.load(Path(place), options)
     if options or path.is_dir():
         from sosmooth.datasets import image_folder  # Pillow
 
-        return image_folder.load(Path(folder), options)
-    if is_object_spec(spec):
+        if path.is_dir() and _holds_a_table(path):
+            raise ValueError(
+                f"{spec} holds Parquet files or what save_to_disk wrote; write parquet:{spec} or"
+                f" hf:{spec}"
+            )
+        return image_folder.load(Path(place), options)
+    if _names_code(spec, name):
         return factory.load(spec)
     if path.is_file():
         raise ValueError(
-            f"cannot read the file {spec!r} as data; files must be .npz, with the arrays inputs and labels"
+            f"cannot read the file {spec!r} as data; files must be .npz, with the arrays inputs and"
+            f" labels, or .npy; write csv:{spec}, parquet:{spec} or text:{spec} for these kinds"
         )
     raise FileNotFoundError(
         f"no data set {spec!r}; write {', '.join(DATASETS)}, {', '.join(f'{each}:FOLDER' for each in FOLDER_DATASETS)},"
@@ -77,12 +95,24 @@ def load_dataset(spec: str) -> InputSet:
     )
 
 
+def _holds_a_table(folder: Path) -> bool:
+    """Whether a folder is a data set of the Hub, and no folder of images."""
+    saved = any((folder / name).is_file() for name in ("state.json", "dataset_dict.json"))
+    return saved or any(folder.glob("*.parquet")) or any(folder.glob("data/*.parquet"))
+
+
+def _names_code(spec: str, source: str) -> bool:
+    """Whether it names an object of a Python file or module, and not a kind that there is not."""
+    return is_object_spec(spec) and ("." in source or is_module(source))
+
+
 def _load_from_folder(name: str, rest: str) -> InputSet:
     split, colon, folder = rest.partition(":")
     if not (colon and split in _SPLITS):
         split, folder = "test", rest
     if not folder:
-        raise FileNotFoundError(
-            f"{name} is read from its standard files; write {name}:FOLDER, or get them by sosmooth download {name} --out FOLDER"
-        )
+        from sosmooth.datasets.download import SOURCES
+
+        get = f", or get them by sosmooth download {name} --out FOLDER" if name in SOURCES else ""
+        raise FileNotFoundError(f"{name} is read from its standard files; write {name}:FOLDER{get}")
     return FOLDER_DATASETS[name](Path(folder), split)

@@ -1,4 +1,4 @@
-"""Inputs and labels in one `.npz` file."""
+"""Inputs and labels in one `.npz` file, or in `.npy` files beside one another."""
 
 from __future__ import annotations
 
@@ -6,54 +6,56 @@ import math
 import warnings
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sosmooth._objects import file_sha256
+from sosmooth._spec_options import parse_options
 from sosmooth.datasets.inputs import InputSet, in_memory
+from sosmooth.datasets.labels import numbered
 
-_INPUT_NAMES = ("inputs", "x", "images")
-_LABEL_NAMES = ("labels", "y")
+# The names of inputs and of labels that belong together, those of a test split last.
+_NAMES = (
+    (("inputs", "x", "X", "images"), ("labels", "y")),
+    (("x_test", "X_test"), ("y_test",)),
+    (("test_images",), ("test_labels",)),
+)
+_OPTIONS = {"inputs": "NAME", "labels": "NAME", "channels": "last"}
 #: A file may unpack to this many bytes: it is kept in memory, and a small hostile one can ask for terabytes.
 MAX_BYTES = 8 * 2**30
 
 
-def load(path: Path) -> InputSet:
-    """The arrays `inputs` (or `x`, `images`) and, if there, `labels` (or `y`) of an `.npz` file.
+def load(path: Path, options: str = "") -> InputSet:
+    """The arrays of inputs and, if there, of labels of an `.npz` file.
 
-    Floating inputs are taken as they are; uint8 ones are divided by 255, and the settings say so. A number `lattice` says that
-    floating inputs are multiples of it.
+    They are `inputs` (or `x`, `X`, `images`) and `labels` (or `y`); where there are none of these, `x_test` and `y_test`, or
+    `test_images` and `test_labels`. Floating inputs are taken as they are; uint8 ones are divided by 255, and the settings say
+    so. A number `lattice` says that floating inputs are multiples of it.
 
     Args:
-        path: the file; inputs (length, *shape), labels integers (length,).
+        path: the file; inputs (length, *shape), labels (length,) or (length, 1): integers, −1 = unknown, or names. Or an `.npy`
+            file of inputs, with `labels.npy` beside it if labels are known, as CIFAR-10-C has them.
+        options: `inputs=NAME&labels=NAME`: arrays of other names. `channels=last`: the channels of images are the last axis
+            in the file, and become the first of an input.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no `.npz` file, one that holds pickled objects or unpacks to more than `MAX_BYTES`, no inputs, arrays
-            that `in_memory` refuses.
+        ValueError: no such file format, pickled objects, more than `MAX_BYTES`, no inputs, arrays that `in_memory` refuses.
     """
+    asked = parse_options(options, _OPTIONS)
+    if asked.get("channels", "last") not in ("last", "first"):
+        raise ValueError(f"channels must be last or first; got {asked['channels']!r}")
     if not path.is_file():
         raise FileNotFoundError(
             f"no file {str(path)!r}; give the path of an .npz file with the arrays inputs and labels"
         )
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
-            with zipfile.ZipFile(path) as archive:
-                _check_sizes(path, archive)
-            with np.load(path, allow_pickle=False) as arrays:
-                inputs = _one_of(path, arrays, _INPUT_NAMES)
-                labels = _one_of(path, arrays, _LABEL_NAMES)
-                lattice = _one_of(path, arrays, ("lattice",))
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
-        raise ValueError(
-            f"{path} is no readable .npz file ({error}); write it with numpy.savez_compressed"
-        ) from error
-    if inputs is None:
-        raise ValueError(f"{path} has no array {' or '.join(_INPUT_NAMES)}; name the inputs so")
-    settings: dict[str, Any] = {"spec": str(path), "sha256": file_sha256(path)}
+    inputs, written, lattice, notes = (_of_npy if path.suffix == ".npy" else _of_npz)(path, asked)
+    spec = f"{path}?{options}" if options else str(path)
+    settings: dict[str, Any] = {"spec": spec, "sha256": file_sha256(path)}
     if inputs.dtype == np.uint8:
         inputs = inputs.astype(np.float32) / 255
         settings["scaled"] = "uint8 / 255"
@@ -62,14 +64,131 @@ def load(path: Path) -> InputSet:
         raise ValueError(
             f"{path}: lattice must be one floating number, as 1/255; got {lattice.dtype} of shape {lattice.shape}"
         )
-    return in_memory(
+    if asked.get("channels") == "last":
+        if inputs.ndim != 4:
+            raise ValueError(
+                f"{path}: channels=last needs images (length, height, width, channels); the inputs"
+                f" are {inputs.shape}"
+            )
+        inputs = inputs.transpose(0, 3, 1, 2)
+    elif "channels" not in asked and inputs.ndim == 4 and inputs.shape[3] == 3 != inputs.shape[1]:
+        notes = (
+            *notes,
+            f"{path}: the inputs are {inputs.shape[1:]}, with the channels last; add ?channels=last"
+            " for a classifier that takes them first",
+        )
+    names, labels = _labels_of(path, written)
+    if names is not None:
+        settings["classes"] = list(names)
+    made = in_memory(
         str(path),
         inputs,
         labels,
-        num_classes=None,
+        num_classes=None if names is None else len(names),
         settings=settings,
         lattice=None if lattice is None else float(lattice),
     )
+    return replace(made, notes=notes)
+
+
+_Arrays = tuple[NDArray, NDArray | None, NDArray | None, tuple[str, ...]]
+
+
+def _of_npz(path: Path, asked: dict[str, str]) -> _Arrays:
+    """Inputs, labels, the lattice, and what is to be said."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
+            with zipfile.ZipFile(path) as archive:
+                _check_sizes(path, archive)
+            with np.load(path, allow_pickle=False) as arrays:
+                of_inputs, of_labels, notes = _chosen(path, list(arrays), asked)
+                labels = None if of_labels is None else arrays[of_labels]
+                lattice = arrays.get("lattice")
+                return arrays[of_inputs], labels, lattice, notes
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+        raise ValueError(
+            f"{path} is no readable .npz file ({error}); write it with numpy.savez_compressed"
+        ) from error
+
+
+def _of_npy(path: Path, asked: dict[str, str]) -> _Arrays:
+    """The same, of a file that holds the inputs alone."""
+    if "inputs" in asked or "labels" in asked:
+        raise ValueError(f"{path} holds one array; only those of an .npz file have names")
+    beside = path.with_name("labels.npy")
+    inputs = _one_array(path)
+    if beside.is_file() and beside != path:
+        return inputs, _one_array(beside), None, ()
+    return inputs, None, None, (f"{path} has no labels.npy beside it: labels are unknown",)
+
+
+def _one_array(path: Path) -> NDArray:
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path} has more than {MAX_BYTES} bytes; split it into several files")
+    try:
+        with warnings.catch_warnings(action="ignore"), path.open("rb") as file:
+            _check_member(path, path.name, file, path.stat().st_size)
+            return np.load(path, allow_pickle=False)
+    except (EOFError, OSError) as error:
+        raise ValueError(
+            f"{path} is no readable .npy file ({error}); write it with numpy.save"
+        ) from error
+
+
+def _chosen(
+    path: Path, there: list[str], asked: dict[str, str]
+) -> tuple[str, str | None, tuple[str, ...]]:
+    """The names of inputs and labels, and what is to be said."""
+    has = f"{path} has the arrays {', '.join(there)}"
+    write = f"name them: {path}?inputs=NAME&labels=NAME"
+    for name in ("inputs", "labels"):
+        if name in asked and asked[name] not in there:
+            raise ValueError(f"{has}, none is {asked[name]!r}; {write}")
+    inputs, of_labels = asked.get("inputs"), tuple(name for _, names in _NAMES for name in names)
+    if inputs is None:
+        for names, belonging in _NAMES:
+            found = [name for name in names if name in there]
+            if len(found) > 1:
+                raise ValueError(
+                    f"{path} has the arrays {' and '.join(found)}; keep one of them, or {write}"
+                )
+            if found:
+                inputs, of_labels = found[0], belonging
+                break
+        else:
+            known = ", ".join(name for names, _ in _NAMES for name in names)
+            raise ValueError(f"{has}, and no array {known}; {write}")
+    if "labels" in asked:
+        return inputs, asked["labels"], ()
+    found = [name for name in of_labels if name in there and name != inputs]
+    if len(found) > 1:
+        raise ValueError(
+            f"{path} has the arrays {' and '.join(found)}; keep one of them, or {write}"
+        )
+    if found:
+        return inputs, found[0], ()
+    if set(there) <= {inputs, "lattice"}:
+        return inputs, None, ()
+    return inputs, None, (
+        f"{has}: of {inputs}, labels are unknown, because no array is named"
+        f" {' or '.join(of_labels)}; write {path}?labels=NAME to take another",
+    )  # fmt: skip
+
+
+def _labels_of(
+    path: Path, written: NDArray | None
+) -> tuple[tuple[str, ...] | None, NDArray | None]:
+    """The names of the classes, where labels are names, and the labels in one axis."""
+    if written is None:
+        return None, None
+    if written.ndim == 2 and written.shape[1] == 1:
+        written = written[:, 0]
+    if written.dtype.kind == "U" and written.ndim == 1:
+        try:
+            return numbered(written.tolist())
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+    return None, written
 
 
 def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
@@ -81,32 +200,25 @@ def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
         )
     for member in archive.infolist():
         with archive.open(member) as file:
-            try:
-                version = np.lib.format.read_magic(file)
-                read = (
-                    np.lib.format.read_array_header_1_0
-                    if version == (1, 0)
-                    else np.lib.format.read_array_header_2_0
-                )
-                shape, _, dtype = read(file)
-            except (ValueError, SyntaxError, TokenError) as error:
-                raise ValueError(
-                    f"{path}: {member.filename} is no NumPy array; write it with numpy.savez_compressed"
-                ) from error
-            header = file.tell()
-        if dtype.hasobject:
-            raise ValueError(
-                f"{path}: {member.filename} holds Python objects; only plain numbers are read"
-            )
-        expected = header + dtype.itemsize * math.prod(shape)
-        if expected != member.file_size:
-            raise ValueError(
-                f"{path}: {member.filename} has {member.file_size} bytes where its header asks for {expected}"
-            )
+            _check_member(path, member.filename, file, member.file_size)
 
 
-def _one_of(path: Path, arrays: Any, names: tuple[str, ...]) -> NDArray | None:
-    found = [name for name in names if name in arrays]
-    if len(found) > 1:
-        raise ValueError(f"{path} has the arrays {' and '.join(found)}; keep one of them")
-    return arrays[found[0]] if found else None
+def _check_member(path: Path, name: str, file: IO[bytes], size: int) -> None:
+    """The size of an array must be the one that its header asks for."""
+    try:
+        version = np.lib.format.read_magic(file)
+        read = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = read(file)
+    except (ValueError, SyntaxError, TokenError) as error:
+        raise ValueError(
+            f"{path}: {name} is no NumPy array; write it with numpy.savez_compressed"
+        ) from error
+    if dtype.hasobject:
+        raise ValueError(f"{path}: {name} holds Python objects; only plain numbers are read")
+    expected = file.tell() + dtype.itemsize * math.prod(shape)
+    if expected != size:
+        raise ValueError(f"{path}: {name} has {size} bytes where its header asks for {expected}")

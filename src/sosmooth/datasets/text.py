@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from sosmooth._extras import needed
 from sosmooth._objects import file_sha256
 from sosmooth._spec_options import parse_options
-from sosmooth.datasets.inputs import UNKNOWN_LABEL, InputSet, read_lazily
+from sosmooth.datasets.inputs import InputSet, read_lazily
+from sosmooth.datasets.labels import numbered
 
 #: Stands in the place of the mask: so far from 0 that no noise of a sensible sigma changes its sign.
 _PRESENT = 1e4
@@ -27,7 +28,8 @@ def load(path: Path, options: str = "") -> InputSet:
     its sign, and a perturbation of the embeddings alone is one of the whole, so that the radius holds for it.
 
     Args:
-        path: the file, with the columns `text` and, if labels are known, `label`: integers.
+        path: the file, with the columns `text` and, if labels are known, `label`: integers,
+            or names.
         options: `model=PLACE`, a folder or a model that the cache holds, needed; `tokens=64`: longer texts are cut.
     Raises:
         ModuleNotFoundError: no transformers.
@@ -35,7 +37,8 @@ def load(path: Path, options: str = "") -> InputSet:
         ValueError: no CSV file with texts, no model, no number of tokens.
     """
     asked = parse_options(options, {"model": "FOLDER", "tokens": "64"})
-    texts, labels = _read(path)
+    texts, written = _read(path)
+    names, labels = numbered(written)
     if not asked.get("model"):
         raise ValueError(f"the embeddings of which model? write text:{path}?model=FOLDER")
     try:
@@ -61,18 +64,25 @@ def load(path: Path, options: str = "") -> InputSet:
         present = np.where(encoded["attention_mask"][0].numpy() > 0, _PRESENT, -_PRESENT)
         return np.concatenate([embedding, present[:, None]], axis=1, dtype=np.float32)
 
-    settings = {
+    settings: dict[str, Any] = {
         "sha256": file_sha256(path),
         "model": asked["model"],
         "tokens": tokens,
         "space": "embeddings of tokens",
     }
+    if names is not None:
+        settings["classes"] = list(names)
     return read_lazily(
-        str(path), read, labels, length=len(texts), num_classes=None, settings=settings
+        str(path),
+        read,
+        labels,
+        length=len(texts),
+        num_classes=None if names is None else len(names),
+        settings=settings,
     )
 
 
-def _read(path: Path) -> tuple[list[str], list[int]]:
+def _read(path: Path) -> tuple[list[str], list[str | None]]:
     if not path.is_file():
         raise FileNotFoundError(
             f"no file {str(path)!r}; give the path of a CSV file with the columns text,label"
@@ -85,12 +95,9 @@ def _read(path: Path) -> tuple[list[str], list[int]]:
                 f"{path}: the first line must name the columns text,label; got {rows.fieldnames}"
             )
         for row in rows:
-            try:
-                labels.append(int(row.get("label", UNKNOWN_LABEL)))
-            except (TypeError, ValueError):
-                raise ValueError(
-                    f"{path}: line {rows.line_num}: the label must be an integer; got {row['label']!r}"
-                ) from None
+            if row["text"] is None:
+                raise ValueError(f"{path}: line {rows.line_num} has no text; give it one")
+            labels.append(row.get("label"))
             texts.append(row["text"])
     return texts, labels
 

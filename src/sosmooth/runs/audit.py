@@ -13,6 +13,7 @@ from sosmooth.results import ABSTAINED
 from sosmooth.runs.certifying import settled_classifier, smoothed_classifier
 from sosmooth.runs.files import RunError
 from sosmooth.runs.manifest import indices_described_by
+from sosmooth.runs.pairing import as_recorded
 from sosmooth.runs.recognition import check_same_answers
 from sosmooth.runs.run import Run
 from sosmooth.sampling.execution import Execution
@@ -93,7 +94,7 @@ def audit_run(
 
     from sosmooth.attacks.smoothed_pgd import attack
 
-    check_same(run, classifier, inputs)
+    inputs = check_same(run, classifier, inputs)
     radius, prediction = run["radius"], run["prediction"]
     chosen = np.flatnonzero((prediction != ABSTAINED) & (radius > 0) & np.isfinite(radius))[:limit]
     if not len(chosen):
@@ -160,12 +161,14 @@ def recorded_specs(run: Run) -> tuple[str | None, str | None]:
 _DIGESTS = ("weights_sha256", "file_sha256", "source_sha256")
 
 
-def check_same(run: Run, classifier: LoadedClassifier, inputs: InputSet) -> None:
+def check_same(run: Run, classifier: LoadedClassifier, inputs: InputSet) -> InputSet:
     """Refuse a classifier or data that the run was not made with.
 
     The digests decide, not the names: files may have moved. `check_same_answers` sees what digests
     do not.
 
+    Returns:
+        The inputs as they were paired with the classifier for the run.
     Raises:
         RunError: the digests of the classifier or of the inputs differ, or the run records none.
     """
@@ -177,7 +180,7 @@ def check_same(run: Run, classifier: LoadedClassifier, inputs: InputSet) -> None
             " certify the inputs again, with a classifier from a file"
         )
     _check_settings(run, classifier, ["normalization"])
-    check_same_inputs(run, inputs)
+    return check_same_inputs(run, inputs)
 
 
 def check_same_classifier(run: Run, classifier: LoadedClassifier) -> None:
@@ -202,15 +205,18 @@ def _check_settings(run: Run, classifier: LoadedClassifier, names: list[str]) ->
             )
 
 
-def check_same_inputs(run: Run, inputs: InputSet) -> None:
+def check_same_inputs(run: Run, inputs: InputSet) -> InputSet:
     """Refuse inputs whose digest is not the one that the run records.
 
+    Returns:
+        The inputs as they were paired with the classifier for the run.
     Raises:
         RunError: it differs.
     """
     try:
+        inputs = as_recorded(run, inputs)
         digest = inputs.digest(indices_described_by(run.manifest.settings["indices"]))
-    except IndexError as error:
+    except (IndexError, ValueError) as error:
         raise RunError(
             f"{run.path} was made with other data than {inputs.name}: {error}; give that of the run by --data"
         ) from None
@@ -219,6 +225,7 @@ def check_same_inputs(run: Run, inputs: InputSet) -> None:
             f"{run.path} was made with other data than {inputs.name}: the digests of its inputs and labels differ; give that of"
             " the run by --data"
         )
+    return inputs
 
 
 def _record(run: Run, name: str) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sosmooth.datasets.labels import check_range
 from sosmooth.methods import certify_tally
 from sosmooth.runs.files import RunError
 from sosmooth.runs.manifest import described
+from sosmooth.runs.pairing import paired, with_columns
 from sosmooth.runs.recognition import Recognition, probe_of
 from sosmooth.runs.run import Run, load_run
 from sosmooth.runs.writer import RunWriter
@@ -100,6 +102,9 @@ def certify_run(
     )
     num_classes = classifier.num_classes
     assert num_classes is not None
+    pair = paired(classifier, inputs, num_classes)
+    inputs, class_names = pair.inputs, pair.class_names
+    check_range(inputs.labels, settings.indices, num_classes, inputs.name)
     smoothed = None
     if pool is None:
         smoothed = _smoothed_as_set(
@@ -110,7 +115,6 @@ def certify_run(
         sampled = partial(_sampled_by_pool, pool)
     failures: list[Failed] = []
     progress = progress or (lambda evaluations: None)
-    _check_labels(inputs, settings.indices, num_classes)
     like = inputs.get(settings.indices[:1])
     with RunWriter.open(
         out,
@@ -119,6 +123,7 @@ def certify_run(
         digests={"inputs": inputs.digest(settings.indices)},
         dimension=like[0].size,
         num_classes=num_classes,
+        class_names=None if class_names is None else list(class_names),
         device=settings.device,
     ) as writer:
         todo = [index for index in settings.indices if index not in writer.done]
@@ -231,6 +236,7 @@ def settled_classifier(
 
     if classifier.settled:
         return classifier
+    inputs, _ = with_columns(classifier, inputs)
     return settled(
         classifier,
         torch.as_tensor(inputs.get([0, len(inputs) - 1])),
@@ -306,6 +312,7 @@ def rehearse(
         Plain values by name; `seconds` is an estimate for this machine, and the most it takes where a rule may stop earlier.
     """
     _rule(settings)  # refuses what cannot be asked
+    inputs, _ = with_columns(classifier, inputs)
     smoothed = _smoothed_as_set(classifier, inputs, settings, settings.num_classes, batch_size)
     one = inputs.get(settings.indices[:1])
     arguments = {
@@ -353,13 +360,3 @@ def _identity(
         "model": classifier.settings,
         "data": inputs.settings,
     }
-
-
-def _check_labels(inputs: InputSet, indices: list[int], num_classes: int) -> None:
-    labels = inputs.labels[indices]
-    if np.any(labels >= num_classes):
-        index = indices[int(np.argmax(labels >= num_classes))]
-        raise ValueError(
-            f"{inputs.name}: the label of input {index} is {inputs.labels[index]}, but the classifier has {num_classes} classes,"
-            " numbered from 0; give the data that belong to this classifier"
-        )
