@@ -28,10 +28,6 @@ SIGMA, ALPHA = 0.25, 0.001
 OF_PAIRS = ("dipole", "dipole_joint", "second_order_pairs", "second_order_dipole")
 
 
-def average_radius(run) -> float:
-    return average_certified_radius(run["prediction"], run["label"], run["radius"])
-
-
 def pilot(folder: Path, indices: list[int], n: int) -> dict[str, float]:
     """The average certified radius by method, from one run of pairs and one of independent samples."""
     classifier, digits = open_classifier("mnist7", sigma=SIGMA), load_dataset("mnist7")
@@ -45,11 +41,10 @@ def pilot(folder: Path, indices: list[int], n: int) -> dict[str, float]:
         digits,
         CertifySettings(method="second_order_dipole", **settings),
     )
-    found = {"first_order": average_radius(independent)}
+    found = {"first_order": independent.average_certified_radius()}
     for method in OF_PAIRS:
-        found[method] = average_radius(
-            recertify(folder / "pairs", folder / method, method=method, alpha=ALPHA)
-        )
+        run = recertify(folder / "pairs", folder / method, method=method, alpha=ALPHA)
+        found[method] = run.average_certified_radius()
     return found
 
 

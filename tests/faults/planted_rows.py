@@ -9,14 +9,16 @@ N, ALPHA = 1000, 0.01
 INDICES = [3, 1, 4, 15, 9, 26]
 
 
-def settings(sigma: float = 0.25) -> dict:
-    return {"method": "first_order", "sigma": sigma, "n": N, "n0": 10, "alpha": ALPHA, "seed": 7}
+def settings(sigma: float = 0.25, model: int = 0) -> dict:
+    asked = {"method": "first_order", "sigma": sigma, "n": N, "n0": 10, "alpha": ALPHA, "seed": 7}
+    return asked | {"model": model}
 
 
-def certificate(index: int, sigma: float = 0.25):
+def certificate(index: int, sigma: float = 0.25, model: int = 0):
+    """Its count says which input and which model it is of."""
     return certify_tally(
         "first_order",
-        Tally(Design.INDEPENDENT, np.array([N]), 49, count_top=np.array([N - index])),
+        Tally(Design.INDEPENDENT, np.array([N]), 49, count_top=np.array([N - index - model])),
         selected=np.array([index % 3]),
         selection_margin=np.array([10]),
         index=np.array([index]),

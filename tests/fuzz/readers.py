@@ -7,6 +7,7 @@ hundred inputs through each, scripts/fuzz.py as many as asked for.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import random
@@ -391,7 +392,7 @@ def _varied_table(data: bytes, rng: random.Random) -> bytes:
 
 def _journals(place: Path) -> list[bytes]:
     run = load_run(a_run(place / "run", "second_order_dipole"))
-    journal = Journal(place)
+    journal = Journal(place, run.manifest.settings_digest())
     journal.add(run.table.to_pylist())
     journal.close()
     return [journal.path.read_bytes()]
@@ -415,12 +416,14 @@ def _read_journal(data: bytes, place: Path) -> object:
 def _varied_journal(data: bytes, rng: random.Random) -> bytes:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.deserialize(_without_log(data))
-        rows = connection.execute("SELECT input, row FROM rows").fetchall()
+        rows = connection.execute("SELECT input, row, settings FROM rows").fetchall()
         connection.execute("DROP TABLE rows")
-        connection.execute("CREATE TABLE rows (input, row)")
-        for number, row in rows:
+        connection.execute("CREATE TABLE rows (input, row, digest, settings)")
+        for number, row, settings in rows:
+            text = varied_json(row.encode(), rng).decode()
+            digest = hashlib.sha256(text.encode()).hexdigest()
             connection.execute(
-                "INSERT INTO rows VALUES (?, ?)", (number, varied_json(row.encode(), rng).decode())
+                "INSERT INTO rows VALUES (?, ?, ?, ?)", (number, text, digest, settings)
             )
         connection.commit()
         return connection.serialize()

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _said_in_one_line(error: Exception, with_traceback: bool) -> int:
     """What went wrong: a sentence of sosmooth as it is; what others raised with its type and place."""
-    code = 2 if isinstance(error, _WRONG_CALL) else 1
+    code = 2 if isinstance(error, _WRONG_CALL) and not _work_failed(error) else 1
     if is_own_sentence(error) and isinstance(error, (*_WRONG_CALL, *_FAILED)):
         line = text_of(error)
     else:
@@ -66,6 +66,13 @@ def _said_in_one_line(error: Exception, with_traceback: bool) -> int:
     if isinstance(error, PermissionError):
         line += ": no permission; choose a place that can be written"
     return _say(with_flags(line), code)
+
+
+def _work_failed(error: Exception) -> bool:
+    """Whether the call was right, and another program disturbed what it began."""
+    from sosmooth.runs.files import FolderChangedError
+
+    return isinstance(error, FolderChangedError)
 
 
 def _help_for(command: Sequence[str]) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from sosmooth.results import in_grey_levels, linf_radius
-from sosmooth.runs import Run
+from sosmooth.runs import Run, load_run
 
 
 def print_runs(runs: Sequence[Run], *, as_json: bool) -> None:
@@ -37,6 +39,19 @@ def print_runs(runs: Sequence[Run], *, as_json: bool) -> None:
     Console().print(table)
 
 
+def opened(path: Path) -> Run:
+    """The run in a folder; what it lacks is said on standard error."""
+    run = load_run(path)
+    say_what_is_missing(run)
+    return run
+
+
+def say_what_is_missing(run: Run) -> None:
+    """One line on standard error where a run is unfinished."""
+    if run.shortfall:
+        print(f"sosmooth: {run.path} is unfinished: {run.shortfall}", file=sys.stderr)
+
+
 def numbers(run: Run) -> dict[str, object]:
     """The figures of a run, in full precision; radii in input units, null where labels are unknown."""
     from sosmooth.report.series import series_of
@@ -49,11 +64,11 @@ def numbers(run: Run) -> dict[str, object]:
         "method": series.method,
         "sigma": series.sigma,
         "n": series.n,
-        "mean_n": float(np.mean(run["n"])),
+        "mean_n": float(np.mean(run["n"])) if len(run) else None,
         "alpha": series.alpha,
         "norm": run.norm,
         "inputs": len(series),
-        "missing": run.missing.tolist(),
+        "missing": len(run.missing),
         "complete": run.complete,
         "certified": int(series.certified.sum()),
         "certified_accuracy": float(series.share_at(0.0)) if series.labelled else None,

@@ -47,8 +47,9 @@ def audit(
     from sosmooth._progress import progress
     from sosmooth.attacks.smoothed_pgd import AttackSettings
     from sosmooth.classifiers.load import open_classifier
+    from sosmooth.cli._summary import opened
     from sosmooth.datasets import load_dataset
-    from sosmooth.runs import RunError, load_run
+    from sosmooth.runs import RunError
     from sosmooth.runs.audit import audit_run, recorded_specs
 
     if limit < 1:
@@ -56,7 +57,7 @@ def audit(
     if out is not None and out.suffix not in _PICTURES:
         raise ValueError(f"--out must end in {' or '.join(_PICTURES)}; got {out.name!r}")
     settings = AttackSettings(steps=steps, samples=samples, judge_n=judge_n, seed=seed)
-    stored = load_run(run)
+    stored = opened(run)
     recorded_model, recorded_data = recorded_specs(stored)
     model, data = model or recorded_model, data or recorded_data
     if model is None or data is None:

@@ -84,7 +84,6 @@ def certify(
     from sosmooth.cli._summary import print_runs
     from sosmooth.datasets import load_dataset
     from sosmooth.methods import DEFAULT_METHOD
-    from sosmooth.runs import load_run
     from sosmooth.runs.certifying import CertifySettings, rehearse
     from sosmooth.workers.engines import check_engine
 
@@ -114,7 +113,7 @@ def certify(
         )
     size, timeout = calling.batch_size, calling.timeout
     with _pool(classifier, settings, engine, workers, address, timeout) as pool:
-        failed = certify_with_progress(
+        run, failed = certify_with_progress(
             out,
             classifier,
             inputs,
@@ -124,11 +123,7 @@ def certify(
             pool=pool,
             accept_other_environment=accept_other_environment,
         )
-    run = load_run(out)
-    if len(run):
-        print_runs([run], as_json=json)
-    elif json:
-        _print_json({"run": str(out), "inputs": 0, "complete": False})
+    print_runs([run], as_json=json)
     if not json and not failed:
         advise_after(run)
     return report_failures(failed)
@@ -235,7 +230,7 @@ def certify_with_progress(
     pool=None,
     accept_other_environment: bool = False,
 ):
-    """Certify into `out` with progress on standard error; the inputs that failed."""
+    """Certify into `out` with progress on standard error: the run, and the inputs that failed."""
     from sosmooth._progress import progress
     from sosmooth.runs.certifying import certify_run
 
@@ -254,7 +249,7 @@ def certify_with_progress(
             progress=advance,
             accept_other_environment=accept_other_environment,
             notice=_notice,
-        )[1]
+        )
 
 
 def report_failures(failed) -> int:

@@ -29,7 +29,7 @@ def demo(
     from sosmooth.cli.certify import certify_with_progress, report_failures
     from sosmooth.datasets import load_dataset
     from sosmooth.report.html import write_report
-    from sosmooth.runs import load_run, recertify
+    from sosmooth.runs import recertify
     from sosmooth.runs.certifying import CertifySettings
 
     inputs = load_dataset("mnist7")
@@ -37,17 +37,21 @@ def demo(
         raise ValueError(f"--images must be between 1 and {len(inputs)}; got {images}")
     classifier = open_classifier("mnist7", sigma=sigma)
     chosen = list(range(0, len(inputs), len(inputs) // images))[:images]
-    failed = []
+    found, failed = {}, []
     for method in ("first_order", "second_order", "second_order_dipole"):
         settings = CertifySettings(
             sigma=sigma, method=method, n=n, n0=100, alpha=0.001, seed=0, indices=chosen
         )
-        failed += certify_with_progress(out / method, classifier, inputs, settings, batch_size=None)
+        found[method], failures = certify_with_progress(
+            out / method, classifier, inputs, settings, batch_size=None
+        )
+        failed += failures
     # The published dipole method counts the same pairs: no sample needs to be drawn for it.
-    recertify(out / "second_order_dipole", out / "dipole", method="dipole", alpha=0.001)
+    found["dipole"] = recertify(
+        out / "second_order_dipole", out / "dipole", method="dipole", alpha=0.001
+    )
     runs = [
-        load_run(out / method)
-        for method in ("first_order", "second_order", "dipole", "second_order_dipole")
+        found[method] for method in ("first_order", "second_order", "dipole", "second_order_dipole")
     ]
     print_runs(runs, as_json=False)
     noisy = noisy_pictures(runs, inputs, None, most=12)

@@ -32,11 +32,11 @@ def plan(
     Estimates are no certificates. Every share is taken as RUN observed it:
     more samples make the bounds tighter, not the classifier better.
     """
-    from sosmooth.runs import load_run
+    from sosmooth.cli._summary import opened
 
     if (radius is None) == (n is None):
         raise ValueError("plan answers one question at a time: give --radius R or --n N")
-    pilot = load_run(run).certificates()
+    pilot = opened(run).certificates()
     if not len(pilot):
         raise ValueError(f"{run} has no input yet; let it certify some first")
     asked = {"method": method or pilot.method, "alpha": pilot.alpha if alpha is None else alpha}

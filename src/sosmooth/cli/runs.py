@@ -28,10 +28,12 @@ def recertify(
     RUN is never changed. Choose method and alpha before looking: a tally read many times, the best result kept, is no
     certificate.
     """
-    from sosmooth.cli._summary import print_runs
+    from sosmooth.cli._summary import print_runs, say_what_is_missing
     from sosmooth.runs import recertify as recertified
 
-    print_runs([recertified(run, out, method=method, alpha=alpha)], as_json=json)
+    written = recertified(run, out, method=method, alpha=alpha)
+    print_runs([written], as_json=json)
+    say_what_is_missing(written)
     return 0
 
 
@@ -89,9 +91,10 @@ def export(
     out: Annotated[Path | None, Parameter(help="File; standard output where not given.")] = None,
 ) -> int:
     """Write a run as a text table, radii rounded down."""
-    from sosmooth.runs import export_tsv, load_run
+    from sosmooth.cli._summary import opened
+    from sosmooth.runs import export_tsv
 
-    export_tsv(load_run(run), out or sys.stdout)
+    export_tsv(opened(run), out or sys.stdout)
     return 0
 
 
@@ -113,18 +116,18 @@ def report(
 ) -> int:
     """Draw one page that sets runs side by side: plots, a table of all images, a page for each."""
     from sosmooth.cli._pictures import inputs_of, noisy_pictures
+    from sosmooth.cli._summary import opened
     from sosmooth.report.html import write_report
-    from sosmooth.runs import load_run
 
     if not runs:
         raise ValueError("report needs at least one run folder")
     if pictures < 0:
         raise ValueError(f"--pictures must be 0 or more; got {pictures}")
-    opened = [load_run(run) for run in runs]
-    inputs = inputs_of(opened, data)
-    noisy = noisy_pictures(opened, inputs, model, pictures) if inputs else None
+    found = [opened(run) for run in runs]
+    inputs = inputs_of(found, data)
+    noisy = noisy_pictures(found, inputs, model, pictures) if inputs else None
     for path in write_report(
-        opened, out, inputs=(lambda index: inputs.get([index])[0]) if inputs else None, noisy=noisy
+        found, out, inputs=(lambda index: inputs.get([index])[0]) if inputs else None, noisy=noisy
     ):
         print(path)
     return 0
@@ -134,23 +137,29 @@ def compare(baseline: Path, other: Path, *, json: Json = False) -> int:
     """Set two runs of the same inputs side by side, image by image, with 95 % intervals of the differences."""
     from dataclasses import asdict
 
-    from sosmooth.cli._summary import numbers, print_runs
+    from sosmooth.cli._summary import numbers, opened, print_runs
     from sosmooth.report.comparison import difference_text, paired_differences
     from sosmooth.report.relative_change import compare_runs, pair_of
     from sosmooth.report.series import series_of_all
     from sosmooth.report.summary import round_radii
-    from sosmooth.runs import load_run
 
-    runs = [load_run(baseline), load_run(other)]
-    counts = compare_runs(*runs)
+    runs = [opened(baseline), opened(other)]
+    counts, pair = compare_runs(*runs), pair_of(*runs)
     radii = [0.0, *map(float, round_radii(series_of_all(runs)))]
-    differences = paired_differences(pair_of(*runs), radii)
+    differences = paired_differences(pair, radii)
+    both = len(pair.method)
+    images = {
+        "both": both,
+        "only_baseline": runs[0].inputs - both,
+        "only_other": runs[1].inputs - both,
+    }
     if json:
         rows = [_finite(asdict(found) | {"difference": found.difference}) for found in differences]
         figures = {"average_certified_radius": rows[0], "certified_accuracy": rows[1:]}
         _print_json(
             {
                 "runs": [numbers(run) for run in runs],
+                "images": images,
                 "relative_change": counts,
                 "paired_differences": figures,
             }
@@ -158,7 +167,9 @@ def compare(baseline: Path, other: Path, *, json: Json = False) -> int:
         return 0
     print_runs(runs, as_json=False)
     print(
-        f"\n{other} − {baseline} on the images of both, with a 95 % interval (* leaves 0 out; pp: percentage points):"
+        f"\n{other} − {baseline} on the {both} images of both ({images['only_baseline']} are only in"
+        f" {baseline}, {images['only_other']} only in {other}), with a 95 % interval"
+        " (* leaves 0 out; pp: percentage points):"
     )
     for found in differences:
         title = (
@@ -183,11 +194,14 @@ def _finite(values: dict[str, float | None]) -> dict[str, float | None]:
 
 def validate(run: Path, *, json: Json = False) -> int:
     """Check a run: files, counts, and every radius against its counts."""
+    from sosmooth.cli._summary import opened
     from sosmooth.runs import validate_run
 
     findings = validate_run(run)
+    complete = not findings and opened(run).complete
     if json:
-        _print_json({"run": str(run), "valid": not findings, "findings": findings})
+        found = {"valid": not findings, "complete": complete, "findings": findings}
+        _print_json({"run": str(run)} | found)
     else:
         print("\n".join(findings) or f"{run}: valid")
     return 1 if findings else 0

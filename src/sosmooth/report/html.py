@@ -207,8 +207,8 @@ def _sentence(series: Series) -> dict[str, str]:
         says += f"; half of the certified radii are {floored(lower_median(certified))} or more"
     if missing := int(np.sum(series.missing)):
         says += (
-            f"; {whole(missing)} of them have no result (they failed, or the run was stopped"
-            " before them) and count as not certified"
+            f"; {whole(missing)} of {whole(len(series))} images are missing (they failed, or the run"
+            " was stopped before them) and count as not certified"
         )
     return {"name": series.name, "says": f"{says}."}
 

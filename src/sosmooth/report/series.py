@@ -141,32 +141,32 @@ def series_of(run: RunLike, name: str | None = None) -> Series:
         ValueError: the run has no rows.
     """
     name = _folder_name(run) if name is None else name
-    if len(run) == 0:
-        raise ValueError(
-            f"the run {name!r} holds no certificates: no input was reached, or all of them failed;"
-            " run its command again to see why"
-        )
-    seed = int(run["seed"][0])
+    absent, settings = np.asarray(run.missing, np.int64), run.manifest.settings
+    if not len(run) + len(absent):
+        raise ValueError(f"the run {name!r} holds no inputs; run its command again to see why")
     pairs_lower = np.nextafter(
         np.asarray(run["c_s_lower"], np.float64) + run["c_n_lower"], -np.inf
     )  # p = C_S + C_N
-    absent = np.asarray(run.missing, np.int64)
+
+    def made_with(name: str) -> Any:
+        return run[name][0] if len(run) else settings[name]
 
     def filled(column: str, value: object) -> NDArray:
         values = np.asarray(run[column])
         return np.concatenate([values, np.full(len(absent), value, dtype=values.dtype)])
 
+    seed = made_with("seed")
     reason = np.concatenate([run["abstain_reason"], np.full(len(absent), MISSING)])
     p_lower = np.where(np.isnan(run["p_lower"]), pairs_lower, run["p_lower"])
     return Series(
         name=name,
         folder=Path(run.path),
-        method=str(run["method"][0]),
-        sigma=float(run["sigma"][0]),
-        n0=int(run["n0"][0]),
-        n=int(np.max(run["n"])),
-        alpha=float(run["alpha"][0]),
-        seed=None if seed < 0 else seed,
+        method=str(made_with("method")),
+        sigma=float(made_with("sigma")),
+        n0=int(made_with("n0")),
+        n=int(np.max(run["n"])) if len(run) else settings["n"],
+        alpha=float(made_with("alpha")),
+        seed=None if seed is None or seed < 0 else int(seed),
         index=np.concatenate([run["index"], absent]),
         label=filled("label", -1),
         prediction=filled("prediction", ABSTAINED),
@@ -174,7 +174,7 @@ def series_of(run: RunLike, name: str | None = None) -> Series:
         abstain_reason=reason,
         p_lower=np.concatenate([p_lower, np.full(len(absent), np.nan)]),
         seconds=filled("seconds", np.nan),
-        settings=run.manifest.settings,
+        settings=settings,
         environment=run.manifest.environment,
         dimension=run.manifest.dimension,
     )

@@ -18,7 +18,7 @@ from sosmooth.runs.files import RunError
 from sosmooth.runs.manifest import described
 from sosmooth.runs.pairing import paired, with_columns
 from sosmooth.runs.recognition import Recognition, probe_of
-from sosmooth.runs.run import Run, load_run
+from sosmooth.runs.run import Run
 from sosmooth.runs.writer import RunWriter
 from sosmooth.sampling.execution import AS_GIVEN, Execution
 from sosmooth.stopping import StoppingRule, stopping_rule
@@ -167,9 +167,8 @@ def certify_run(
                 seed=settings.seed,
             )
             writer.add(certificate, labels=inputs.labels[[one.index]], seconds=[one.seconds])
-        if not failures:
-            writer.finish()
-    return load_run(out), failures
+        # Loaded while the folder is locked, so it is this run and no other.
+        return (writer.pause() if failures else writer.finish()), failures
 
 
 def _sampled_here(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from pathlib import Path
@@ -14,12 +15,13 @@ from numpy.typing import NDArray
 from sosmooth.certificates.region import pdf, quantile_from_tail
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.methods import method_named
-from sosmooth.results import Certificates
+from sosmooth.results import ABSTAINED, Certificates, concatenate
 from sosmooth.runs.files import unwritable, write_atomically
 from sosmooth.runs.log_layout import AFTER, BEFORE, LAYOUTS, NO_COUNTS, STOPPED_BY
 from sosmooth.runs.run import Run, load_run
 from sosmooth.tally import Design
 
+_UNKNOWN_LABEL = -1
 _LAST_DIGIT = Decimal("1e-6")
 
 
@@ -30,7 +32,7 @@ def export_tsv(run: Run | str | Path, file: TextIO | str | Path) -> None:
     counts), `correct time`. An unknown label is −1, an unknown time 0:00:00. Where a rule stopped
     the drawing, there are no counts, only the column `stopped_by`: the radii hold, but nothing
     that takes n for fixed may be computed from the counts.
-    Inputs of the run that failed or were not reached are written last, as abstentions without a sample.
+    Inputs that failed or were not reached are written last, as abstentions without a vote.
 
     Args:
         run: a run or its folder. file: a path, written atomically, or an open text file.
@@ -42,24 +44,21 @@ def export_tsv(run: Run | str | Path, file: TextIO | str | Path) -> None:
         Import it with `n` = `n_used` where fewer samples entered than were drawn.
     """
     run = run if isinstance(run, Run) else load_run(run)
-    stored = run.certificates()
-    names, counted = _counted(stored)
+    written, missing = _with_missing(run), len(run.missing)
+    label = np.append(run["label"], np.full(missing, _UNKNOWN_LABEL))
+    seconds = np.append(np.nan_to_num(run["seconds"]), np.zeros(missing))
+    names, counted = _counted(written)
     lines = ["\t".join((*BEFORE, *names, *AFTER))]
     columns = (
-        stored.input_index.tolist(),
-        run["label"].tolist(),
-        stored.prediction.tolist(),
-        [_printed(radius) for radius in stored.radius.tolist()],
+        written.input_index.tolist(),
+        label.tolist(),
+        written.prediction.tolist(),
+        [_printed(radius) for radius in written.radius.tolist()],
         *counted,
-        ((run["label"] == stored.prediction) & (stored.radius > 0)).astype(int).tolist(),
-        [str(timedelta(seconds=seconds)) for seconds in np.nan_to_num(run["seconds"]).tolist()],
+        ((label == written.prediction) & (written.radius > 0)).astype(int).tolist(),
+        [str(timedelta(seconds=one)) for one in seconds.tolist()],
     )
     lines += ["\t".join(map(str, row)) for row in zip(*columns, strict=True)]
-    # What the run is to hold and does not counts in every share: as an abstention without a sample.
-    lines += [
-        "\t".join((str(index), "-1", "-1", "0.000000", *("0" for _ in names), "0", "0:00:00"))
-        for index in run.missing.tolist()
-    ]
     text = "\n".join(lines) + "\n"
     if isinstance(file, str | os.PathLike):
         write_atomically(Path(file), text.encode())
@@ -71,6 +70,33 @@ def export_tsv(run: Run | str | Path, file: TextIO | str | Path) -> None:
         raise
     except OSError as error:
         raise unwritable(Path(getattr(file, "name", "the output")), error) from error
+
+
+def _with_missing(run: Run) -> Certificates:
+    """The certificates, and an abstention without a vote for each input that has none.
+
+    A log does not say what it lacks, so a share computed from it would leave these inputs out.
+    """
+    stored, missing = run.certificates(), run.missing
+    size, n = len(missing), run.manifest.settings["n"]
+    tally = {name: np.zeros(size, values.dtype) for name, values in stored.tally.arrays().items()}
+    tally["n"] = np.full(size, n)
+    if "pair_none" in tally:
+        tally["pair_none"] = np.full(size, n // 2)
+    found = {name: value for name, value in vars(stored.bounds).items() if value is not None}
+    bounds = {name: np.zeros(size, value.dtype) for name, value in found.items()}
+    none = replace(
+        stored,
+        input_index=missing,
+        prediction=np.full(size, ABSTAINED),
+        radius=np.zeros(size),
+        abstain_reason=np.full(size, "too_few_samples"),
+        selected=np.full(size, ABSTAINED),
+        selection_margin=np.full(size, -1),
+        tally=replace(stored.tally, **tally),
+        bounds=replace(stored.bounds, **bounds),
+    )
+    return concatenate([stored, none])
 
 
 def _counted(stored: Certificates) -> tuple[tuple[str, ...], list[list]]:

@@ -14,6 +14,10 @@ class RunError(ValueError):
     """A run that cannot be read or written: one line that says what came, what is allowed and how to mend it."""
 
 
+class FolderChangedError(RunError):
+    """Another program removed, replaced or changed the folder of a run while it was written."""
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file beside, sync, rename: whoever looks sees the whole old file or the whole new one.
 
@@ -93,7 +97,8 @@ class FolderLock:
         Raises:
             RunError: the lock was closed, or its file is no longer the one at its path.
         """
-        if self._descriptor is None or not same_file(self._descriptor, self._folder / LOCK):
+        held = None if self._descriptor is None else identity(self._descriptor)
+        if held is None or held != identity(self._folder / LOCK):
             raise replaced(self._folder)
 
     def write(self, name: str, data: bytes) -> None:
@@ -124,19 +129,18 @@ class FolderLock:
             self._descriptor = None
 
 
-def same_file(descriptor: int, path: Path) -> bool:
-    """Whether an open file is the one at a path."""
+def identity(file: Path | int) -> tuple[int, int] | None:
+    """Which file is at a path, or open: device and inode; None where there is none."""
     try:
-        there = os.stat(path)
+        found = os.stat(file)
     except OSError:
-        return False
-    here = os.fstat(descriptor)
-    return (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino)
+        return None
+    return found.st_dev, found.st_ino
 
 
-def replaced(folder: Path) -> RunError:
+def replaced(folder: Path) -> FolderChangedError:
     """The one line for a folder that changed under its writer."""
-    return RunError(
+    return FolderChangedError(
         f"{folder} was removed, replaced or changed by another program while it was written; nothing"
         " more is written to it: run the same command again, alone"
     )

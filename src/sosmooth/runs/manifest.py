@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 import platform
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from importlib import metadata
@@ -23,6 +24,7 @@ from sosmooth.runs.schema import SCHEMA_VERSION
 NAME = "manifest.json"
 #: Every run has these settings; others (model, data, …) are the caller's.
 REQUIRED_SETTINGS = ("method", "sigma", "n", "n0", "alpha", "seed")
+_MOST_INPUTS = 10**8  # a damaged manifest must not fill the memory
 
 
 @dataclass(frozen=True)
@@ -66,13 +68,15 @@ class Manifest:
     environments: list[dict[str, Any]] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
 
-    def asked(self) -> list[int] | None:
+    def asked(self) -> Sequence[int] | None:
         """The indices of the inputs that the run is to hold; None where it does not say."""
-        text = self.indices if self.indices is not None else self.settings.get("indices")
-        try:
-            return None if text is None else indices_described_by(text)
-        except (AttributeError, TypeError, ValueError):
-            return None
+        text = self.settings.get("indices") if self.indices is None else self.indices
+        return _indices_or_none(text)
+
+    def settings_digest(self) -> str:
+        """SHA-256 of what the numbers of a row follow from: rows are stored with it."""
+        values = [self.identity(), self.dimension, self.num_classes]
+        return "sha256:" + hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def identity(self) -> dict[str, Any]:
         """What two sessions must share to write one run, by name."""
@@ -91,16 +95,24 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         RunError: there is none, it is damaged, of another program or of a later version.
     """
+    return manifest_of(folder / NAME, manifest_file(folder))
+
+
+def manifest_file(folder: Path) -> bytes:
+    """The bytes of the manifest in a folder.
+
+    Raises:
+        RunError: there is none, or it cannot be read.
+    """
     path = folder / NAME
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise RunError(
             f"{folder} is not a run: it has no {NAME}; give the folder that --out named"
         ) from None
     except OSError as error:
         raise unreadable(path, error, "the manifest of a run") from error
-    return manifest_of(path, data)
 
 
 def manifest_of(path: Path, data: bytes) -> Manifest:
@@ -180,6 +192,8 @@ def _check(path: Path, values: dict[str, Any]) -> None:
         wrong.append("answers")
     if not (isinstance(environments, list) and all(isinstance(e, dict) for e in environments)):
         wrong.append("environments")
+    if not _indices_agree(values.get("indices"), values.get("inputs"), settings):
+        wrong.append("indices")
     counts = ("inputs", "dimension", "num_classes", "batch_size")
     wrong += [name for name in counts if values.get(name) is not None and not whole(values[name])]
     if wrong:
@@ -198,6 +212,17 @@ def _are_answers(value: Any) -> bool:
     )
 
 
+def _indices_agree(text: Any, inputs: Any, settings: Any) -> bool:
+    """Whether the indices can be read, are as many as `inputs`, and those of the settings."""
+    if not isinstance(text, str):
+        return True  # runs of earlier versions do not have them
+    indices = _indices_or_none(text)
+    if indices is None or len(indices) != inputs:
+        return False
+    asked = _indices_or_none(settings.get("indices")) if isinstance(settings, dict) else None
+    return asked is None or bool(np.isin(asked, indices).all())
+
+
 def manifest_bytes(manifest: Manifest) -> bytes:
     """The manifest as its file holds it."""
     text = json.dumps(asdict(manifest), indent=2, ensure_ascii=False, allow_nan=False)
@@ -212,11 +237,19 @@ def described(indices: list[int]) -> str:
     return ",".join(map(str, indices))
 
 
-def indices_described_by(text: str) -> list[int]:
+def indices_described_by(text: str) -> Sequence[int]:
     """The indices that `described` wrote."""
     if ":" in text:
-        return list(range(*map(int, text.split(":"))))
+        return range(*map(int, text.split(":")))
     return list(map(int, text.split(","))) if text else []
+
+
+def _indices_or_none(text: Any) -> Sequence[int] | None:
+    try:
+        found = indices_described_by(text)
+        return found if len(found) <= _MOST_INPUTS else None
+    except (AttributeError, OverflowError, TypeError, ValueError):
+        return None
 
 
 def as_json(values: Any) -> Any:

@@ -48,8 +48,10 @@ def recertify(run: str | Path, out: str | Path, *, method: str, alpha: float | N
             f"{run} holds {source.norm} radii of other code, and sosmooth certifies l2; certify the"
             " inputs instead"
         )
+    if not len(source):
+        raise RunError(f"{run} holds no certificates yet; certify its inputs first")
     stored = source.certificates()
-    if len(stored) and stored.tally.arrays().keys() == {"n"}:
+    if stored.tally.arrays().keys() == {"n"}:
         raise RunError(
             f"{run} holds radii but no counts (the logs of Cohen et al.'s code print none), so nothing can be certified from it"
             " again; certify the inputs instead"
@@ -80,6 +82,4 @@ def recertify(run: str | Path, out: str | Path, *, method: str, alpha: float | N
         if manifest.answers is not None:  # of the same classifier
             writer.record(answers=manifest.answers, environments=manifest.environments)
         writer.replace(table_of(certificates, source["label"], source["seconds"]))
-        if source.complete:
-            return writer.finish()
-    return load_run(out)
+        return writer.finish() if source.complete else writer.pause()

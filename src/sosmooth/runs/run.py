@@ -7,18 +7,26 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sosmooth._frames import Framed
 from sosmooth._html import ROWS, table
-from sosmooth.results import UNKNOWN, Certificates, listed
+from sosmooth.results import (
+    UNKNOWN,
+    Certificates,
+    average_certified_radius,
+    certified_accuracy,
+    listed,
+)
 from sosmooth.runs.files import RunError, unreadable
 from sosmooth.runs.journal import read_journal
 from sosmooth.runs.manifest import REQUIRED_SETTINGS, Manifest, read_manifest
-from sosmooth.runs.schema import COLUMNS, SCHEMA, check_row
+from sosmooth.runs.schema import COLUMNS, SCHEMA, check_row, settings_of, with_settings
 from sosmooth.runs.table import certificates_of, digest, numpy_of, parquet_bytes, table_from_parquet
 
 RESULTS = "results.parquet"
+_NAMED = 5
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,20 @@ class Run(Framed):
         return self.manifest.complete and not len(self.missing)
 
     @property
+    def shortfall(self) -> str:
+        """What an unfinished run lacks, in one sentence; empty where it is complete."""
+        if self.complete:
+            return ""
+        if not len(self.missing):
+            return "the run was stopped before it was finished"
+        named = ", ".join(map(str, self.missing[:_NAMED].tolist()))
+        more = ", …" if len(self.missing) > _NAMED else ""
+        return (
+            f"{len(self.missing)} of {self.inputs} inputs are missing: {named}{more} failed or were"
+            " not reached, and count as not certified"
+        )
+
+    @property
     def missing(self) -> NDArray[np.int64]:
         """The indices of the inputs that the run is to hold and does not: they failed, or were not reached."""
         asked = self.manifest.asked()
@@ -53,6 +75,26 @@ class Run(Framed):
     def inputs(self) -> int:
         """How many inputs the run is to hold, those without a certificate included."""
         return len(self) + len(self.missing)
+
+    def certified_accuracy(self, at: ArrayLike) -> NDArray[np.float64]:
+        """Share of all inputs of the run certified with their label at a radius of at least `at`.
+
+        Args:
+            at: radii, input units, any shape.
+        Returns:
+            Float64 of the shape of `at`, in [0, 1]; inputs that are missing count as not certified.
+        """
+        if not len(self):
+            return np.zeros(np.shape(at))[()]
+        share = certified_accuracy(self["prediction"], self["label"], self["radius"], at)
+        return share * (len(self) / self.inputs)
+
+    def average_certified_radius(self) -> float:
+        """Mean over all inputs of the run of the radius, 0 where it is missing or not its label's."""
+        if not len(self):
+            return 0.0
+        mean = average_certified_radius(self["prediction"], self["label"], self["radius"])
+        return mean * (len(self) / self.inputs)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -108,24 +150,62 @@ def load_run(path: str | Path) -> Run:
             with other settings than its manifest says (one line that says which).
     """
     folder = Path(path)
-    manifest = read_manifest(folder)
-    # The journal first: a writer that finishes in between has its rows in the table that is read after.
-    rows = read_journal(folder)
-    table, table_digest = read_results(folder)
-    if table is None and manifest.complete:
+    for _ in range(_ATTEMPTS):
+        manifest = read_manifest(folder)
+        try:
+            return _loaded(folder, manifest)
+        except RunError:
+            # A writer that went on in between left rows that the manifest read before is not of.
+            if manifest == read_manifest(folder):
+                raise
+    return _loaded(folder, read_manifest(folder))
+
+
+def _loaded(folder: Path, manifest: Manifest) -> Run:
+    stored = read_rows(folder, manifest)
+    if stored.table is None and manifest.complete:
         raise RunError(
             f"{folder} says it is complete but has no {RESULTS}; restore the file, or certify again"
         )
-    merged = with_rows(table, rows, folder)
-    check_rows(merged, manifest, folder)
-    if manifest.complete and len(merged) < manifest.inputs:
+    if manifest.complete and len(stored.rows) < manifest.inputs:
         raise RunError(
-            f"{folder} says it is complete with {manifest.inputs} inputs, but holds {len(merged)};"
-            " restore its files, or certify again"
+            f"{folder} says it is complete with {manifest.inputs} inputs, but holds"
+            f" {len(stored.rows)}; restore its files, or certify again"
         )
-    if table is None or len(merged) > len(table):
-        table_digest = digest(parquet_bytes(merged))
-    return Run(folder, manifest, merged, table_digest)
+    table_digest = stored.table_digest
+    if stored.table is None or len(stored.rows) > len(stored.table):
+        table_digest = digest(parquet_bytes(with_settings(stored.rows, manifest.settings_digest())))
+    return Run(folder, manifest, stored.rows, table_digest)
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """What a folder holds: the table as last written, and with it the rows of the journal."""
+
+    table: pa.Table | None
+    table_digest: str
+    rows: pa.Table
+
+
+def read_rows(folder: Path, manifest: Manifest) -> StoredRows:
+    """The rows of a run, checked against its manifest.
+
+    Raises:
+        RunError: damaged, or made with other settings than the manifest's.
+    """
+    # The journal first: a writer that finishes in between has its rows in the table that is read after.
+    journal, made_with = read_journal(folder)
+    table, table_digest = read_results(folder)
+    rows = with_rows(table, journal, folder)
+    _check_rows(rows, manifest, folder)
+    if table is not None and len(table) and (of_table := settings_of(table)) is not None:
+        made_with |= {of_table}
+    if made_with - {manifest.settings_digest()}:
+        raise RunError(
+            f"{folder} contradicts itself: its rows were made with other settings than its manifest"
+            " says; restore the files, or certify again"
+        )
+    return StoredRows(table, table_digest, rows)
 
 
 def read_results(folder: Path) -> tuple[pa.Table | None, str]:
@@ -155,13 +235,13 @@ def with_rows(table: pa.Table | None, rows: list[dict], folder: Path) -> pa.Tabl
     return pa.concat_tables([table, added])
 
 
-def check_rows(table: pa.Table, manifest: Manifest, folder: Path) -> None:
-    """Refuse rows that were made with other settings than the manifest's.
+def _check_rows(table: pa.Table, manifest: Manifest, folder: Path) -> None:
+    """Refuse rows that are not of the run: each with its settings, and one an input.
 
     Raises:
-        RunError: naming the first setting that differs, with both values.
+        RunError: naming the first setting that differs with both values, or the input.
     """
-    settings = manifest.settings
+    settings, index = manifest.settings, numpy_of(table, "index")
     stops = any(settings.get(name) is not None for name in ("radius", "tolerance"))
     for name in REQUIRED_SETTINGS:
         values = numpy_of(table, name)
@@ -172,9 +252,20 @@ def check_rows(table: pa.Table, manifest: Manifest, folder: Path) -> None:
             row = int(np.argmax(wrong))
             raise RunError(
                 f"{folder} contradicts itself: {name} is {settings[name]!r} in its manifest, and"
-                f" {values[row].item()!r} for input {numpy_of(table, 'index')[row]} and"
+                f" {values[row].item()!r} for input {index[row]} and"
                 f" {int(np.sum(wrong)) - 1} others; restore the files, or certify again"
             )
+    if twice := len(index) - len(np.unique(index)):
+        raise RunError(
+            f"{folder} contradicts itself: {twice} indices are there more than once; restore the"
+            " files, or certify again"
+        )
+    asked = manifest.asked()
+    if asked is not None and len(others := np.setdiff1d(index, np.array(asked, dtype=np.int64))):
+        raise RunError(
+            f"{folder} contradicts itself: it holds input {others[0]}, which is none of its"
+            " indices; restore the files, or certify again"
+        )
 
 
 def ordered(table: pa.Table, indices: list[int]) -> pa.Table:

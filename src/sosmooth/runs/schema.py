@@ -12,6 +12,7 @@ import pyarrow as pa
 
 SCHEMA_VERSION = 1
 _VERSION_KEY = b"sosmooth_schema"
+_SETTINGS_KEY = b"sosmooth_settings"
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,18 @@ def version_of(schema: pa.Schema) -> int | None:
     """The version of the schema that a file says it has; None where it says nothing."""
     version = (schema.metadata or {}).get(_VERSION_KEY, b"").decode(errors="replace")
     return int(version) if version.isdecimal() else None
+
+
+def with_settings(table: pa.Table, digest: str) -> pa.Table:
+    """The table, which says what its rows were made with: `Manifest.settings_digest`."""
+    metadata = dict(SCHEMA.metadata) | {_SETTINGS_KEY: digest.encode()}
+    return table.replace_schema_metadata(metadata)
+
+
+def settings_of(table: pa.Table) -> str | None:
+    """The digest of the settings that a table was made with; None in files of earlier versions."""
+    found = (table.schema.metadata or {}).get(_SETTINGS_KEY)
+    return None if found is None else found.decode(errors="replace")
 
 
 def check_row(row: dict[str, Any]) -> None:

@@ -16,7 +16,14 @@ from numpy.typing import ArrayLike, NDArray
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.results import ABSTAINED, Certificates
 from sosmooth.runs.files import RunError, unreadable
-from sosmooth.runs.schema import COLUMNS, SCHEMA, SCHEMA_VERSION, version_of
+from sosmooth.runs.schema import (
+    COLUMNS,
+    SCHEMA,
+    SCHEMA_VERSION,
+    settings_of,
+    version_of,
+    with_settings,
+)
 from sosmooth.stopping import StoppingRule, stopping_rule
 from sosmooth.tally import Design, Tally
 
@@ -206,4 +213,5 @@ def conformed(table: pa.Table, path: Path) -> pa.Table:
             raise RunError(
                 f"{path} has nulls in the column {name}, which every input has; it is damaged"
             )
-    return whole
+    made_with = settings_of(table)
+    return whole if made_with is None else with_settings(whole, made_with)

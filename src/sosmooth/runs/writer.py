@@ -14,24 +14,17 @@ from numpy.typing import ArrayLike
 from sosmooth.results import Certificates
 from sosmooth.runs import manifest
 from sosmooth.runs.files import LOCK, FolderLock, RunError, replaced, unwritable
-from sosmooth.runs.journal import Journal, read_journal, remove_journal
+from sosmooth.runs.journal import Journal, has_journal, remove_journal
 from sosmooth.runs.manifest import (
     Manifest,
     describe_environment,
     described,
     manifest_bytes,
-    read_manifest,
+    manifest_file,
     timestamp,
 )
-from sosmooth.runs.run import (
-    RESULTS,
-    Run,
-    check_rows,
-    load_run,
-    ordered,
-    read_results,
-    with_rows,
-)
+from sosmooth.runs.run import RESULTS, Run, StoredRows, load_run, ordered, read_rows
+from sosmooth.runs.schema import SCHEMA, with_settings
 from sosmooth.runs.table import digest, numpy_of, parquet_bytes, table_of
 
 
@@ -48,20 +41,23 @@ class RunWriter:
         lock: FolderLock,
         manifest_: Manifest,
         written: bytes,
-        table: pa.Table | None,
+        stored: StoredRows | None,
         indices: list[int],
     ):
         self.path = path
         self._lock = lock
         self._manifest = manifest_
         self._written = written  # the manifest's file, as it must still be
-        self._table = table
+        self._stored = stored or StoredRows(None, "", SCHEMA.empty_table())
+        self._parts = [self._stored.rows]
         self._indices = indices
         self._journal: Journal | None = None  # made by the first input
-        self.done: set[int] = set(numpy_of(self._rows(), "index").tolist())
+        self.done: set[int] = set(numpy_of(self._stored.rows, "index").tolist())
         self._awaited = set(indices) - self.done
         if self._awaited:
             self._update(**self._asked(), complete=False, finished=None)
+            if has_journal(path):  # of a session that was killed; each has one of its own
+                self._settle(complete=False)
 
     @classmethod
     def open(
@@ -120,8 +116,8 @@ class RunWriter:
         lock = FolderLock(folder)
         try:
             if (folder / manifest.NAME).exists():
-                written = (folder / manifest.NAME).read_bytes()
-                stored = read_manifest(folder)
+                written = manifest_file(folder)
+                stored = manifest.manifest_of(folder / manifest.NAME, written)
                 if differing := manifest.differences(stored, asked):
                     raise RunError(
                         f"{folder} was written with other settings: {'; '.join(differing)}."
@@ -134,13 +130,11 @@ class RunWriter:
                 )
                 if stored.complete:  # nothing to do, unless inputs are added
                     asked = replace(asked, environment=stored.environment)
-                table, _ = read_results(folder)
-                if table is not None:
-                    check_rows(table, stored, folder)
+                rows = read_rows(folder, stored)
             else:
-                table, written = None, manifest_bytes(asked)
+                rows, written = None, manifest_bytes(asked)
                 lock.write(manifest.NAME, written)
-            return cls(folder, lock, asked, written, table, wanted)
+            return cls(folder, lock, asked, written, rows, wanted)
         except BaseException:
             lock.close()
             raise
@@ -181,8 +175,8 @@ class RunWriter:
                 raise ValueError(
                     f"{name} of the certificates is {getattr(certificates, name)!r}, of the run {settings[name]!r}"
                 )
-        rows = table_of(certificates, labels, seconds).to_pylist()
-        added = [row["index"] for row in rows]
+        table = table_of(certificates, labels, seconds)
+        added = numpy_of(table, "index").tolist()
         wrong = [index for index in added if index not in self._awaited]
         if wrong or len(set(added)) < len(added):
             raise ValueError(
@@ -191,15 +185,16 @@ class RunWriter:
         if self._manifest.dimension is None and certificates.tally.dimension is not None:
             self._update(dimension=certificates.tally.dimension)
         self._check()
-        self._journal = self._journal or Journal(self.path)
-        self._journal.add(rows)
+        self._journal = self._journal or Journal(self.path, self._manifest.settings_digest())
+        self._journal.add(table.to_pylist())
         self._check()
+        self._parts.append(table)
         self.done.update(added)
         self._awaited.difference_update(added)
 
     def replace(self, table: pa.Table) -> None:
         """Take a whole table that can be computed again at any time: it is not journaled, `finish` writes it."""
-        self._table = table
+        self._parts = [table]
         self.done = set(numpy_of(table, "index").tolist())
         self._awaited = set(self._indices) - self.done
         self._update(**self._asked())
@@ -214,7 +209,18 @@ class RunWriter:
             raise ValueError(
                 f"{len(self._awaited)} inputs are not certified yet, one of them of index {min(self._awaited)}"
             )
-        self._settle(complete=True)
+        return self._closing(complete=True)
+
+    def pause(self) -> Run:
+        """Write the table of what is certified; the run stays unfinished.
+
+        Raises:
+            RunError: the folder cannot be written; the journal stays.
+        """
+        return self._closing(complete=False)
+
+    def _closing(self, *, complete: bool) -> Run:
+        self._settle(complete=complete)
         run = load_run(self.path)
         self._check()  # so it is this run that was loaded
         return run
@@ -270,26 +276,17 @@ class RunWriter:
             "indices": described([*self._indices, *others]),
         }
 
-    def _rows(self) -> pa.Table:
-        rows = with_rows(self._table, read_journal(self.path), self.path)
-        check_rows(rows, self._manifest, self.path)
-        return rows
-
     def _settle(self, *, complete: bool) -> None:
         """Bring everything into the table; only then the journal may go."""
         self._check()
-        rows = self._rows()
-        if lost := self.done - set(numpy_of(rows, "index").tolist()):
-            raise RunError(
-                f"{self.path} lost inputs that were stored, one of them of index {min(lost)};"
-                " another program changed it: certify into another folder"
-            )
-        data = parquet_bytes(ordered(rows, self._indices))
-        table_digest = digest(data)
-        if self._manifest.table_digest != table_digest or not (self.path / RESULTS).exists():
+        rows = ordered(pa.concat_tables(self._parts), self._indices)
+        if self._stored.table is None or not rows.equals(self._stored.table):
+            rows = with_settings(rows, self._manifest.settings_digest())
+            data = parquet_bytes(rows)
             self._lock.write(RESULTS, data)
+            self._stored = StoredRows(rows, digest(data), rows)
         finished = (self._manifest.finished or timestamp()) if complete else None
-        self._update(complete=complete, finished=finished, table_digest=table_digest)
+        self._update(complete=complete, finished=finished, table_digest=self._stored.table_digest)
         if self._journal is not None:
             self._journal.close()
             self._journal = None
