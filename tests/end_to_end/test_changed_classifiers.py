@@ -80,7 +80,7 @@ class Changing:
         self.folder, self.kind = folder, None
         (folder / "own.py").write_text(OWN)
         inputs = np.linspace(0, 0.6, 12, dtype=np.float32)[:, None] * np.ones(5, dtype=np.float32)
-        np.savez(folder / "data.npz", inputs=inputs, labels=np.zeros(12, dtype=int))
+        np.savez(folder / "data.npz", inputs=inputs, labels=np.arange(12) % 2)
         self.data = str(folder / "data.npz")
 
     def version(self, kind, shift):
@@ -212,7 +212,7 @@ def test_a_worker_that_differs_from_the_others_takes_no_part(tmp_path, monkeypat
     )
     own = Changing.__new__(Changing)
     inputs = np.linspace(0, 0.6, 12, dtype=np.float32)[:, None] * np.ones(5, dtype=np.float32)
-    np.savez(tmp_path / "data.npz", inputs=inputs, labels=np.zeros(12, dtype=int))
+    np.savez(tmp_path / "data.npz", inputs=inputs, labels=np.arange(12) % 2)
     own.folder, own.data = tmp_path, str(tmp_path / "data.npz")
     setup = setup_of(f"{tmp_path / 'own.py'}:each", num_classes=2)
     (tmp_path / "taken").unlink()

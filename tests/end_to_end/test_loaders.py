@@ -437,7 +437,9 @@ class Foreign:
 def test_skops_files_that_are_refused(tmp_path):
     skops = pytest.importorskip("skops.io", reason='needs pip install "sosmooth[sklearn]"')
     skops.dump(Foreign(), tmp_path / "foreign.skops")
-    with pytest.raises(ValueError, match=r"Foreign, which skops does not know to be safe.* FILE\.py:factory"):
+    with pytest.raises(
+        ValueError, match=r"Foreign, which skops does not know to be safe.* FILE\.py:factory"
+    ):
         load_classifier(f"{tmp_path}/foreign.skops")
     (tmp_path / "cut.skops").write_bytes(b"PK")
     with pytest.raises(ValueError, match="cannot be read"):
