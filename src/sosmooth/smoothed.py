@@ -316,8 +316,10 @@ class SmoothedClassifier:
             self.base_classifier, replace(self.execution, compile=False), self.device
         )
         with EvaluationMode(self.base_classifier), torch.inference_mode():
+            # A smaller batch that was asked for may be all that the classifier takes.
+            size = min(_ANSWERS_BATCH, self.batch_size or _ANSWERS_BATCH)
             evaluator = Evaluator(
-                classifier, self.num_classes, _ANSWERS_BATCH, batch_timeout=self.batch_timeout
+                classifier, self.num_classes, size, batch_timeout=self.batch_timeout
             )
             engine = self._engine(evaluator, batch, seed)
             return engine.classes(indices_, Stage.PROBE, copies)

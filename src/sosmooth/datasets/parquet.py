@@ -50,7 +50,7 @@ def load(path: Path, options: str = "") -> InputSet:
         str(path),
         schema.names,
         asked,
-        images=[name for name in schema.names if _holds_images(schema.field(name).type)],
+        images=[field.name for field in schema if _holds_images(field.type)],
         classes=[name for name, one in features.items() if one.get("_type") == "ClassLabel"],
     )
     wanted = [name for name in (image, label) if name is not None]

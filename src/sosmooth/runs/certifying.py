@@ -137,6 +137,7 @@ def certify_run(
         )
         try:
             if smoothed is not None:
+                smoothed.batch_size = writer.batch_size or batch_size
                 recognise(probe.run(smoothed, lambda evaluations: None))
             elif pool is not None:
                 pool.admit(probe, recognise)
