@@ -160,6 +160,6 @@ def test_a_run_whose_rule_there_is_not_is_one_line(tmp_path):
         manifest = json.loads(path.read_text())
         manifest["settings"]["radius"] = radius
         path.write_text(json.dumps(manifest))
-        with pytest.raises(RunError, match="name no stopping rule|contradicts itself") as refusal:
+        with pytest.raises(RunError, match=r"name no stopping rule|contradicts itself") as refusal:
             load_run(tmp_path / "run").certificates()
         assert "\n" not in str(refusal.value)
