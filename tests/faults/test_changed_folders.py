@@ -119,6 +119,16 @@ def test_a_writer_whose_journal_lost_its_log_stops(tmp_path, name):
     assert not (tmp_path / "run/results.parquet").exists()
 
 
+def test_a_table_that_was_removed_is_written_again(tmp_path):
+    path = tmp_path / "run"
+    begin(path, done=len(INDICES)).__exit__(None, None, None)
+    with begin(path, done=0) as writer:
+        (path / "results.parquet").unlink()
+        run = writer.finish()
+    assert run.complete
+    assert run["index"].tolist() == INDICES
+
+
 def test_the_second_writer_of_a_replaced_folder_goes_on(tmp_path):
     first = begin(tmp_path / "run")
     shutil.rmtree(tmp_path / "run")

@@ -280,7 +280,8 @@ class RunWriter:
         """Bring everything into the table; only then the journal may go."""
         self._check()
         rows = ordered(pa.concat_tables(self._parts), self._indices)
-        if self._stored.table is None or not rows.equals(self._stored.table):
+        there = self._stored.table is not None and (self.path / RESULTS).exists()
+        if not there or not rows.equals(self._stored.table):
             rows = with_settings(rows, self._manifest.settings_digest())
             data = parquet_bytes(rows)
             self._lock.write(RESULTS, data)
