@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -49,7 +51,8 @@ def certified(capsys, model, data, *options):
     said = capsys.readouterr()
     assert code == 0, said.err
     run = load_run(out)
-    if main(["audit", out, "--max", "1", "--steps", "1", "--judge-n", "100"]) != 0:
+    few = ["--max", "1", "--steps", "1", "--samples", "4", "--judge-n", "50"]
+    if main(["audit", out, *few]) != 0:
         raise AssertionError(capsys.readouterr().err)
     capsys.readouterr()
     return json.loads(said.out)["certified_accuracy"], run, said.err
@@ -136,7 +139,7 @@ def test_tables_that_name_other_things_than_the_estimator_are_refused(here, caps
 def test_an_estimator_that_wants_names_says_that_pandas_is_needed(here, capsys, monkeypatch):
     model = saved(here / "m.skops", estimator(pipeline=True))
     spec = table(here / "t.csv", "ab", ("dog", "bird"))
-    monkeypatch.setitem(__import__("sys").modules, "pandas", None)
+    monkeypatch.setitem(sys.modules, "pandas", None)
     call = ["predict", "--model", model, "--data", spec, "--sigma", "0.1", "--n", "20"]
     assert main(call) != 0
     assert "needs pandas: pip install pandas" in capsys.readouterr().err
@@ -261,3 +264,124 @@ def test_pickled_estimators_are_explained(here, capsys):
     said = refused(capsys, "m.joblib", "csv:t.csv")
     assert "skops.io.dump(estimator, 'model.skops')" in said
     assert "FILE.py:factory" in said
+
+
+def onnx_model(place, metadata=(), strings=(), numbers=()):
+    """Scores of two features, from a linear operator or as scikit-learn's classifiers are exported."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    helper = onnx.helper
+    kind = onnx.TensorProto.FLOAT
+    weights = np.array(list(CENTRES.values()), dtype=np.float32)
+    bias = -(weights**2).sum(axis=1) / 2
+    labels = {"classlabels_strings": list(strings)} if strings else {}
+    labels |= {"classlabels_ints": list(numbers)} if numbers else {}
+    outputs, constants = [], []
+    if labels:
+        node = helper.make_node(
+            "LinearClassifier",
+            ["x"],
+            ["label", "scores"],
+            domain="ai.onnx.ml",
+            coefficients=weights.ravel().tolist(),
+            intercepts=bias.tolist(),
+            **labels,
+        )
+        of_label = onnx.TensorProto.STRING if strings else onnx.TensorProto.INT64
+        outputs.append(helper.make_tensor_value_info("label", of_label, ["batch"]))
+    else:
+        node = helper.make_node("Gemm", ["x", "w", "b"], ["scores"], transB=1)
+        for name, values in (("w", weights), ("b", bias)):
+            constants.append(onnx.numpy_helper.from_array(values, name))
+    outputs.append(helper.make_tensor_value_info("scores", kind, ["batch", 3]))
+    inputs = [helper.make_tensor_value_info("x", kind, ["batch", 2])]
+    graph = helper.make_graph([node], "net", inputs, outputs, constants)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    helper.set_model_props(model, dict(metadata))
+    onnx.save(model, place)
+    return place.name
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"metadata": {"names": "{0: 'bird', 1: 'cat', 2: 'dog'}"}},
+        {"metadata": {"id2label": '{"0": "bird", "1": "cat", "2": "dog"}', "task": "classify"}},
+        {"metadata": {"class_names": '["bird", "cat", "dog"]'}},
+        {"strings": ["bird", "cat", "dog"]},
+    ],
+)
+def test_onnx_models_that_name_their_classes(here, capsys, names):
+    model = onnx_model(here / "m.onnx", **names)
+    spec = table(here / "t.csv", "ab", ("dog", "bird"))
+    accuracy, run, said = certified(capsys, model, spec, "--output", "scores")
+    assert (accuracy, said) == (1.0, "")
+    assert run.manifest.class_names == ["bird", "cat", "dog"]
+
+
+def test_onnx_models_that_number_their_classes_otherwise(here, capsys):
+    model = onnx_model(here / "m.onnx", numbers=[7, 8, 9])
+    np.savez(here / "a.npz", x=np.array([CENTRES["dog"], CENTRES["bird"]]), y=np.array([9, 7]))
+    accuracy, run, said = certified(capsys, model, "a.npz", "--output", "scores")
+    assert (accuracy, said, run["label"].tolist()) == (1.0, "", [2, 0])
+
+
+@pytest.mark.parametrize("names", ["[", "{'a': 1}", "[1, 2, 3]", "['a', 'b']", "x" * 2_000_000])
+def test_metadata_that_are_no_names_of_the_classes_are_none(here, capsys, names):
+    model = onnx_model(here / "m.onnx", metadata={"names": names})
+    said = certified(capsys, model, table(here / "t.csv", "ab", ("cat", "dog", "bird")))[2]
+    assert "the classifier names none" in said
+
+
+FACTORIES = """
+import numpy as np, pandas, warnings
+from torch.utils.data import Dataset
+def table():
+    frame = pandas.DataFrame({"b": [6.0, 0.0], "a": [0.0, 0.0]})
+    return frame, pandas.Series(["dog", "bird"])
+class Set(Dataset):
+    classes = ["dog", "bird"]
+    def __len__(self):
+        return 2
+    def __getitem__(self, index):
+        return np.array([[0.0, 6.0], [0.0, 0.0]])[index], index
+def warn():
+    def classify(points):
+        warnings.warn("of two\\nlines", RuntimeWarning)
+        return points
+    return classify
+"""
+
+
+@pytest.mark.parametrize("factory", ["table", "Set"])
+def test_data_of_the_users_code_are_paired_as_others(here, capsys, factory):
+    model = saved(here / "m.skops", estimator())
+    (here / "d.py").write_text(FACTORIES)
+    accuracy, run, said = certified(capsys, model, f"d.py:{factory}")
+    assert (accuracy, run["label"].tolist()) == (1.0, [2, 0])
+    assert ("does not name its features" in said) == (factory == "Set")
+
+
+def test_warnings_are_shown_once_in_one_line(here):
+    """In a process of its own: here each warning is an error."""
+    (here / "d.py").write_text(FACTORIES)
+    np.savez(here / "a.npz", x=np.eye(2), y=np.arange(2))
+    call = ["predict", "--model", "d.py:warn", "--data", "a.npz", "--sigma", "0.1", "--n", "20"]
+    done = subprocess.run(
+        [sys.executable, "-m", "sosmooth", *call, "--batch-size", "4"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.count("RuntimeWarning") == 1
+    assert "sosmooth: RuntimeWarning: of two lines\n" in done.stderr
+
+
+def test_the_report_calls_classes_by_their_names(here, capsys):
+    folder_of(here / "photos", GREYS)
+    run = certified(capsys, "m.py:by_brightness", "photos")[1]
+    assert main(["report", str(run.path), "--out", "page.html"]) == 0
+    page = (here / "page.html").read_text()
+    assert '"classes":["bright","dark","mid"]' in page.replace(", ", ",").replace(": ", ":")
+    assert "<td>bright" in page

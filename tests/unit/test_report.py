@@ -54,6 +54,7 @@ class Manifest:
     settings: dict
     environment: dict
     dimension: int | None = 49
+    class_names: list[str] | None = None
 
 
 @dataclass(frozen=True)

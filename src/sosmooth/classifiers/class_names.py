@@ -19,6 +19,8 @@ _PLACEHOLDER = re.compile(r"LABEL_\d+")
 def class_names_of(classifier: LoadedClassifier) -> tuple[str, ...] | None:
     """The names of its classes, in its order; None where it has none."""
     classes = classifier.settings.get("classes")
+    if classifier.num_classes not in (None, len(classes or ())):
+        return None  # of one score, which is read as two classes
     if not classes or all(_PLACEHOLDER.fullmatch(str(name)) for name in classes):
         return None
     return tuple(str(name) for name in classes)

@@ -66,6 +66,10 @@ def open_onnx(path: Path, wanted: Wanted) -> LoadedClassifier:
         raise ValueError(f"{path}: {error}") from None
     size = inputs[0].shape[0]
     sizes = (size, size) if isinstance(size, int) else (1, None)
+    # Labels are numbers of their own; only of scores is it known which name each has.
+    names = graph.class_names() if result.kind == "float" else None
+    if names is not None and result.num_classes not in (None, len(names)):
+        names = None  # of another output
     classify = _Sessions(
         lambda device: _session(runtime, path, device),
         inputs[0].name,
@@ -81,7 +85,8 @@ def open_onnx(path: Path, wanted: Wanted) -> LoadedClassifier:
             "file_sha256": _digest(path, content),
             "output": result.name,
             "training_sigma": None,
-        },
+        }
+        | ({} if names is None else {"classes": names}),
         single_score=graph.single_score(result.name),
         notes=(note,) if note else (),
     )

@@ -5,8 +5,10 @@ Field numbers are those of onnx.proto, of ONNX 1.0 and later. Whatever is not as
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 #: Operators that draw random numbers.
 _RANDOM = frozenset(
@@ -18,11 +20,18 @@ _MOVES = frozenset(
     ("Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Cast", "Slice")
 )
 _LINEAR = frozenset(("Gemm", "MatMul", "Conv"))
+#: Attributes of the operators that scikit-learn's classifiers become, and entries of metadata.
+_CLASS_LABELS = ("classlabels_strings", "classlabels_int64s", "classlabels_ints")
+_LONGEST = 1_000_000  # characters of names
+_NAMES_OF_CLASSES = ("names", "class_names", "classes", "labels", "id2label")
 
 
 @dataclass(frozen=True)
 class Node:
-    """One operator. `integers`: its attributes that are whole numbers. `value`: that of a constant."""
+    """One operator. `integers`: its attributes that are whole numbers. `value`: that of a constant.
+
+    `class_names`: what a classifier of scikit-learn calls its classes (`classlabels_…`).
+    """
 
     operator: str
     name: str
@@ -30,14 +39,27 @@ class Node:
     outputs: tuple[str, ...]
     integers: dict[str, int] = field(default_factory=dict)
     value: bytes | None = None
+    class_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Graph:
-    """The operators of a model, those of its branches, loops and functions included."""
+    """The operators of a model, those of its branches, loops and functions included.
+
+    `metadata`: what else the file says, by name.
+    """
 
     nodes: tuple[Node, ...]
     constants: dict[str, bytes]
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def class_names(self) -> list[str] | None:
+        """The names of the classes, where the one classifier in it or the metadata tell them."""
+        named = {node.class_names for node in self.nodes if node.class_names}
+        if len(named) == 1:
+            return list(named.pop())
+        found = [self.metadata[name] for name in _NAMES_OF_CLASSES if name in self.metadata]
+        return _listed(found[0]) if len(found) == 1 else None
 
     def source(self, output: str) -> tuple[str, int]:
         """The operator that computes an output, and which of its outputs it is; ("", 0): none does.
@@ -102,12 +124,33 @@ def read_graph(content: bytes) -> Graph:
     """
     nodes: list[Node] = []
     constants: dict[str, bytes] = {}
+    metadata: dict[str, str] = {}
     for number, value in _fields(memoryview(content)):
         if number == 7:
             _read_nodes(value, 1, nodes, constants)
         elif number == 25:  # a function: its nodes are field 7
             _read_nodes(value, 7, nodes, constants)
-    return Graph(tuple(nodes), constants)
+        elif number == 14:
+            pair = {part: _text(held) for part, held in _fields(value)}
+            metadata[pair.get(1, "")] = pair.get(2, "")
+    return Graph(tuple(nodes), constants, metadata)
+
+
+def _listed(text: str) -> list[str] | None:
+    """Names as tools write them into the metadata: a list, or an object by numbers."""
+    if len(text) > _LONGEST:
+        return None
+    found: Any
+    try:
+        found = ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    if isinstance(found, dict):
+        numbered = {str(number): name for number, name in found.items()}
+        found = [numbered.get(str(number)) for number in range(len(found))]
+    if isinstance(found, list) and found and all(isinstance(name, str) for name in found):
+        return found
+    return None
 
 
 def _read_nodes(
@@ -126,7 +169,7 @@ def _read_nodes(
 
 def _node(message: memoryview | int, nodes: list[Node], constants: dict[str, bytes]) -> Node:
     inputs, outputs, text = [], [], {3: "", 4: ""}
-    integers, constant = {}, None
+    integers, constant, names = {}, None, []
     for number, value in _fields(message):
         if number == 1:
             inputs.append(_text(value))
@@ -141,11 +184,25 @@ def _node(message: memoryview | int, nodes: list[Node], constants: dict[str, byt
                     name = _text(held)
                 elif part == 3 and isinstance(held, int):
                     integers[name] = held
+                elif part in (8, 9) and name in _CLASS_LABELS:
+                    names += [_text(held)] if part == 9 else map(str, _integers(held))
                 elif part == 5 and name == "value":
                     constant = _tensor(held)[1]
                 elif part in (6, 11):  # the graph of a branch or a loop
                     _read_nodes(held, 1, nodes, constants)
-    return Node(text[4], text[3], tuple(inputs), tuple(outputs), integers, constant)
+    return Node(text[4], text[3], tuple(inputs), tuple(outputs), integers, constant, tuple(names))
+
+
+def _integers(value: memoryview | int) -> list[int]:
+    """One whole number, or several that are packed."""
+    if isinstance(value, int):
+        numbers = [value]
+    else:
+        numbers, at = [], 0
+        while at < len(value):
+            number, at = _number(value, at)
+            numbers.append(number)
+    return [number - 2**64 if number >= 2**63 else number for number in numbers]
 
 
 def _tensor(message: memoryview | int) -> tuple[str, bytes | None]:

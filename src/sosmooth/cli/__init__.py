@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from sosmooth._errors import is_own_sentence, one_line, text_of
 from sosmooth.cli._flags import with_flags
+from sosmooth.cli._warnings import shown_once
 
 _TRACEBACK = "--traceback"
 _WRONG_CALL = (
@@ -38,7 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with_traceback = _TRACEBACK in words
     words = [word for word in words if word != _TRACEBACK]
     try:
-        result = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        with shown_once():
+            result = app(
+                words, exit_on_error=False, print_error=False, result_action="return_value"
+            )
         return result if isinstance(result, int) else 0
     except CycloptsError as error:
         return _say(f"{' '.join(str(error).split())} {_help_for(error.command_chain or ())}", 2)

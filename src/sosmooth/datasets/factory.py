@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from sosmooth._errors import one_line
 from sosmooth._objects import load_object
 from sosmooth.datasets.inputs import InputSet, in_memory, read_lazily
+from sosmooth.datasets.labels import labels_in
 
 
 def load(spec: str) -> InputSet:
     """What the named function returns, called without arguments: an `InputSet`, a torch `Dataset` of (tensor, label), or the pair
-    (inputs, labels) of arrays or tensors.
+    (inputs, labels) of arrays, tensors or tables.
 
     The labels are the data set's `targets` if it has them (the convention of torchvision), else they are read from the
-    items, once, at the start. `num_classes` is the length of its `classes`, if it has them; `lattice` is its own, likewise.
+    items, once, at the start. Its `classes`, if it has them, name the labels; `lattice` is its own, likewise. Labels of a pair
+    are numbers or names; the columns of a table keep their names.
 
     Args:
         spec: `package.module:factory` or `path/file.py:factory`.
@@ -35,8 +37,19 @@ def load(spec: str) -> InputSet:
     if isinstance(made, InputSet):
         return replace(made, settings={**made.settings, **settings})
     if isinstance(made, tuple) and len(made) == 2 and all(hasattr(part, "shape") for part in made):
-        inputs, labels = map(np.asarray, made)
-        return in_memory(spec, inputs, labels, num_classes=None, settings=settings)
+        features = getattr(made[0], "columns", None)  # of a table of pandas or polars
+        if features is not None:
+            settings["features"] = [str(name) for name in features]
+        names, labels = labels_in(np.asarray(made[1]), spec)
+        if names is not None:
+            settings["classes"] = list(names)
+        return in_memory(
+            spec,
+            np.asarray(made[0]),
+            labels,
+            num_classes=None if names is None else len(names),
+            settings=settings,
+        )
     if not (hasattr(made, "__len__") and hasattr(made, "__getitem__")):
         raise ValueError(
             f"{spec} returned {type(made).__name__}; it must return a torch Dataset with a length, an InputSet,"
@@ -60,6 +73,8 @@ def load(spec: str) -> InputSet:
 
     classes = getattr(made, "classes", None)
     num_classes = None if classes is None else len(classes)
+    if classes is not None and all(isinstance(name, str) for name in classes):
+        settings["classes"] = list(classes)
     lattice = getattr(made, "lattice", None)
     return read_lazily(
         spec,

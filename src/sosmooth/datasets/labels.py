@@ -69,6 +69,29 @@ def numbered(written: Sequence[str | None]) -> tuple[tuple[str, ...] | None, NDA
     return names, np.array([place[text] for text in texts], dtype=np.int64)
 
 
+def labels_in(array: NDArray | None, data: str) -> tuple[tuple[str, ...] | None, NDArray | None]:
+    """The names of the classes, where an array of labels holds names, and the labels in one axis.
+
+    Args:
+        array: labels (length,) or (length, 1); None: unknown. data: what to call the data.
+    Raises:
+        ValueError: numbers that 64 bits do not hold. Other types are left to the input set.
+    """
+    if array is None:
+        return None, None
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    is_text = array.dtype.kind == "U" or (
+        array.dtype.kind == "O" and all(isinstance(each, str) for each in array.flat)
+    )
+    if not is_text or array.ndim != 1:
+        return None, array
+    try:
+        return numbered(array.tolist())
+    except ValueError as error:
+        raise ValueError(f"{data}: {error}") from error
+
+
 def reconcile(
     labels: ArrayLike,
     data_names: Sequence[str] | None,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sosmooth._objects import file_sha256
 from sosmooth._spec_options import parse_options
 from sosmooth.datasets.inputs import InputSet, in_memory
-from sosmooth.datasets.labels import numbered
+from sosmooth.datasets.labels import labels_in
 
 # The names of inputs and of labels that belong together, those of a test split last.
 _NAMES = (
@@ -77,7 +77,7 @@ def load(path: Path, options: str = "") -> InputSet:
             f"{path}: the inputs are {inputs.shape[1:]}, with the channels last; add ?channels=last"
             " for a classifier that takes them first",
         )
-    names, labels = _labels_of(path, written)
+    names, labels = labels_in(written, str(path))
     if names is not None:
         settings["classes"] = list(names)
     made = in_memory(
@@ -173,22 +173,6 @@ def _chosen(
         f"{has}: of {inputs}, labels are unknown, because no array is named"
         f" {' or '.join(of_labels)}; write {path}?labels=NAME to take another",
     )  # fmt: skip
-
-
-def _labels_of(
-    path: Path, written: NDArray | None
-) -> tuple[tuple[str, ...] | None, NDArray | None]:
-    """The names of the classes, where labels are names, and the labels in one axis."""
-    if written is None:
-        return None, None
-    if written.ndim == 2 and written.shape[1] == 1:
-        written = written[:, 0]
-    if written.dtype.kind == "U" and written.ndim == 1:
-        try:
-            return numbered(written.tolist())
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
-    return None, written
 
 
 def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:

@@ -312,8 +312,8 @@ def _row(series: Series, i: int) -> dict[str, Any]:
     p_lower = float(series.p_lower[i])
     return {
         "index": index,
-        "label": UNKNOWN if label < 0 else label,
-        "prediction": prediction,
+        "label": UNKNOWN if label < 0 else series.called(label),
+        "prediction": series.called(prediction),
         "wrong": label >= 0 and label != prediction,
         "radius": floored(float(series.radius[i]), 4),
         "p_lower": UNKNOWN if np.isnan(p_lower) else floored(p_lower, 5),

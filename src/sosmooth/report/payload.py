@@ -48,6 +48,7 @@ def payload(
             "name": images.name,
             "label": [label if label >= 0 else None for label in images.label.tolist()],
         },
+        "classes": _class_names(series),
         "reasons": [ABSTAIN_REASONS.get(reason, reason) for reason in reasons],
         "runs": [
             _run(position, run, one, images.row[position], reasons)
@@ -58,6 +59,13 @@ def payload(
         "bins": list(BINS.values()),
         "pairs": [_pair(series, pair, images) for pair in pairs],
     }
+
+
+def _class_names(series: Sequence[Series]) -> list[str] | None:
+    """What the classes are called, where the runs agree on it."""
+    found = {None if one.class_names is None else tuple(one.class_names) for one in series}
+    names = found.pop()
+    return None if found or names is None else list(names)
 
 
 def _run(

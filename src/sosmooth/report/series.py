@@ -22,6 +22,8 @@ class ManifestLike(Protocol):
     def environment(self) -> Mapping[str, Any]: ...
     @property
     def dimension(self) -> int | None: ...
+    @property
+    def class_names(self) -> Sequence[str] | None: ...
 
 
 class RunLike(Protocol):
@@ -54,7 +56,7 @@ class Series:
         seed: None where unknown.
         label: −1 where unknown. prediction: −1 = abstained.
         p_lower: lower bound of the top class's probability, NaN where unknown. seconds: NaN where unknown.
-        dimension: features of one input, None where unknown.
+        dimension: features of one input, None where unknown. class_names: None where unknown.
     """
 
     name: str
@@ -75,6 +77,7 @@ class Series:
     settings: Mapping[str, Any]
     environment: Mapping[str, Any]
     dimension: int | None
+    class_names: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -90,6 +93,11 @@ class Series:
                 if isinstance(values, np.ndarray)
             },
         )
+
+    def called(self, number: int) -> str:
+        """What a class is called."""
+        names = self.class_names or ()
+        return names[number] if 0 <= number < len(names) else str(number)
 
     @property
     def norm(self) -> str:
@@ -176,6 +184,7 @@ def series_of(run: RunLike, name: str | None = None) -> Series:
         seconds=filled("seconds", np.nan),
         settings=settings,
         environment=run.manifest.environment,
+        class_names=run.manifest.class_names,
         dimension=run.manifest.dimension,
     )
 

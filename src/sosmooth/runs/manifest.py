@@ -194,6 +194,11 @@ def _check(path: Path, values: dict[str, Any]) -> None:
         wrong.append("environments")
     if not _indices_agree(values.get("indices"), values.get("inputs"), settings):
         wrong.append("indices")
+    names = values.get("class_names")
+    if names is not None and not (
+        isinstance(names, list) and all(isinstance(name, str) for name in names)
+    ):
+        wrong.append("class_names")
     counts = ("inputs", "dimension", "num_classes", "batch_size")
     wrong += [name for name in counts if values.get(name) is not None and not whole(values[name])]
     if wrong:

@@ -4,6 +4,8 @@ const { images, runs } = data;
 const everyImage = images.name.map((_, i) => i);
 const byName = new Map(images.name.map((name, i) => [name, i]));
 const ABSTAINED = -1;
+// What a class is called, where the runs say it.
+const called = (number) => data.classes?.[number] ?? String(number);
 const shown = new Set(runs.keys());
 
 const looked = (run, i) => run.prediction[i] !== null;

@@ -26,7 +26,7 @@ function drawImage() {
   const list = found();
   const place = list.indexOf(i);
   const go = (to, words) => (to === undefined ? null : make("a", { href: `#image-${images.name[to]}` }, words));
-  const label = images.label[i] === null ? "" : `, label ${images.label[i]}`;
+  const label = images.label[i] === null ? "" : `, label ${called(images.label[i])}`;
   document.getElementById("image").replaceChildren(
     make("nav", { class: "way", "aria-label": "images" }, make("a", { href: "#", id: "back" }, "↩ all images"), go(list[place - 1], "← previous"), go(place < 0 ? undefined : list[place + 1], "next →")),
     make("h2", { id: "image-title", tabindex: "-1" }, `Image ${images.name[i]}${label}`),
@@ -40,7 +40,7 @@ function drawImage() {
 
 function certificateTable(looking, i) {
   const rows = [
-    ["answer", (run) => (certified(run, i) ? make("span", { class: wrong(run, i) ? "wrong" : "" }, `${run.prediction[i]}${wrong(run, i) ? " ✗" : ""}`) : abstained(run, i))],
+    ["answer", (run) => (certified(run, i) ? make("span", { class: wrong(run, i) ? "wrong" : "" }, `${called(run.prediction[i])}${wrong(run, i) ? " ✗" : ""}`) : abstained(run, i))],
     ["radius", (run) => decimal(run.radius[i], 5)],
     ["p ≥", (run) => (run.p[i] === null ? "—" : decimal(run.p[i], 6))],
     ["samples", (run) => count(run.n[i])],

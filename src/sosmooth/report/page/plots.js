@@ -153,7 +153,7 @@ function described(i) {
     .slice(0, MOST_HOVERED)
     .map((run) => `${title(run)}: ${certified(run, i) ? decimal(run.radius[i]) : "abstained"}${wrong(run, i) ? " ✗" : ""}`);
   const gain = change(i);
-  const label = images.label[i] === null ? "" : `, label ${images.label[i]}`;
+  const label = images.label[i] === null ? "" : `, label ${escaped(called(images.label[i]))}`;
   const won = gain > 0 ? `<br><b>${Number.isFinite(gain) ? signed(gain) : "only"} ${title(winner(i))}</b>` : "";
   return `image ${escaped(images.name[i])}${label}<br>${lines.join("<br>")}${won}`;
 }

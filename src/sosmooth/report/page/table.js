@@ -17,7 +17,7 @@ function columns() {
   const base = reference();
   const found = [
     { key: "image", title: "image", value: (i) => i, cell: imageCell },
-    { key: "label", title: "label", value: (i) => images.label[i], cell: (i) => images.label[i] ?? "—" },
+    { key: "label", title: "label", value: (i) => images.label[i], cell: (i) => (images.label[i] === null ? "—" : called(images.label[i])) },
     ...shownRuns().map((run) => ({
       key: `radius-${runs.indexOf(run)}`,
       title: run.name,
@@ -42,7 +42,7 @@ function radiusCell(run, i) {
   if (!looked(run, i)) return "—";
   if (!certified(run, i)) return make("span", { class: "faint", title: data.reasons[run.reason[i]] ?? "" }, "abstained");
   const radius = decimal(run.radius[i]);
-  return wrong(run, i) ? make("span", { class: "wrong", title: `certified as ${run.prediction[i]}` }, `${radius} ✗ ${run.prediction[i]}`) : radius;
+  return wrong(run, i) ? make("span", { class: "wrong", title: `certified as ${called(run.prediction[i])}` }, `${radius} ✗ ${called(run.prediction[i])}`) : radius;
 }
 
 function changeCell(i) {
@@ -120,7 +120,7 @@ function setUpTable() {
   answers.addEventListener("change", changed("answer"));
   const known = [...new Set(images.label)].filter((label) => label !== null).sort((a, b) => a - b);
   const labels = document.getElementById("label");
-  labels.append(make("option", { value: "all" }, "all classes"), ...known.map((label) => make("option", { value: label }, `class ${label}`)));
+  labels.append(make("option", { value: "all" }, "all classes"), ...known.map((label) => make("option", { value: label }, `class ${called(label)}`)));
   labels.addEventListener("change", changed("label"));
   labels.parentElement.hidden = !known.length;
   const turn = (by) => () => {
