@@ -714,6 +714,7 @@ def test_parquet_with_images(tmp_path, capsys):
 def test_parquet_that_cannot_be_read(tmp_path):
     path = tmp_path / "a.parquet"
     for table, message in (
+        ({"label": [png(PIXELS[0])]}, "'label' cannot hold both images and labels"),
         ({"a": [1], "b": [2]}, r"has the columns 'a', 'b'; name the one of .*\?image=COLUMN"),
         ({"image": [{"bytes": None, "path": "a.png"}], "label": [0]}, "image 0 has no bytes"),
         ({"image": [b"no image"], "label": [0]}, "image 0 is no readable image"),

@@ -385,3 +385,44 @@ def test_the_report_calls_classes_by_their_names(here, capsys):
     page = (here / "page.html").read_text()
     assert '"classes":["bright","dark","mid"]' in page.replace(", ", ",").replace(": ", ":")
     assert "<td>bright" in page
+
+
+def test_class_folders_follow_the_names_of_a_hugging_face_model(here, capsys):
+    transformers = pytest.importorskip("transformers")
+    folder_of(here / "photos", GREYS)
+    torch = pytest.importorskip("torch")
+    for place, names in (("named", {0: "dark", 1: "mid", 2: "bright"}), ("unnamed", None)):
+        torch.manual_seed(0)
+        config = transformers.ViTConfig(
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=16,
+            image_size=4,
+            patch_size=4,
+            num_labels=3,
+        )
+        config.id2label = names or config.id2label
+        transformers.ViTForImageClassification(config).save_pretrained(here / place)
+        transformers.ViTImageProcessor(size={"height": 4, "width": 4}).save_pretrained(here / place)
+    for folder in (here / "photos").iterdir():  # the model takes colour
+        for path in folder.iterdir():
+            Image.open(path).convert("RGB").save(path)
+    _, run, said = certified(capsys, "hf:named", "photos")
+    assert run["label"].tolist() == [2, 2, 0, 0, 1, 1]
+    assert "note:" not in said
+    assert run.manifest.class_names == ["dark", "mid", "bright"]
+    _, run, said = certified(capsys, "hf:unnamed", "photos")  # LABEL_0 is no name
+    assert run["label"].tolist() == [0, 0, 1, 1, 2, 2]
+    assert "the classifier names none" in said
+
+
+def test_what_the_loader_saw_is_said_before_the_classifier_fails(here, capsys):
+    (here / "c.py").write_text(
+        "import torch\ndef net():\n    return torch.nn.Sequential(torch.nn.Conv2d(3, 2, 1),"
+        " torch.nn.Flatten())\n"
+    )
+    np.save(here / "fog.npy", np.zeros((2, 4, 4, 3), dtype=np.uint8))
+    call = ["predict", "--model", "c.py:net", "--data", "fog.npy", "--sigma", "0.1"]
+    assert main(call) != 0
+    assert "with the channels last; add ?channels=last" in capsys.readouterr().err

@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import io
 import json
+import pickle
 import random
 import sqlite3
 import struct
@@ -36,6 +37,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sosmooth.classifiers.architectures import build
 from sosmooth.classifiers.checkpoint import load_checkpoint
+from sosmooth.classifiers.class_names import read_class_names
 from sosmooth.classifiers.image_processor import ImageProcessor
 from sosmooth.classifiers.load import open_classifier
 from sosmooth.classifiers.weights import (
@@ -45,7 +47,7 @@ from sosmooth.classifiers.weights import (
     write_tensors,
 )
 from sosmooth.cli._options import chosen_indices
-from sosmooth.datasets import image_folder, mnist, npz, parquet
+from sosmooth.datasets import cifar100, image_folder, mnist, npz, parquet
 from sosmooth.datasets import table as features
 from sosmooth.datasets._pickled import read_pickled_arrays
 from sosmooth.methods import certify_tally
@@ -619,6 +621,7 @@ def _onnx_files(place: Path) -> list[bytes]:
         )
         opset = [onnx.helper.make_opsetid("", 17)]
         model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
+        onnx.helper.set_model_props(model, {"names": "{0: 'a', 1: 'b', 2: 'c'}"})
         files.append(model.SerializeToString())
     return files
 
@@ -659,7 +662,27 @@ def _npz_files(place: Path) -> list[bytes]:
         out = io.BytesIO()
         save(out, inputs=inputs, labels=np.arange(3))
         files.append(out.getvalue())
+    for named in ({"y_test": np.arange(3)[:, None]}, {"y_test": np.array(["b", "a", "b"])}):
+        out = io.BytesIO()
+        np.savez(out, x_test=rng.random((3, 4)), x_train=rng.random((1, 4)), **named)
+        files.append(out.getvalue())
     return files
+
+
+def _npy_files(place: Path) -> list[bytes]:
+    files = []
+    for array in (np.zeros((2, 3, 4, 3), dtype=np.uint8), np.arange(6.0).reshape(2, 3)):
+        out = io.BytesIO()
+        np.save(out, array)
+        files.append(out.getvalue())
+    return files
+
+
+def _read_npy(data: bytes, place: Path) -> object:
+    path = place / "a.npy"
+    path.write_bytes(data)
+    np.save(place / "labels.npy", np.array([1, 0]))
+    return npz.load(path).get([0])
 
 
 def _read_npz(data: bytes, place: Path) -> object:
@@ -703,7 +726,26 @@ def _pickles(place: Path) -> list[bytes]:
         array,
         b"\x80\x02]q\x00(K\x01X\x01\x00\x00\x00aNe.",
         b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00}\x94.",
+        *(pickle.dumps(_batch(of), protocol) for protocol in (2, 4, 5) for of in (str, str.encode)),
     ]
+
+
+def _batch(key: Callable[[str], str | bytes]) -> dict[str | bytes, object]:
+    """A small batch of CIFAR-100, as Python 3 has it."""
+    pixels = np.arange(2 * 3072, dtype=np.uint8).reshape(2, 3072)
+    return {key("data"): pixels, key("fine_labels"): [3, 99], key("batch_label"): b"a"}
+
+
+def _batches(place: Path) -> list[bytes]:
+    records = np.zeros((2, 3074), dtype=np.uint8)
+    return [pickle.dumps(_batch(str), 4), pickle.dumps(_batch(str), 2), records.tobytes()]
+
+
+def _read_batch(data: bytes, place: Path) -> object:
+    for name in ("test", "test.bin"):
+        (place / name).unlink(missing_ok=True)
+    (place / ("test.bin" if data[:1] == b"\0" else "test")).write_bytes(data)
+    return cifar100.load(place, "test").get([0])
 
 
 def _read_pickle(data: bytes, place: Path) -> object:
@@ -783,6 +825,39 @@ def _read_labels(data: bytes, place: Path) -> object:
     return image_folder.load(folder).labels
 
 
+def _annotations(place: Path) -> list[bytes]:
+    return [
+        b"a.png\tn01443537\t0\t32\t44\t62\nb.png\tn01629819\t0\t0\t7\t7\n",
+        b"\xef\xbb\xbfb.png\t1\r\na.png\t0\r\n\r\n",
+    ]
+
+
+def _read_annotations(data: bytes, place: Path) -> object:
+    folder = place / "val"
+    if not folder.exists():
+        (folder / "images").mkdir(parents=True)
+        for name in ("a.png", "b.png"):
+            (folder / "images" / name).write_bytes(_images(place)[0])
+    (folder / "val_annotations.txt").write_bytes(data)
+    return image_folder.load(folder).labels
+
+
+def _class_names(place: Path) -> list[bytes]:
+    return [
+        b"bird\ncat\ndog\n",
+        b'["bird", "cat", "dog"]',
+        b'{"id2label": {"0": "bird", "1": "cat"}, "label2id": {"bird": 0}}',
+        b"number,name\n1,cat\n0,bird\n",
+    ]
+
+
+def _read_class_names(data: bytes, place: Path) -> object:
+    suffix = ".json" if data[:1] in (b"{", b"[") else ".csv" if b"," in data[:20] else ".txt"
+    path = place / f"names{suffix}"
+    path.write_bytes(data)
+    return read_class_names(path)
+
+
 def _tables_of_features(place: Path) -> list[bytes]:
     return [b"a,b,label\n0.5,1,2\n-1e-3,4,0\n", b'\xef\xbb\xbf"a","label"\r\n1.25,cat\r\n2,dog\r\n']
 
@@ -802,13 +877,19 @@ def _tables_of_images(place: Path) -> list[bytes]:
         sink = pa.BufferOutputStream()
         pq.write_table(pa.table({"image": cells, "label": [1, None]}), sink)
         files.append(sink.getvalue().to_pybytes())
+    named = {"info": {"features": {"fine": {"_type": "ClassLabel", "names": ["a", "b"]}}}}
+    table = pa.table({"img": cells, "fine": [1, None]})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(named)}), sink)
+    files.append(sink.getvalue().to_pybytes())
     return files
 
 
 def _read_image_table(data: bytes, place: Path) -> object:
-    path = place / "a.parquet"
-    path.write_bytes(data)
-    return parquet.load(path).get([0])
+    folder = place / "set"  # of one shard, as the Hub stores it
+    folder.mkdir(exist_ok=True)
+    (folder / "test-00000-of-00001.parquet").write_bytes(data)
+    return parquet.load(folder).get([0])
 
 
 def _read_indices(data: bytes, place: Path) -> object:
@@ -816,11 +897,11 @@ def _read_indices(data: bytes, place: Path) -> object:
 
 
 READERS: dict[str, Reader] = {
-    "log": Reader(_logs, _read_log, 230),
+    "log": Reader(_logs, _read_log, 220),
     "manifest": Reader(_manifests, _read_manifest, 235, varied_json),
     "indices": Reader(lambda place: [b"0,7,100:200,0:1000:10", b"::-1", b"5"], _read_indices, 100),
     "idx": Reader(_idx_files, _read_idx, 100),
-    "pickle": Reader(_pickles, _read_pickle, 150),
+    "pickle": Reader(_pickles, _read_pickle, 145),
     "gzip": Reader(
         _gzip_files,
         _read_gzip,
@@ -836,6 +917,10 @@ READERS: dict[str, Reader] = {
     "onnx": Reader(_onnx_files, _model_reader(".onnx"), 6),
     "exported": Reader(_exported_files, _model_reader(".pt2"), 1, varied_zip),
     "skops": Reader(_skops_files, _model_reader(".skops"), 2, varied_zip),
+    "npy": Reader(_npy_files, _read_npy, 5),
+    "batch": Reader(_batches, _read_batch, 3),
+    "annotations": Reader(_annotations, _read_annotations, 3),
+    "class names": Reader(_class_names, _read_class_names, 4),
     "image": Reader(_images, _read_image, 14, _varied_png),
     "labels": Reader(_labels_files, _read_labels, 4),
     "features": Reader(_tables_of_features, _read_features, 20),

@@ -8,7 +8,7 @@ import pytest
 from sosmooth.classifiers.class_names import class_names_of, named, read_class_names
 from sosmooth.classifiers.loaded import LoadedClassifier
 from sosmooth.datasets.inputs import in_memory
-from sosmooth.datasets.labels import numbered, reconcile
+from sosmooth.datasets.labels import labels_in, numbered, reconcile
 from sosmooth.runs.pairing import paired
 
 ANIMALS = ("bird", "cat", "dog")
@@ -165,6 +165,17 @@ def test_written_labels(written, names, labels):
 def test_written_labels_of_more_than_64_bits_are_refused():
     with pytest.raises(ValueError, match="more than 64 bits"):
         numbered(["9" * 30])
+
+
+def test_arrays_of_labels():
+    assert labels_in(None, "set") == (None, None)
+    names, labels = labels_in(np.array([["b"], ["a"]], dtype=object), "set")
+    assert (names, labels.tolist()) == (("a", "b"), [1, 0])
+    names, labels = labels_in(np.array([[3], [1]]), "set")
+    assert (names, labels.tolist()) == (None, [3, 1])
+    no_letter = np.array([2**31 - 1], dtype="<u4").view("<U1")
+    with pytest.raises(ValueError, match="set: "):
+        labels_in(no_letter, "set")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +129,8 @@ def _session(runtime: Any, path: Path, device: str) -> Any:
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4  # what matters is raised
     try:
-        return runtime.InferenceSession(str(path), options, providers=wanted)
+        with redirect_stdout(StringIO()):  # where it reports each attempt
+            return runtime.InferenceSession(str(path), options, providers=wanted)
     except Exception as error:  # onnxruntime's exceptions share no base
         raise ValueError(
             f"{path} is no ONNX model that onnxruntime can open ({text_of(error)})"

@@ -48,6 +48,7 @@ def opened_pair(
     )
     if names is not None:
         found = named(found, names)
+    _say(inputs.notes)  # before the evaluation: they may explain why it fails
     found = settled_classifier(
         found, inputs, num_classes, batch_timeout=batch_timeout, batch_size=batch_size
     )

@@ -37,10 +37,14 @@ def chosen_columns(
             raise ValueError(f"{has}, none is {asked[option]!r}; write {write}")
     image = asked.get("image") or _default("image", columns, images)
     if image is None:
-        raise ValueError(f"{has}; name the one of the images: {write}")
+        raise ValueError(
+            f"{has}; name the one of the images: {write}; a table of features is read from CSV (csv:)"
+        )
     label = asked.get("label") or _default("label", columns, classes)
     if label is None:
         return image, None, (f"{has}: labels are unknown, for none is 'label'; write {write}",)
+    if label == image:
+        raise ValueError(f"{has}; {image!r} cannot hold both images and labels: write {write}")
     assumed = [
         f"the {what} are taken from {column!r}"
         for what, option, column in (("images", "image", image), ("labels", "label", label))

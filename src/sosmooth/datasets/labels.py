@@ -88,7 +88,7 @@ def labels_in(array: NDArray | None, data: str) -> tuple[tuple[str, ...] | None,
         return None, array
     try:
         return numbered(array.tolist())
-    except ValueError as error:
+    except (ValueError, SystemError) as error:  # of what are no letters, NumPy raises the latter
         raise ValueError(f"{data}: {error}") from error
 
 
@@ -131,7 +131,7 @@ def reconcile(
         )
         notes = (
             f"{data} numbers its labels and the classifier names its {len(classifier_names)} classes:"
-            f" {taken} and so on; if that is wrong, write the names as labels",
+            f" {taken}{' and so on' * (len(classifier_names) > 3)}; if that is wrong, write the names as labels",
             *notes,
         )
     return Reconciled(given, tuple(classifier_names), notes)

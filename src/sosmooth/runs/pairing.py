@@ -23,7 +23,7 @@ class Paired:
     Attributes:
         inputs: as the classifier takes them. Pairing them again changes nothing.
         class_names: what the labels stand for; None where nobody says.
-        notes: what was assumed, a line each.
+        notes: what was assumed, a line each; what the loader assumed is in `inputs.notes`.
     """
 
     inputs: InputSet
@@ -57,7 +57,7 @@ def paired(classifier: LoadedClassifier, inputs: InputSet, num_classes: int | No
 
     inputs, notes = with_columns(classifier, inputs)
     found = _with_labels(inputs, class_names_of(classifier), num_classes)
-    return replace(found, notes=(*inputs.notes, *notes, *found.notes))
+    return replace(found, notes=(*notes, *found.notes))
 
 
 def as_recorded(run: Run, inputs: InputSet) -> InputSet:
