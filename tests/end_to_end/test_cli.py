@@ -15,6 +15,7 @@ import pytest
 
 from sosmooth import load_run
 from sosmooth.cli import main
+from sosmooth.sampling import lattice, noise
 
 DEFAULTS = {
     "model": "mnist7",
@@ -443,6 +444,29 @@ def test_exact_noise_is_asked_for_with_one_word_and_kept_by_all_that_follows(tmp
     code, out, _ = call(capsys, "predict", *small(n=200), "--exact", "--json")
     assert code == 0
     assert [row["prediction"] for row in json.loads(out)] == load_run(run)["selected"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("module", "older", "exact"), [(noise, "philox-1", ()), (lattice, "lattice-1", ("--exact",))]
+)
+def test_a_run_of_an_older_noise_stays_readable_and_is_not_resumed(
+    tmp_path, capsys, monkeypatch, module, older, exact
+):
+    run = tmp_path / "run"
+    certify = ("certify", *small(method="dipole"), *exact, "--out", run)
+    with monkeypatch.context() as before:
+        before.setattr(module, "SCHEME", older)
+        assert call(capsys, *certify)[0] == 0
+    rows = result_columns(run)
+    code, _, err = call(capsys, *certify)
+    assert code == 2
+    assert f"noise is '{older}' there" in err
+    assert result_columns(run).equals(rows)
+    assert load_run(run).manifest.settings["noise"] == older
+    assert call(capsys, "validate", run)[0] == 0
+    again = tmp_path / "again"
+    assert call(capsys, "recertify", run, "--method", "dipole_joint", "--out", again)[0] == 0
+    assert len(load_run(again).certificates()) == len(rows)
 
 
 def test_exact_noise_needs_data_that_say_their_lattice(tmp_path, capsys):
