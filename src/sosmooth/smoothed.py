@@ -224,7 +224,7 @@ class SmoothedClassifier:
         with _shown(
             progress, len(batch) * (n0 + n), f"certifying {len(batch)} inputs, {method}"
         ) as advance:
-            for sampled in self._sampled(
+            found = self._sampled(
                 batch,
                 indices_,
                 method_named(method),
@@ -235,12 +235,13 @@ class SmoothedClassifier:
                 advance,
                 rule,
                 num_classes,
-            ):
+            )
+            for sampled in self._in_eval_mode(found):
                 if isinstance(sampled, Failed):
                     raise ClassifierError(sampled.message)
                 samples.append(sampled)
         tally = concatenate([sampled.tally for sampled in samples])
-        found = {
+        inputs_found = {
             "selected": np.array([sampled.selected for sampled in samples]),
             "selection_margin": np.array([sampled.selection_margin for sampled in samples]),
             "index": indices_,
@@ -248,8 +249,10 @@ class SmoothedClassifier:
             "seed": seed,
         }
         if rule is not None:
-            return rule.certify(tally, **found)
-        return certify_tally(method, tally, **found, sigma=self.sigma, alpha=alpha, classes=classes)
+            return rule.certify(tally, **inputs_found)
+        return certify_tally(
+            method, tally, **inputs_found, sigma=self.sigma, alpha=alpha, classes=classes
+        )
 
     def sample(
         self,
@@ -273,9 +276,10 @@ class SmoothedClassifier:
         n0, n, seed = checked_settings(method=method, n0=n0, n=n, alpha=alpha, seed=seed)
         rule = stopping_rule(radius, tolerance, method=method, n=n, sigma=self.sigma, alpha=alpha)
         batch, indices_ = self._checked_inputs(inputs, indices)
-        return self._sampled(
+        found = self._sampled(
             batch, indices_, method_named(method), n0, n, alpha, seed, progress, rule
         )
+        return self._in_eval_mode(found)
 
     def select(
         self, x: ArrayLike, *, index: int, n0: int, seed: int, progress: Progress | None = None
@@ -335,6 +339,16 @@ class SmoothedClassifier:
             yield self._engine(evaluator, batch, seed, progress)
             self.batch_size, self._examined = evaluator.batch_size, evaluator.examined
 
+    def _in_eval_mode(self, found: Iterator[Sampled | Failed]) -> Iterator[Sampled | Failed]:
+        """What an iterator yields; between two of them neither torch nor the classifier is left changed."""
+        mode = EvaluationMode(self.base_classifier)
+        while True:
+            with mode, torch.inference_mode():
+                sampled = next(found, None)
+            if sampled is None:
+                return
+            yield sampled
+
     def _sampled(
         self,
         batch: torch.Tensor,
@@ -345,34 +359,10 @@ class SmoothedClassifier:
         alpha: float,
         seed: int,
         progress: Progress | None,
-        rule: StoppingRule | None = None,
+        rule: StoppingRule | None,
         num_classes: int | None = None,
     ) -> Iterator[Sampled | Failed]:
-        """Samples inputs; between two of them neither torch nor the classifier is left changed."""
-        mode = EvaluationMode(self.base_classifier)
-        found = self._sampled_in_mode(
-            batch, indices, method, n0, n, alpha, seed, progress, rule, num_classes
-        )
-        while True:
-            with mode, torch.inference_mode():
-                sampled = next(found, None)
-            if sampled is None:
-                return
-            yield sampled
-
-    def _sampled_in_mode(
-        self,
-        batch: torch.Tensor,
-        indices: NDArray[np.int64],
-        method: Method,
-        n0: int,
-        n: int,
-        alpha: float,
-        seed: int,
-        progress: Progress | None,
-        rule: StoppingRule | None,
-        num_classes: int | None,
-    ) -> Iterator[Sampled | Failed]:
+        """Samples inputs, in eval mode throughout: see `_in_eval_mode`."""
         evaluator = self._evaluator(batch)
         for start in range(0, len(batch), _GROUP):
             group = slice(start, start + _GROUP)
@@ -649,7 +639,7 @@ def _usable(device: str | torch.device) -> torch.device:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(
-            f"device {str(device)!r} is not to be had here: {str(error).splitlines()[0]}"
+            f"device {str(device)!r} is not available: {str(error).splitlines()[0]}"
         ) from error
 
 

@@ -150,7 +150,6 @@ class Within:
 
     def __init__(self, limit):
         self.limit = limit
-        self.right = self.asked = 0
 
     def __call__(self, x):
         return (x.flatten(1).abs().amax(1) <= self.limit).long()

@@ -171,7 +171,7 @@ def _check_finite(
     bad = ~np.isfinite(inputs).reshape(len(inputs), -1).all(axis=1)
     if np.any(bad):
         raise ValueError(
-            f"{name}: input {indices[int(np.argmax(bad))]} holds NaN or infinite values; remove or mend it"
+            f"{name}: input {indices[int(np.argmax(bad))]} holds NaN or infinite values; remove or correct it"
         )
 
 

@@ -85,7 +85,7 @@ def load(path: Path, options: str = "") -> InputSet:
 def splits_of(folder: Path) -> dict[str, list[Path]]:
     """The Parquet files of a folder, in itself and in folders within, by split, each in order.
 
-    A split is what stands before `-00000-of-00002`, or the folder that the files lie in, or else
+    A split is what comes before `-00000-of-00002`, or the folder that the files lie in, or else
     the name of a file.
     """
     splits: dict[str, list[Path]] = {}

@@ -11,7 +11,7 @@ LOCK = ".lock"
 
 
 class RunError(ValueError):
-    """A run that cannot be read or written: one line that says what came, what is allowed and how to mend it."""
+    """A run that cannot be read or written: one line that says what came, what is allowed and how to fix it."""
 
 
 class FolderChangedError(RunError):

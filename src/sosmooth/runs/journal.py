@@ -50,10 +50,9 @@ class Journal:
             raise replaced(self.path.parent)
 
     def add(self, rows: list[dict[str, Any]]) -> None:
-        """Make rows durable, all or none."""
+        """Make rows durable, all or none. Whether the files are still these, `check` says."""
         # JSON prints the shortest decimal that reads back as the same float.
         texts = [(row["index"], json.dumps(row)) for row in rows]
-        self.check()
         try:
             with self._connection:
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -65,7 +64,6 @@ class Journal:
             raise RunError(
                 f"{self.path} cannot be written ({error}); make room, then run the same command again"
             ) from error
-        self.check()  # or the rows went into a file that is no longer there
 
     def close(self) -> None:
         """Let go of the file."""

@@ -68,6 +68,11 @@ class Manifest:
     environments: list[dict[str, Any]] = field(default_factory=list)
     schema_version: int = SCHEMA_VERSION
 
+    @property
+    def stops(self) -> bool:
+        """Whether a rule stopped the drawing: n is then the most that was drawn for an input."""
+        return any(self.settings.get(name) is not None for name in ("radius", "tolerance"))
+
     def asked(self) -> Sequence[int] | None:
         """The indices of the inputs that the run is to hold; None where it does not say."""
         text = self.settings.get("indices") if self.indices is None else self.indices

@@ -116,7 +116,7 @@ class Run(Framed):
     @property
     def stops(self) -> bool:
         """Whether its samples were drawn until a question was decided: n is what was drawn then, at most that of the settings."""
-        return any(self.manifest.settings.get(name) is not None for name in ("radius", "tolerance"))
+        return self.manifest.stops
 
     @property
     def norm(self) -> str:
@@ -242,12 +242,11 @@ def _check_rows(table: pa.Table, manifest: Manifest, folder: Path) -> None:
         RunError: naming the first setting that differs with both values, or the input.
     """
     settings, index = manifest.settings, numpy_of(table, "index")
-    stops = any(settings.get(name) is not None for name in ("radius", "tolerance"))
     for name in REQUIRED_SETTINGS:
         values = numpy_of(table, name)
         # An unknown number is null in the table, which is read as −1.
         setting = -1 if settings[name] is None else settings[name]
-        wrong = values > setting if stops and name == "n" else values != setting
+        wrong = values > setting if manifest.stops and name == "n" else values != setting
         if np.any(wrong):
             row = int(np.argmax(wrong))
             raise RunError(

@@ -187,7 +187,7 @@ class RunWriter:
         self._check()
         self._journal = self._journal or Journal(self.path, self._manifest.settings_digest())
         self._journal.add(table.to_pylist())
-        self._check()
+        self._check()  # or the rows went into a file that is no longer there
         self._parts.append(table)
         self.done.update(added)
         self._awaited.difference_update(added)

@@ -235,7 +235,7 @@ def output_of(
     shape = "×".join(map(str, points.shape))
     hung = (
         f"the classifier did not return from a batch of shape {shape} within {batch_timeout} seconds; allow it more"
-        " (--timeout, batch_timeout), give it smaller batches, or mend it"
+        " (--timeout, batch_timeout), give it smaller batches, or correct it"
     )
     try:
         with time_limit(batch_timeout, f"sosmooth: {hung}"):
