@@ -18,7 +18,7 @@ from torch import nn
 
 from sosmooth import SmoothedClassifier, average_certified_radius, certified_accuracy
 from sosmooth.datasets import load_dataset
-from sosmooth.results import floored
+from sosmooth.measures import floored
 
 
 def own_network(sigma: float, steps: int) -> nn.Module:

@@ -22,8 +22,8 @@ Choose the method before looking. Whoever computes several and keeps the best of
 import tempfile
 from pathlib import Path
 
-from sosmooth.results import floored
-from sosmooth.runs import import_log, recertify
+from sosmooth import import_log, recertify
+from sosmooth.measures import floored
 
 COLUMNS = "idx label predict radius raw_count p_A_bar raw_grad_norm grad_norm_bound grad_norm_bound_nonvacuous correct time"
 LOG = """

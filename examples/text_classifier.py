@@ -23,7 +23,7 @@ from pathlib import Path
 
 from sosmooth import SmoothedClassifier, load_classifier
 from sosmooth.datasets import load_dataset
-from sosmooth.results import floored
+from sosmooth.measures import floored
 
 TEXTS = ["a good film", "a bad film", "not a bad film", "very very good"]
 

@@ -18,11 +18,10 @@ helps most where many abstain.
 import tempfile
 from pathlib import Path
 
-from sosmooth import SmoothedClassifier, average_certified_radius, load_classifier
+from sosmooth import SmoothedClassifier, average_certified_radius, load_classifier, recertify
 from sosmooth.classifiers.load import open_classifier
 from sosmooth.datasets import load_dataset
-from sosmooth.runs import recertify
-from sosmooth.runs.certifying import CertifySettings, certify_run
+from sosmooth.tasks.certify import CertifySettings, certify_run
 
 SIGMA, ALPHA = 0.25, 0.001
 OF_PAIRS = ("dipole", "dipole_joint", "second_order_pairs", "second_order_dipole")

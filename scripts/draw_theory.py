@@ -30,6 +30,7 @@ from sosmooth.certificates.second_order_dipole import (
 from sosmooth.confidence.gradient_norm import gradient_norm_upper_bound
 from sosmooth.confidence.pair_counts import pair_cells
 from sosmooth.experiments.population import fig1b
+from sosmooth.measures import floored
 from sosmooth.methods import METHODS
 from sosmooth.report.style import (
     FAINT,
@@ -44,7 +45,6 @@ from sosmooth.report.style import (
     dashes_of,
     styled,
 )
-from sosmooth.results import floored
 from sosmooth.tally import Design, Tally
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"

@@ -28,37 +28,46 @@ if TYPE_CHECKING:
     from sosmooth.classifiers.from_numpy import from_numpy
     from sosmooth.classifiers.load import load_classifier
     from sosmooth.confidence.proportion import proportion_lower_bound
+    from sosmooth.datasets.load import load_dataset
+    from sosmooth.interchange.export import export_tsv
+    from sosmooth.interchange.logs import import_log
+    from sosmooth.measures import average_certified_radius, certified_accuracy
     from sosmooth.methods import METHODS
-    from sosmooth.results import (
-        Certificate,
-        Certificates,
-        average_certified_radius,
-        certified_accuracy,
-    )
-    from sosmooth.runs import load_run
+    from sosmooth.results import Certificate, Certificates
+    from sosmooth.runs.run import load_run
     from sosmooth.sampling.execution import Execution
     from sosmooth.smoothed import SmoothedClassifier
+    from sosmooth.tasks.certify import certify_run
+    from sosmooth.tasks.recertify import recertify
+    from sosmooth.tasks.validate import validate_run
 
 __version__ = "0.1.0"
 
+#: The public names, and the modules that they are loaded from.
 _HOMES = {
-    "SmoothedClassifier": "smoothed",
     "METHODS": "methods",
     "Certificate": "results",
     "Certificates": "results",
-    "average_certified_radius": "results",
-    "certified_accuracy": "results",
     "Execution": "sampling.execution",
     "Region": "certificates.region",
+    "SmoothedClassifier": "smoothed",
+    "average_certified_radius": "measures",
+    "certified_accuracy": "measures",
+    "certify_run": "tasks.certify",
     "dipole_radius": "certificates.dipole",
+    "export_tsv": "interchange.export",
     "first_order_radius": "certificates.first_order",
     "from_numpy": "classifiers.from_numpy",
+    "import_log": "interchange.logs",
     "load_classifier": "classifiers.load",
-    "load_run": "runs",
+    "load_dataset": "datasets.load",
+    "load_run": "runs.run",
     "multiclass_radius": "certificates.region",
     "proportion_lower_bound": "confidence.proportion",
+    "recertify": "tasks.recertify",
     "second_order_dipole_radius": "certificates.second_order_dipole",
     "second_order_radius": "certificates.second_order",
+    "validate_run": "tasks.validate",
 }
 
 __all__ = [
@@ -70,15 +79,21 @@ __all__ = [
     "SmoothedClassifier",
     "average_certified_radius",
     "certified_accuracy",
+    "certify_run",
     "dipole_radius",
+    "export_tsv",
     "first_order_radius",
     "from_numpy",
+    "import_log",
     "load_classifier",
+    "load_dataset",
     "load_run",
     "multiclass_radius",
     "proportion_lower_bound",
+    "recertify",
     "second_order_dipole_radius",
     "second_order_radius",
+    "validate_run",
 ]
 
 
@@ -91,4 +106,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return [*__all__, "__version__"]

@@ -23,7 +23,8 @@ from sosmooth.confidence import published
 from sosmooth.confidence.bounds import Bounds, concatenate
 from sosmooth.confidence.joint_pairs import joint_corners
 from sosmooth.confidence.other_classes import by_class, other_class_bounds, selected_class_alpha
-from sosmooth.results import ABSTAINED, Certificates
+from sosmooth.measures import ABSTAINED
+from sosmooth.results import Certificates
 from sosmooth.tally import Design, Tally
 
 #: What a certificate may compare the selected class with: one half, or each other class.

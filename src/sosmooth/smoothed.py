@@ -15,8 +15,9 @@ from scipy import special
 from sosmooth._numbers import whole_number
 from sosmooth.confidence.joint_pairs import planned_gradient
 from sosmooth.confidence.other_classes import selected_class_alpha
+from sosmooth.measures import ABSTAINED
 from sosmooth.methods import DEFAULT_METHOD, Method, certify_tally, check_classes, method_named
-from sosmooth.results import ABSTAINED, Certificates
+from sosmooth.results import Certificates
 from sosmooth.sampling.batch_size import find_batch_size
 from sosmooth.sampling.counts import Counts, Estimation, no_gradient
 from sosmooth.sampling.engine import Engine, Progress

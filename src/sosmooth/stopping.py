@@ -15,8 +15,9 @@ from sosmooth.confidence.bounds import Bounds
 from sosmooth.confidence.evidence import pair_evidence, proportion_evidence
 from sosmooth.confidence.proportion import proportion_lower_bound, proportion_upper_bound
 from sosmooth.confidence.published import required
+from sosmooth.measures import ABSTAINED
 from sosmooth.methods import METHODS, certify_tally, method_named
-from sosmooth.results import ABSTAINED, Certificates, concatenate
+from sosmooth.results import Certificates, concatenate
 from sosmooth.tally import Design, Tally
 
 #: Radii further out than this many sigma take more than 1e9 samples, were the classifier never wrong.

@@ -13,8 +13,8 @@ from sosmooth import load_run
 from sosmooth.classifiers.load import open_classifier
 from sosmooth.cli import main
 from sosmooth.datasets import load_dataset
-from sosmooth.runs.audit import smoothed_as_recorded
 from sosmooth.sampling.execution import Execution
+from sosmooth.tasks.audit import smoothed_as_recorded
 
 SMALL = (
     "--model",

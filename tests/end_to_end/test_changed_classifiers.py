@@ -18,10 +18,10 @@ from sosmooth import SmoothedClassifier, load_run
 from sosmooth.classifiers.load import LoadedClassifier
 from sosmooth.cli import main
 from sosmooth.datasets import load_dataset
-from sosmooth.runs.certifying import CertifySettings, certify_run
 from sosmooth.runs.files import RunError
 from sosmooth.runs.writer import RunWriter
 from sosmooth.sampling import environment
+from sosmooth.tasks.certify import CertifySettings, certify_run
 from sosmooth.workers.pool import Pool
 from sosmooth.workers.processes import ProcessWorkers
 

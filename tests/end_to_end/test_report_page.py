@@ -11,8 +11,8 @@ import pytest
 from sosmooth import load_classifier, load_run
 from sosmooth.cli import main
 from sosmooth.datasets import load_dataset
+from sosmooth.measures import floored
 from sosmooth.report.noisy import noisy_of, redrawable
-from sosmooth.results import floored
 from sosmooth.smoothed import SmoothedClassifier
 
 HOSTILE = "<img src=x onerror=\"document.title='hit'\">&amp;<b>%{x}"

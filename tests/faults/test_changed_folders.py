@@ -17,12 +17,12 @@ import pytest
 import torch
 from planted_rows import ALPHA, INDICES, N, certificate, settings
 
-from sosmooth import SmoothedClassifier
+from sosmooth import SmoothedClassifier, export_tsv, recertify, validate_run
 from sosmooth.cli._summary import numbers
 from sosmooth.report.relative_change import pair_of
 from sosmooth.report.series import series_of
 from sosmooth.report.summary import summary_rows
-from sosmooth.runs import RunError, RunWriter, export_tsv, load_run, recertify, validate_run
+from sosmooth.runs import RunError, RunWriter, load_run
 from sosmooth.runs.files import FolderChangedError
 from sosmooth.runs.journal import read_journal
 from sosmooth.runs.schema import SCHEMA

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sosmooth import validate_run
 from sosmooth.methods import certify_tally
-from sosmooth.runs import RunError, RunWriter, files, journal, load_run, manifest, validate_run
+from sosmooth.runs import RunError, RunWriter, files, journal, load_run, manifest
 from sosmooth.runs.manifest import manifest_of
 from sosmooth.runs.table import table_from_parquet
 from sosmooth.tally import Design, Tally

@@ -35,8 +35,8 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sosmooth import validate_run
 from sosmooth.classifiers.architectures import build
-from sosmooth.classifiers.checkpoint import load_checkpoint
 from sosmooth.classifiers.class_names import read_class_names
 from sosmooth.classifiers.image_processor import ImageProcessor
 from sosmooth.classifiers.load import open_classifier
@@ -50,13 +50,14 @@ from sosmooth.cli._options import chosen_indices
 from sosmooth.datasets import cifar100, image_folder, mnist, npz, parquet
 from sosmooth.datasets import table as features
 from sosmooth.datasets._pickled import read_pickled_arrays
+from sosmooth.interchange.logs import LogSettings, read_log
 from sosmooth.methods import certify_tally
-from sosmooth.runs import RunWriter, load_run, validate_run
+from sosmooth.runs import RunWriter, load_run
 from sosmooth.runs.journal import Journal
-from sosmooth.runs.logs import LogSettings, read_log
 from sosmooth.runs.manifest import manifest_of
 from sosmooth.runs.table import numpy_of, table_from_parquet
 from sosmooth.tally import Design, Tally
+from sosmooth.training.checkpoint import load_checkpoint
 
 #: What a reader may raise: the library's own one-line errors. IndexError: an input that is not in the data set.
 REFUSALS = (ValueError, FileNotFoundError)

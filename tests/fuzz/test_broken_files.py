@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from readers import READERS, REFUSALS, mutated, varied_json
 
+from sosmooth import import_log
 from sosmooth.classifiers.torch_files import read_states
 from sosmooth.datasets import _images, download, image_folder
-from sosmooth.runs import RunError, import_log
-from sosmooth.runs.logs import LogSettings, read_log
+from sosmooth.interchange.logs import LogSettings, read_log
+from sosmooth.runs import RunError
 from sosmooth.runs.manifest import manifest_of
 from sosmooth.runs.schema import COLUMNS, SCHEMA
 from sosmooth.runs.table import parquet_bytes, table_from_parquet

@@ -6,10 +6,10 @@ import torch
 from scipy import stats
 
 from sosmooth import SmoothedClassifier
+from sosmooth.attacks.extremal_classifier import ExtremalClassifier
 from sosmooth.certificates.dipole import dipole_region
 from sosmooth.certificates.first_order import first_order_region
 from sosmooth.certificates.second_order import second_order_region
-from sosmooth.classifiers.extremal import ExtremalClassifier
 from sosmooth.methods import certify_tally
 from sosmooth.tally import Design, Tally
 

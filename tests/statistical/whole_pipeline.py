@@ -13,12 +13,12 @@ import numpy as np
 from scipy import stats
 
 from sosmooth import SmoothedClassifier
+from sosmooth.attacks.extremal_classifier import ExtremalClassifier
 from sosmooth.certificates.dipole import dipole_region
 from sosmooth.certificates.first_order import first_order_region
 from sosmooth.certificates.region import Region
 from sosmooth.certificates.second_order import second_order_region
 from sosmooth.certificates.second_order_dipole import second_order_dipole_region
-from sosmooth.classifiers.extremal import ExtremalClassifier
 
 SIGMA, LATTICE, DIMENSION, ALPHA = 0.5, 1 / 64, 3, 0.01
 #: A false alarm once in a million times.

@@ -30,8 +30,8 @@ from sosmooth.confidence.evidence import _STAKES, proportion_evidence
 from sosmooth.confidence.gradient_norm import gradient_norm_upper_bound
 from sosmooth.confidence.proportion import proportion_lower_bound, proportion_upper_bound
 from sosmooth.confidence.scalar_mean import _LARGEST_STAKE, _SHARES, mean_upper_bound
-from sosmooth.results import floored
-from sosmooth.runs.export import _printed
+from sosmooth.interchange.export import _printed
+from sosmooth.measures import floored
 from sosmooth.runs.schema import COLUMNS
 from sosmooth.runs.table import parquet_bytes, table_from_parquet
 

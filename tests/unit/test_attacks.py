@@ -7,11 +7,11 @@ from scipy import stats
 
 from sosmooth import METHODS, SmoothedClassifier, load_classifier
 from sosmooth.attacks.extremal import attack_extremal, grid_of_regions, sampled_share
+from sosmooth.attacks.extremal_classifier import ExtremalClassifier
 from sosmooth.attacks.floating_point import PlantedClassifier, one_float_away, one_step_away
 from sosmooth.attacks.smoothed_pgd import AttackSettings, attack
 from sosmooth.certificates.dipole import dipole_region
 from sosmooth.certificates.first_order import first_order_region
-from sosmooth.classifiers.extremal import ExtremalClassifier
 from sosmooth.datasets import load_dataset
 
 QUICK = AttackSettings(steps=6, samples=16, judge_n=2000, bisections=5)

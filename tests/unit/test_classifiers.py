@@ -10,9 +10,9 @@ from sosmooth.classifiers.architectures import ARCHITECTURES, architectures_that
 from sosmooth.classifiers.from_numpy import from_numpy
 from sosmooth.classifiers.load import bundled_sigmas, load_classifier, open_classifier
 from sosmooth.classifiers.resnet import CifarResNet
-from sosmooth.classifiers.training import accuracy
 from sosmooth.classifiers.weights import load_weights, save_weights, weights_sha256
 from sosmooth.datasets import load_dataset
+from sosmooth.training.train import accuracy
 
 METADATA = {"architecture": "mnist7_cnn", "num_classes": 10, "sigma": 0.25}
 

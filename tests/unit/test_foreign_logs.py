@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from sosmooth import METHODS, load_run
+from sosmooth import METHODS, import_log, load_run, recertify, validate_run
 from sosmooth.cli import main
+from sosmooth.interchange.log_checks import largest_radius, printed_unit
 from sosmooth.report.relative_change import pair_of
 from sosmooth.report.summary import summary_rows
-from sosmooth.runs import RunError, import_log, recertify, validate_run
-from sosmooth.runs.log_checks import largest_radius, printed_unit
+from sosmooth.runs import RunError
 from sosmooth.tally import Design
 
 SETTINGS = {"method": "first_order", "sigma": 0.25, "n": 100_000, "alpha": 0.001}

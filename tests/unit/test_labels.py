@@ -9,7 +9,7 @@ from sosmooth.classifiers.class_names import class_names_of, named, read_class_n
 from sosmooth.classifiers.loaded import LoadedClassifier
 from sosmooth.datasets.inputs import in_memory
 from sosmooth.datasets.labels import labels_in, numbered, reconcile
-from sosmooth.runs.pairing import paired
+from sosmooth.tasks.pairing import paired
 
 ANIMALS = ("bird", "cat", "dog")
 

@@ -11,17 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
+from sosmooth import export_tsv, import_log, recertify, validate_run
+from sosmooth.interchange.export import _printed
 from sosmooth.methods import certify_tally
-from sosmooth.runs import (
-    RunError,
-    RunWriter,
-    export_tsv,
-    import_log,
-    load_run,
-    recertify,
-    validate_run,
-)
-from sosmooth.runs.export import _printed
+from sosmooth.runs import RunError, RunWriter, load_run
 from sosmooth.tally import Design, Tally
 
 SIGMA, ALPHA, DIMENSION = 0.25, 0.001, 49

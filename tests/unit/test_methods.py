@@ -13,8 +13,9 @@ from sosmooth.confidence.published import (
     top_probability,
     top_probability_and_gradient,
 )
+from sosmooth.measures import ABSTAINED
 from sosmooth.methods import DEFAULT_METHOD, METHODS, certify_tally, method_named
-from sosmooth.results import ABSTAIN_REASONS, ABSTAINED
+from sosmooth.results import ABSTAIN_REASONS
 from sosmooth.tally import Design, Tally
 
 

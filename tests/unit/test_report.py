@@ -20,6 +20,7 @@ from PIL import Image
 
 from sosmooth.certificates.dipole import dipole_region
 from sosmooth.confidence.bounds import Bounds
+from sosmooth.measures import floored
 from sosmooth.methods import METHODS
 from sosmooth.report import html
 from sosmooth.report.comparison import (
@@ -42,7 +43,7 @@ from sosmooth.report.relative_change import BINS, bins_of, compare_runs, relativ
 from sosmooth.report.series import pairs_with_baseline, series_of, series_of_all
 from sosmooth.report.style import as_png, as_svg
 from sosmooth.report.summary import round_radii, share, summary_rows
-from sosmooth.results import Certificates, floored
+from sosmooth.results import Certificates
 from sosmooth.tally import Tally
 
 SIGMA = 0.25

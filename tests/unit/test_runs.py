@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sosmooth import recertify, validate_run
 from sosmooth.methods import METHODS, certify_tally
-from sosmooth.runs import Run, RunError, RunWriter, load_run, recertify, validate_run
+from sosmooth.runs import Run, RunError, RunWriter, load_run
 from sosmooth.runs.schema import COLUMNS
 from sosmooth.tally import Design, Tally
 

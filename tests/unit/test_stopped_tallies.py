@@ -10,13 +10,21 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sosmooth import METHODS, SmoothedClassifier, load_run
+from sosmooth import (
+    METHODS,
+    SmoothedClassifier,
+    export_tsv,
+    import_log,
+    load_run,
+    recertify,
+    validate_run,
+)
 from sosmooth.cli import main
 from sosmooth.confidence.proportion import proportion_lower_bound
 from sosmooth.methods import certify_tally
 from sosmooth.planning import expected_radius, samples_for_radius
 from sosmooth.results import Certificates
-from sosmooth.runs import RunError, RunWriter, export_tsv, import_log, recertify, validate_run
+from sosmooth.runs import RunError, RunWriter
 from sosmooth.stopping import RobustAt, WithinTolerance
 from sosmooth.tally import Design, Tally
 

@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch import nn
 
-from sosmooth.classifiers import training
 from sosmooth.classifiers.architectures import ARCHITECTURES
-from sosmooth.classifiers.augmentation import cropped_and_flipped
 from sosmooth.classifiers.load import bundled_sigmas, open_classifier
-from sosmooth.classifiers.training import RECIPES, accuracy, train_dataset, train_with_noise
 from sosmooth.classifiers.weights import load_weights, read_tensors, weights_sha256
 from sosmooth.cli import main
 from sosmooth.datasets import cifar10
+from sosmooth.training import train as training
+from sosmooth.training.augmentation import cropped_and_flipped
+from sosmooth.training.train import RECIPES, accuracy, train_dataset, train_with_noise
 
 BUNDLED = ("mnist7", "mnist7_pca10", "swiss_roll")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sosmooth import SmoothedClassifier
-from sosmooth.results import in_grey_levels, linf_radius
+from sosmooth.measures import in_grey_levels, linf_radius
 
 RADII = np.concatenate([10 ** np.random.default_rng(0).uniform(-12, 3, 200), [0.0, 0.25, 1.0]])
 

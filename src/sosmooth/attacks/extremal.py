@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sosmooth.attacks.extremal_classifier import ExtremalClassifier
 from sosmooth.certificates.region import Region, pdf, quantile_from_tail
-from sosmooth.classifiers.extremal import ExtremalClassifier
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.methods import method_named
 from sosmooth.smoothed import Failed, SmoothedClassifier

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from sosmooth._numbers import whole_number
-from sosmooth.results import ABSTAINED
+from sosmooth.measures import ABSTAINED
 from sosmooth.sampling.evaluator import BaseClassifier, one_tensor, output_of
 from sosmooth.sampling.modes import EvaluationMode
 from sosmooth.smoothed import SmoothedClassifier

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import cyclopts
 
 from sosmooth import __version__
 from sosmooth.cli.audit import audit
 from sosmooth.cli.certify import certify, predict
-from sosmooth.cli.completion import completion
 from sosmooth.cli.demo import demo
 from sosmooth.cli.doctor import doctor
 from sosmooth.cli.plan import plan
 from sosmooth.cli.reproduce import reproduce
 from sosmooth.cli.runs import compare, export, import_log, methods, recertify, report, validate
 from sosmooth.cli.train import download, train
+
+
+def completion(shell: Literal["bash", "zsh", "fish"]) -> int:
+    """Print the script by which a shell completes what is typed.
+
+    bash: eval "$(sosmooth completion bash)" in ~/.bashrc.
+
+    zsh: sosmooth completion zsh > FOLDER/_sosmooth, a FOLDER of $fpath.
+
+    fish: sosmooth completion fish > ~/.config/fish/completions/sosmooth.fish
+    """
+    print(app.generate_completion(shell=shell))
+    return 0
+
 
 _GROUPS = {
     "First steps": (demo, doctor, train, download),

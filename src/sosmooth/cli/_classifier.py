@@ -34,8 +34,8 @@ def opened_pair(
     """
     from sosmooth.classifiers.class_names import named, read_class_names
     from sosmooth.classifiers.load import open_classifier
-    from sosmooth.runs.certifying import settled_classifier
-    from sosmooth.runs.pairing import paired
+    from sosmooth.tasks.certify import settled_classifier
+    from sosmooth.tasks.pairing import paired
 
     names = None if class_names is None else read_class_names(class_names)
     found = open_classifier(

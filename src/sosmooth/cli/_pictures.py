@@ -25,7 +25,7 @@ def inputs_of(runs: Sequence[Run], spec: str | None) -> InputSet | None:
     from sosmooth.datasets import load_dataset
     from sosmooth.datasets.load import DATASETS
     from sosmooth.runs import RunError
-    from sosmooth.runs.audit import check_same_inputs, recorded_specs
+    from sosmooth.tasks.audit import check_same_inputs, recorded_specs
 
     recorded = {recorded_specs(run)[1] for run in runs}
     bundled = next(iter(recorded)) if len(recorded) == 1 else None
@@ -66,8 +66,8 @@ def _classifier_of(run: Run, inputs: InputSet, spec: str | None) -> BaseClassifi
     """The classifier named, else the bundled one that the run names; None where there is none to be had."""
     from sosmooth.classifiers.load import bundled_sigmas, open_classifier
     from sosmooth.runs import RunError
-    from sosmooth.runs.audit import check_same_classifier, recorded_specs, smoothed_as_recorded
-    from sosmooth.runs.recognition import check_same_answers
+    from sosmooth.tasks.audit import check_same_classifier, recorded_specs, smoothed_as_recorded
+    from sosmooth.tasks.recognition import check_same_answers
 
     settings, bundled = run.manifest.settings, recorded_specs(run)[0]
     if any(settings.get(name) for name in ("precision", "channels_last", "compile")):

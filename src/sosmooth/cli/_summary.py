@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sosmooth.results import in_grey_levels, linf_radius
+from sosmooth.measures import in_grey_levels, linf_radius
 from sosmooth.runs import Run, load_run
 
 

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from sosmooth.cli._options import Json, Whole
 
 if TYPE_CHECKING:
-    from sosmooth.runs.audit import Audit
+    from sosmooth.tasks.audit import Audit
 
 _PICTURES = (".png", ".svg")
 
@@ -50,7 +50,7 @@ def audit(
     from sosmooth.cli._summary import opened
     from sosmooth.datasets import load_dataset
     from sosmooth.runs import RunError
-    from sosmooth.runs.audit import audit_run, recorded_specs
+    from sosmooth.tasks.audit import audit_run, recorded_specs
 
     if limit < 1:
         raise ValueError(f"--max must be at least 1; got {limit}")
@@ -102,7 +102,7 @@ def _as_json(run: Path, found: Audit, judge_alpha: float) -> dict:
     """Full precision; null where no adversarial point was found."""
     from math import isfinite
 
-    from sosmooth.results import ABSTAINED
+    from sosmooth.measures import ABSTAINED
 
     rows = [
         {
@@ -133,7 +133,7 @@ def _as_json(run: Path, found: Audit, judge_alpha: float) -> dict:
 def _print(found: Audit, judge_alpha: float) -> None:
     import numpy as np
 
-    from sosmooth.results import floored
+    from sosmooth.measures import floored
 
     print("index\tprediction\tradius\tclosest\tratio\tclass\tjudged\tinside")
     for i in range(len(found)):

@@ -84,7 +84,7 @@ def certify(
     from sosmooth.cli._summary import print_runs
     from sosmooth.datasets import load_dataset
     from sosmooth.methods import DEFAULT_METHOD
-    from sosmooth.runs.certifying import CertifySettings, rehearse
+    from sosmooth.tasks.certify import CertifySettings, rehearse
     from sosmooth.workers.engines import check_engine
 
     check_engine(engine, workers, address)
@@ -146,7 +146,7 @@ def predict(
     None: the samples do not settle it. No radius comes with it; `certify` gives one.
     """
     from sosmooth.datasets import load_dataset
-    from sosmooth.runs.certifying import smoothed_classifier
+    from sosmooth.tasks.certify import smoothed_classifier
 
     inputs = load_dataset(data)
     chosen = which.of(inputs)
@@ -232,7 +232,7 @@ def certify_with_progress(
 ):
     """Certify into `out` with progress on standard error: the run, and the inputs that failed."""
     from sosmooth._progress import progress
-    from sosmooth.runs.certifying import certify_run
+    from sosmooth.tasks.certify import certify_run
 
     evaluations = len(settings.indices) * (settings.n0 + settings.n)
     with progress(

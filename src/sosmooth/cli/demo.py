@@ -29,8 +29,8 @@ def demo(
     from sosmooth.cli.certify import certify_with_progress, report_failures
     from sosmooth.datasets import load_dataset
     from sosmooth.report.html import write_report
-    from sosmooth.runs import recertify
-    from sosmooth.runs.certifying import CertifySettings
+    from sosmooth.tasks.certify import CertifySettings
+    from sosmooth.tasks.recertify import recertify
 
     inputs = load_dataset("mnist7")
     if not 1 <= images <= len(inputs):

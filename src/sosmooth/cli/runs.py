@@ -29,7 +29,7 @@ def recertify(
     certificate.
     """
     from sosmooth.cli._summary import print_runs, say_what_is_missing
-    from sosmooth.runs import recertify as recertified
+    from sosmooth.tasks.recertify import recertify as recertified
 
     written = recertified(run, out, method=method, alpha=alpha)
     print_runs([written], as_json=json)
@@ -62,8 +62,8 @@ def import_log(
 ) -> int:
     """Read a log of published research code into a run."""
     from sosmooth.cli._summary import print_runs
-    from sosmooth.runs import import_log as imported
-    from sosmooth.runs.log_layout import column_names
+    from sosmooth.interchange.log_layout import column_names
+    from sosmooth.interchange.logs import import_log as imported
 
     run = imported(
         file,
@@ -92,7 +92,7 @@ def export(
 ) -> int:
     """Write a run as a text table, radii rounded down."""
     from sosmooth.cli._summary import opened
-    from sosmooth.runs import export_tsv
+    from sosmooth.interchange.export import export_tsv
 
     export_tsv(opened(run), out or sys.stdout)
     return 0
@@ -195,7 +195,7 @@ def _finite(values: dict[str, float | None]) -> dict[str, float | None]:
 def validate(run: Path, *, json: Json = False) -> int:
     """Check a run: files, counts, and every radius against its counts."""
     from sosmooth.cli._summary import opened
-    from sosmooth.runs import validate_run
+    from sosmooth.tasks.validate import validate_run
 
     findings = validate_run(run)
     complete = not findings and opened(run).complete

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from sosmooth.cli._options import Json, Sigma, Whole, WholeOrNone
 
 if TYPE_CHECKING:
-    from sosmooth.classifiers.training import Epoch
+    from sosmooth.training.train import Epoch
 
 
 def train(
@@ -51,7 +51,7 @@ def train(
     What is not given is as the data set's recipe has it.
     After each epoch a checkpoint and a table of losses and accuracies under noise (*.log.csv) are written beside the weights.
     """
-    from sosmooth.classifiers.training import train_dataset
+    from sosmooth.training.train import train_dataset
 
     label = dataset if architecture is None else f"{dataset}_{architecture}"
     out = out or Path(f"{label}_sigma_{_written(sigma)}.safetensors")

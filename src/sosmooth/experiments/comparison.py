@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from sosmooth.experiments.paper import ALPHA, N0, SEEDS, SOURCES, Drawing, Figure, Panel
 from sosmooth.experiments.published import PublishedHistogram
 from sosmooth.experiments.sampled import Result
+from sosmooth.measures import floored
 from sosmooth.report.relative_change import BINS, relative_change_counts
 from sosmooth.report.series import Pair
 from sosmooth.report.summary import whole
-from sosmooth.results import floored
 
 _UNKNOWN = "—"
 #: Where certified accuracy is written down, as far as some image reaches; input units.

@@ -11,8 +11,8 @@ from matplotlib.ticker import PercentFormatter
 from sosmooth.experiments.comparison import panel_title
 from sosmooth.experiments.paper import Figure as PaperFigure
 from sosmooth.experiments.sampled import Result
+from sosmooth.measures import floored
 from sosmooth.report.style import FAINT, colour_of, dashes_of, styled
-from sosmooth.results import floored
 
 
 def curves_figure(paper: PaperFigure, results: Sequence[Result]) -> Figure:

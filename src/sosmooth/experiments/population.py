@@ -20,8 +20,8 @@ from sosmooth.certificates.region import Region, pdf
 from sosmooth.certificates.second_order import second_order_radius, second_order_region
 from sosmooth.confidence.gradient_norm import gradient_norm_upper_bound
 from sosmooth.confidence.proportion import proportion_upper_bound
+from sosmooth.measures import floored
 from sosmooth.report.style import FAINT, HIGHER, INK, LOWER, PAPER, blank, colour_of, styled
-from sosmooth.results import floored
 
 Rows = list[dict[str, object]]
 Drawn = tuple[Figure, Rows]

@@ -12,8 +12,8 @@ from sosmooth.datasets import InputSet, load_dataset
 from sosmooth.experiments.paper import ALPHA, N0, SEEDS, SOURCES, Effort, Panel, chosen_images
 from sosmooth.report.series import Pair, Series, on_shared_images, series_of
 from sosmooth.runs import Run
-from sosmooth.runs.certifying import CertifySettings, certify_run
-from sosmooth.runs.validate import recomputed
+from sosmooth.tasks.certify import CertifySettings, certify_run
+from sosmooth.tasks.validate import recomputed
 
 #: `(evaluations, what) → context manager of a function that is told the evaluations just done`.
 Progress = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]

@@ -1,1 +1,1 @@
-"""Other libraries' certified classifiers, wrapped; ours, wrapped for them."""
+"""Other programs' certificates: their logs in and out, their certified classifiers wrapped."""

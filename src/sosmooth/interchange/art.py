@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sosmooth.classifiers.from_numpy import from_numpy
+from sosmooth.measures import ABSTAINED
 from sosmooth.methods import DEFAULT_METHOD
-from sosmooth.results import ABSTAINED
 from sosmooth.smoothed import SmoothedClassifier
 
 #: Steps of ART, by the start of their name, that draw random numbers or search from a random start.

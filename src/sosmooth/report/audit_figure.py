@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from sosmooth.report.style import FAINT, HIGHER, LOWER, PAPER, SAME, blank, styled
-from sosmooth.runs.audit import Audit
+from sosmooth.tasks.audit import Audit
 
 # Beyond so many times the largest radius a point lies on the upper edge: it says no more there, and would flatten the rest.
 _TALLEST = 3.0

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from sosmooth.confidence.proportion import proportion_lower_bound, proportion_upper_bound
+from sosmooth.measures import floored
 from sosmooth.report.figures import accuracy_name
 from sosmooth.report.series import Pair
-from sosmooth.results import floored
 
 LEVEL = 0.95
 

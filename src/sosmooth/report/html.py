@@ -17,6 +17,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from sosmooth.measures import floored
 from sosmooth.report.comparison import difference_row
 from sosmooth.report.encoding import picture_uri, signed_picture, thumbnail_sheet
 from sosmooth.report.figures import (
@@ -32,7 +33,7 @@ from sosmooth.report.payload import in_script, payload
 from sosmooth.report.series import Pair, RunLike, Series, pairs_with_baseline, series_of_all
 from sosmooth.report.style import as_svg, inline, save
 from sosmooth.report.summary import lower_median, round_radii, share, summary_row, whole
-from sosmooth.results import UNKNOWN, floored
+from sosmooth.results import UNKNOWN
 
 _EXTREMES = 6
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from sosmooth.measures import floored
 from sosmooth.methods import METHODS
 from sosmooth.planning import expected_radius
 from sosmooth.report.figures import accuracy_name, pointwise_interval
@@ -20,7 +21,7 @@ from sosmooth.report.images import Images
 from sosmooth.report.relative_change import BINS, bins_of
 from sosmooth.report.series import Pair, RunLike, Series
 from sosmooth.report.style import dash_name, page_colour_of
-from sosmooth.results import ABSTAIN_REASONS, Certificates, floored
+from sosmooth.results import ABSTAIN_REASONS, Certificates
 from sosmooth.tally import Tally
 
 #: How many times the samples drawn the page says what they would give.

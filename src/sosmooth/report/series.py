@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sosmooth.results import ABSTAINED, Certificates, average_certified_radius, certified_accuracy
+from sosmooth.measures import ABSTAINED, average_certified_radius, certified_accuracy
+from sosmooth.results import Certificates
 
 
 class ManifestLike(Protocol):

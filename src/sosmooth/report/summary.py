@@ -9,8 +9,9 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
+from sosmooth.measures import floored, in_grey_levels, linf_radius
 from sosmooth.report.series import RunLike, Series, series_of_all
-from sosmooth.results import UNKNOWN, floored, in_grey_levels, linf_radius
+from sosmooth.results import UNKNOWN
 
 
 def summary_rows(runs: Sequence[RunLike]) -> list[dict[str, str]]:

@@ -1,7 +1,9 @@
 """Runs: certificates on disk, resumable, with what they were counted from.
 
-A run is a folder: `manifest.json` (settings, versions, digests), `results.parquet` (one row an input, `schema.COLUMNS`), and
-while it is written a journal and a lock. Names are loaded when they are first used.
+A run is a folder: `manifest.json` (settings, versions, digests), `results.parquet` (one row an
+input, `schema.COLUMNS`), and while it is written a journal and a lock. This package stores and
+reads; `sosmooth.tasks` certifies into a run, certifies it again, checks it and attacks it. Names
+are loaded when they are first used.
 """
 
 from __future__ import annotations
@@ -10,35 +12,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sosmooth.runs.export import export_tsv
     from sosmooth.runs.files import RunError
-    from sosmooth.runs.logs import import_log
-    from sosmooth.runs.recertification import recertify
     from sosmooth.runs.run import Run, load_run
-    from sosmooth.runs.validate import validate_run
     from sosmooth.runs.writer import RunWriter
 
-_HOMES = {
-    "Run": "run",
-    "RunError": "files",
-    "RunWriter": "writer",
-    "export_tsv": "export",
-    "import_log": "logs",
-    "load_run": "run",
-    "recertify": "recertification",
-    "validate_run": "validate",
-}
+_HOMES = {"Run": "run", "RunError": "files", "RunWriter": "writer", "load_run": "run"}
 
-__all__ = [
-    "Run",
-    "RunError",
-    "RunWriter",
-    "export_tsv",
-    "import_log",
-    "load_run",
-    "recertify",
-    "validate_run",
-]
+__all__ = ["Run", "RunError", "RunWriter", "load_run"]
 
 
 def __getattr__(name: str):

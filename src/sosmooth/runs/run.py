@@ -11,13 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from sosmooth._frames import Framed
 from sosmooth._html import ROWS, table
-from sosmooth.results import (
-    UNKNOWN,
-    Certificates,
-    average_certified_radius,
-    certified_accuracy,
-    listed,
-)
+from sosmooth.measures import average_certified_radius, certified_accuracy
+from sosmooth.results import UNKNOWN, Certificates, listed
 from sosmooth.runs.files import RunError, unreadable
 from sosmooth.runs.journal import read_journal
 from sosmooth.runs.manifest import REQUIRED_SETTINGS, Manifest, read_manifest

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from sosmooth.confidence.bounds import Bounds
-from sosmooth.results import ABSTAINED, Certificates
+from sosmooth.measures import ABSTAINED
+from sosmooth.results import Certificates
 from sosmooth.runs.files import RunError, unreadable
 from sosmooth.runs.schema import (
     COLUMNS,

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sosmooth.results import ABSTAINED
-from sosmooth.runs.certifying import settled_classifier, smoothed_classifier
+from sosmooth.measures import ABSTAINED
 from sosmooth.runs.files import RunError
 from sosmooth.runs.manifest import indices_described_by
-from sosmooth.runs.pairing import as_recorded
-from sosmooth.runs.recognition import check_same_answers
 from sosmooth.runs.run import Run
 from sosmooth.sampling.execution import Execution
+from sosmooth.tasks.certify import settled_classifier, smoothed_classifier
+from sosmooth.tasks.pairing import as_recorded
+from sosmooth.tasks.recognition import check_same_answers
 
 if TYPE_CHECKING:
     from sosmooth.attacks.smoothed_pgd import AttackSettings

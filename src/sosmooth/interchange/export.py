@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from sosmooth.certificates.region import pdf, quantile_from_tail
 from sosmooth.confidence.bounds import Bounds
+from sosmooth.interchange.log_layout import AFTER, BEFORE, LAYOUTS, NO_COUNTS, STOPPED_BY
+from sosmooth.measures import ABSTAINED
 from sosmooth.methods import method_named
-from sosmooth.results import ABSTAINED, Certificates, concatenate
+from sosmooth.results import Certificates, concatenate
 from sosmooth.runs.files import unwritable, write_atomically
-from sosmooth.runs.log_layout import AFTER, BEFORE, LAYOUTS, NO_COUNTS, STOPPED_BY
 from sosmooth.runs.run import Run, load_run
 from sosmooth.tally import Design
 
@@ -28,7 +29,7 @@ _LAST_DIGIT = Decimal("1e-6")
 def export_tsv(run: Run | str | Path, file: TextIO | str | Path) -> None:
     """Write a run as the log that `import_log` and the field's analysis scripts read.
 
-    Columns: `idx label predict radius`, the counts and bounds of the method (`runs/log_layout.py`; none where the run has no
+    Columns: `idx label predict radius`, the counts and bounds of the method (`log_layout`; none where the run has no
     counts), `correct time`. An unknown label is −1, an unknown time 0:00:00. Where a rule stopped
     the drawing, there are no counts, only the column `stopped_by`: the radii hold, but nothing
     that takes n for fixed may be computed from the counts.

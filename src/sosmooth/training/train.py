@@ -18,15 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from sosmooth.classifiers.architectures import build
-from sosmooth.classifiers.augmentation import cropped_and_flipped
-from sosmooth.classifiers.checkpoint import (
+from sosmooth.classifiers.weights import save_weights
+from sosmooth.datasets import FOLDER_DATASETS, InputSet, load_dataset
+from sosmooth.training.augmentation import cropped_and_flipped
+from sosmooth.training.checkpoint import (
     Checkpoint,
     checkpoint_path,
     load_checkpoint,
     save_checkpoint,
 )
-from sosmooth.classifiers.weights import save_weights
-from sosmooth.datasets import FOLDER_DATASETS, InputSet, load_dataset
 
 _EVALUATION_BATCH = 2000
 #: The final accuracy under noise is a mean over as many draws, spread over the test data.

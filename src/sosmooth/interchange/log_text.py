@@ -11,8 +11,7 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from sosmooth.runs.files import RunError
-from sosmooth.runs.log_layout import (
+from sosmooth.interchange.log_layout import (
     AFTER,
     BEFORE,
     LAYOUTS,
@@ -23,6 +22,7 @@ from sosmooth.runs.log_layout import (
     layout_of,
     name_columns,
 )
+from sosmooth.runs.files import RunError
 
 # A number as programs print it. Longer ones are damage; `float` would read letters of any script.
 _NUMBER = re.compile(

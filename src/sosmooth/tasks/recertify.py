@@ -8,8 +8,8 @@ from sosmooth.methods import method_named
 from sosmooth.runs.files import RunError
 from sosmooth.runs.run import Run, load_run
 from sosmooth.runs.table import table_of
-from sosmooth.runs.validate import recomputed
 from sosmooth.runs.writer import RunWriter
+from sosmooth.tasks.validate import recomputed
 
 
 def recertify(run: str | Path, out: str | Path, *, method: str, alpha: float | None = None) -> Run:

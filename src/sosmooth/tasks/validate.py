@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from sosmooth.interchange.log_checks import rounding
+from sosmooth.measures import ABSTAINED
 from sosmooth.methods import METHODS, certify_tally
-from sosmooth.results import ABSTAIN_REASONS, ABSTAINED, Certificates
+from sosmooth.results import ABSTAIN_REASONS, Certificates
 from sosmooth.runs.files import RunError
-from sosmooth.runs.log_checks import rounding
 from sosmooth.runs.run import Run, load_run
 from sosmooth.runs.table import rule_of
 

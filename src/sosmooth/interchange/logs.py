@@ -12,12 +12,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sosmooth.confidence.bounds import Bounds
+from sosmooth.interchange.log_checks import contradictions
+from sosmooth.interchange.log_layout import NO_COUNTS
+from sosmooth.interchange.log_text import LogText
+from sosmooth.measures import ABSTAINED
 from sosmooth.methods import method_named
-from sosmooth.results import ABSTAINED, Certificates
+from sosmooth.results import Certificates
 from sosmooth.runs.files import unreadable
-from sosmooth.runs.log_checks import contradictions
-from sosmooth.runs.log_layout import NO_COUNTS
-from sosmooth.runs.log_text import LogText
 from sosmooth.runs.run import Run
 from sosmooth.runs.table import digest, numpy_of, table_of
 from sosmooth.runs.writer import RunWriter
@@ -44,7 +45,7 @@ def import_log(
 ) -> Run:
     """Read a tab-separated log of research code into a run.
 
-    Columns, with a header: `idx label predict radius`, those of the method (`runs/log_layout.py`), `correct time`. Logs of
+    Columns, with a header: `idx label predict radius`, those of the method (`interchange/log_layout.py`), `correct time`. Logs of
     Cohen et al.'s code (method first_order) have none between: their radii come without counts. `raw_grad_norm` is the
     signed root of the estimate of `‖∇p‖²`, per input unit: the estimate is `sign(g) g²`.
 

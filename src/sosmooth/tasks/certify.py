@@ -16,12 +16,12 @@ from sosmooth.datasets.labels import check_range
 from sosmooth.methods import certify_tally
 from sosmooth.runs.files import RunError
 from sosmooth.runs.manifest import described
-from sosmooth.runs.pairing import paired, with_columns
-from sosmooth.runs.recognition import Recognition, probe_of
 from sosmooth.runs.run import Run
 from sosmooth.runs.writer import RunWriter
 from sosmooth.sampling.execution import AS_GIVEN, Execution
 from sosmooth.stopping import StoppingRule, stopping_rule
+from sosmooth.tasks.pairing import paired, with_columns
+from sosmooth.tasks.recognition import Recognition, probe_of
 
 if TYPE_CHECKING:
     from sosmooth.classifiers.load import LoadedClassifier
