@@ -41,7 +41,7 @@ COLUMNS = (
     "of bare",
 )
 #: With so few samples the gradient would often not be drawn, as it could not help; what it costs is to be seen all the same.
-DRAWN = patch("sosmooth.smoothed.planned_gradient", lambda *arguments: GradientPlan(0.5, 0.05))
+DRAWN = patch("sosmooth.request.planned_gradient", lambda *arguments: GradientPlan(0.5, 0.05))
 
 
 @dataclass(frozen=True)

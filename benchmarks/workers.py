@@ -59,15 +59,22 @@ def rate_of_pool(pool, evaluations: int) -> float:
     """Evaluations a second of a whole call: one input, shared out, from its selection to its tally."""
     import numpy as np
 
+    from sosmooth.request import Request, Smoothing
     from sosmooth.workers.jobs import sample_by
-    from sosmooth.workers.share import Sampling
 
-    sampling = Sampling(
-        "second_order_dipole", n0=100, n=evaluations // 2 * 2, alpha=0.001, seed=0, batch_size=BATCH
-    )
+    request = Request(n=evaluations // 2 * 2)
     x = np.full((1, 3, 32, 32), 0.5, dtype=np.float32)
     begun = time.monotonic()
-    list(sample_by(pool, lambda indices: x, [0], sampling, sigma=SIGMA, progress=lambda done: None))
+    sampled = sample_by(
+        pool,
+        lambda indices: x,
+        [0],
+        request,
+        Smoothing(SIGMA, 10),
+        batch_size=BATCH,
+        progress=lambda done: None,
+    )
+    list(sampled)
     return evaluations / (time.monotonic() - begun)
 
 
@@ -76,13 +83,14 @@ def main() -> None:
     from sosmooth.classifiers.architectures import build
     from sosmooth.classifiers.load import open_classifier
     from sosmooth.classifiers.weights import save_weights
+    from sosmooth.request import Smoothing
     from sosmooth.workers.engines import open_pool
     from sosmooth.workers.worker import worker_setup
 
     with TemporaryDirectory() as folder:
         path = str(Path(folder) / "resnet20.safetensors")
         save_weights(Path(path), build("resnet20"), {"architecture": "resnet20", "num_classes": 10})
-        setup = worker_setup(open_classifier(path), sigma=SIGMA, num_classes=10, device="cpu")
+        setup = worker_setup(open_classifier(path), Smoothing(SIGMA, 10))
         context = get_context("spawn")
         pipes, processes = [], []
         for _ in range(WORKERS):

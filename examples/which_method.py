@@ -16,12 +16,19 @@ helps most where many abstain.
 """
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
-from sosmooth import SmoothedClassifier, average_certified_radius, load_classifier, recertify
+from sosmooth import (
+    SmoothedClassifier,
+    average_certified_radius,
+    certify_run,
+    load_classifier,
+    load_dataset,
+    recertify,
+)
 from sosmooth.classifiers.load import open_classifier
-from sosmooth.datasets import load_dataset
-from sosmooth.tasks.certify import CertifySettings, certify_run
+from sosmooth.request import Request, Smoothing
 
 SIGMA, ALPHA = 0.25, 0.001
 OF_PAIRS = ("dipole", "dipole_joint", "second_order_pairs", "second_order_dipole")
@@ -30,16 +37,13 @@ OF_PAIRS = ("dipole", "dipole_joint", "second_order_pairs", "second_order_dipole
 def pilot(folder: Path, indices: list[int], n: int) -> dict[str, float]:
     """The average certified radius by method, from one run of pairs and one of independent samples."""
     classifier, digits = open_classifier("mnist7", sigma=SIGMA), load_dataset("mnist7")
-    settings = {"sigma": SIGMA, "n": n, "n0": 100, "alpha": ALPHA, "seed": 1, "indices": indices}
+    smoothing = Smoothing(SIGMA)
+    request = Request("first_order", n=n, alpha=ALPHA, seed=1)
     independent, _ = certify_run(
-        folder / "first", classifier, digits, CertifySettings(method="first_order", **settings)
+        folder / "first", classifier, digits, request, smoothing, indices=indices
     )
-    certify_run(
-        folder / "pairs",
-        classifier,
-        digits,
-        CertifySettings(method="second_order_dipole", **settings),
-    )
+    request = replace(request, method="second_order_dipole")
+    certify_run(folder / "pairs", classifier, digits, request, smoothing, indices=indices)
     found = {"first_order": independent.average_certified_radius()}
     for method in OF_PAIRS:
         run = recertify(folder / "pairs", folder / method, method=method, alpha=ALPHA)

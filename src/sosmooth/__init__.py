@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sosmooth.interchange.logs import import_log
     from sosmooth.measures import average_certified_radius, certified_accuracy
     from sosmooth.methods import METHODS
+    from sosmooth.request import Request, Smoothing
     from sosmooth.results import Certificate, Certificates
     from sosmooth.runs.run import load_run
     from sosmooth.sampling.execution import Execution
@@ -50,7 +51,9 @@ _HOMES = {
     "Certificates": "results",
     "Execution": "sampling.execution",
     "Region": "certificates.region",
+    "Request": "request",
     "SmoothedClassifier": "smoothed",
+    "Smoothing": "request",
     "average_certified_radius": "measures",
     "certified_accuracy": "measures",
     "certify_run": "tasks.certify",
@@ -76,7 +79,9 @@ __all__ = [
     "Certificates",
     "Execution",
     "Region",
+    "Request",
     "SmoothedClassifier",
+    "Smoothing",
     "average_certified_radius",
     "certified_accuracy",
     "certify_run",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from sosmooth import SmoothedClassifier
 from sosmooth.classifiers.load import open_classifier
 from sosmooth.datasets import load_dataset
-from sosmooth.smoothed import Sampled
+from sosmooth.request import Request, Smoothing
+from sosmooth.sampler import Sampled, Sampler
 from sosmooth.workers.jobs import sample_by
-from sosmooth.workers.share import Sampling
 from sosmooth.workers.worker import worker_setup
 
 SIGMA = 0.25
@@ -101,55 +102,46 @@ class Own:
 def setup_of(spec, sigma=SIGMA, num_classes=10, **changes):
     """What workers of this classifier need."""
     classifier = open_classifier(str(spec), sigma=sigma)
-    return worker_setup(classifier, sigma=sigma, num_classes=num_classes, device="cpu", **changes)
+    return worker_setup(classifier, Smoothing(sigma, num_classes, **changes))
 
 
-def sampling(method="second_order_dipole", **changes):
+class Asked(NamedTuple):
+    """A request, and the batch size of every worker."""
+
+    request: Request
+    batch_size: int | None
+
+
+def sampling(method="second_order_dipole", *, batch_size=1000, **changes):
     """How to sample; three blocks of 4096 noise vectors for pairs."""
-    settings = {
-        "method": method,
-        "n0": 100,
-        "n": 20_000,
-        "alpha": 0.001,
-        "seed": 5,
-        "batch_size": 1000,
-    }
-    return Sampling(**settings | changes)
+    return Asked(Request(**{"method": method, "n": 20_000, "seed": 5} | changes), batch_size)
 
 
 def sampled_here(setup, get, indices, of):
     """What this process finds, by index."""
-    classifier = open_classifier(setup.spec, sigma=setup.sigma).classifier
-    smoothed = SmoothedClassifier(
-        classifier,
-        sigma=setup.sigma,
-        num_classes=setup.num_classes,
-        batch_size=of.batch_size,
-        lattice=setup.lattice,
-        execution=setup.execution,
-    )
-    settings = {name: value for name, value in vars(of).items() if name != "batch_size"}
-    return {
-        found.index: found for found in smoothed.sample(get(indices), indices=indices, **settings)
-    }
+    classifier = open_classifier(setup.spec, sigma=setup.smoothing.sigma).classifier
+    sampler = Sampler(classifier, setup.smoothing, batch_size=of.batch_size)
+    found = sampler.sample(get(indices), of.request, indices=indices)
+    return {one.index: one for one in found}
 
 
 def sampled_by(pool, setup, get, indices, of, share_evaluations=None):
-    """What the workers find, by index; the evaluations that progress was told of are all of them."""
+    """What the workers find, by index; progress was told of all evaluations."""
     progress = []
     found = sample_by(
         pool,
         get,
         indices,
-        of,
-        sigma=setup.sigma,
+        of.request,
+        setup.smoothing,
+        batch_size=of.batch_size,
         progress=progress.append,
         share_evaluations=share_evaluations,
     )
     samples = [sampled for sampled, batch_size in found]
     assert len(samples) == len(indices)
     if all(isinstance(sampled, Sampled) for sampled in samples):
-        assert sum(progress) == len(indices) * (of.n0 + of.n)
+        assert sum(progress) == len(indices) * of.request.evaluations
     return {sampled.index: sampled for sampled in samples}
 
 

@@ -14,7 +14,7 @@ from sosmooth.classifiers.load import open_classifier
 from sosmooth.cli import main
 from sosmooth.datasets import load_dataset
 from sosmooth.sampling.execution import Execution
-from sosmooth.tasks.audit import smoothed_as_recorded
+from sosmooth.tasks.recorded import smoothed_as_recorded
 
 SMALL = (
     "--model",

@@ -18,10 +18,11 @@ from sosmooth import SmoothedClassifier, load_run
 from sosmooth.classifiers.load import LoadedClassifier
 from sosmooth.cli import main
 from sosmooth.datasets import load_dataset
+from sosmooth.request import Request, Smoothing
 from sosmooth.runs.files import RunError
 from sosmooth.runs.writer import RunWriter
 from sosmooth.sampling import environment
-from sosmooth.tasks.certify import CertifySettings, certify_run
+from sosmooth.tasks.certify import certify_run
 from sosmooth.workers.pool import Pool
 from sosmooth.workers.processes import ProcessWorkers
 
@@ -217,7 +218,6 @@ def test_a_worker_that_differs_from_the_others_takes_no_part(tmp_path, monkeypat
     own.folder, own.data = tmp_path, str(tmp_path / "data.npz")
     setup = setup_of(f"{tmp_path / 'own.py'}:each", num_classes=2)
     (tmp_path / "taken").unlink()
-    settings = CertifySettings(0.25, "dipole", 200_000, 100, 0.001, 0, list(range(12)))
     with (
         Pool(ProcessWorkers(setup, 2)) as pool,
         pytest.raises(RunError, match="this one answers otherwise for inputs"),
@@ -226,7 +226,8 @@ def test_a_worker_that_differs_from_the_others_takes_no_part(tmp_path, monkeypat
             tmp_path / "run",
             LoadedClassifier(lambda x: x, 2, setup.settings),
             load_dataset(own.data),
-            settings,
+            Request("dipole", n=200_000),
+            Smoothing(0.25),
             pool=pool,
             batch_size=20,
         )
@@ -234,8 +235,7 @@ def test_a_worker_that_differs_from_the_others_takes_no_part(tmp_path, monkeypat
 
 def digits():
     inputs = load_dataset("mnist7")
-    settings = CertifySettings(0.25, "dipole", 200, 20, 0.001, 0, list(range(8)))
-    return inputs, settings
+    return inputs, Request("dipole", n0=20, n=200), Smoothing(0.25)
 
 
 def of_function(classify):
@@ -243,19 +243,28 @@ def of_function(classify):
 
 
 def test_a_python_function_is_known_again(tmp_path):
-    inputs, settings = digits()
+    inputs, *asked = digits()
     certify_run(
-        tmp_path / "run", of_function(lambda x: (x.flatten(1).sum(1) % 10).long()), inputs, settings
+        tmp_path / "run",
+        of_function(lambda x: (x.flatten(1).sum(1) % 10).long()),
+        inputs,
+        *asked,
+        indices=range(8),
     )
     certify_run(
-        tmp_path / "run", of_function(lambda x: (x.flatten(1).sum(1) % 10).long()), inputs, settings
+        tmp_path / "run",
+        of_function(lambda x: (x.flatten(1).sum(1) % 10).long()),
+        inputs,
+        *asked,
+        indices=range(8),
     )
     with pytest.raises(RunError, match="made with another classifier"):
         certify_run(
             tmp_path / "run",
             of_function(lambda x: (x.flatten(1).sum(1) % 9).long()),
             inputs,
-            settings,
+            *asked,
+            indices=range(8),
         )
 
 
@@ -334,7 +343,7 @@ def test_the_probe_shares_no_noise_with_what_is_counted():
 
     x = load_dataset("mnist7").get(list(range(8)))
     smoothed = SmoothedClassifier(classify, sigma=0.25, num_classes=2, batch_size=64)
-    smoothed.answers(x, indices=list(range(8)), copies=32, seed=0)
+    smoothed.sampler.answers(x, indices=list(range(8)), copies=32, seed=0)
     probe = set(shown)
     assert len(probe) == len(shown) == 8 * 32
     del shown[:]

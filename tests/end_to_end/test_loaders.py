@@ -18,7 +18,7 @@ from sosmooth.classifiers.load import open_classifier
 from sosmooth.cli import main
 from sosmooth.datasets import load_dataset
 from sosmooth.runs import RunError
-from sosmooth.tasks.audit import check_same
+from sosmooth.tasks.recorded import check_same
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.random((6, 3, 8, 8), dtype=np.float32)

@@ -120,8 +120,9 @@ def test_a_node_joins_and_leaves(cluster, own):
             pool,
             own.get,
             indices,
-            of,
-            sigma=own.setup.sigma,
+            of.request,
+            own.setup.smoothing,
+            batch_size=of.batch_size,
             progress=lambda evaluations: None,
             share_evaluations=10_000,
         )

@@ -14,14 +14,25 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from sharing import INDICES, METHODS, Own, assert_same, sampled_by, sampled_here, sampling, setup_of
+from sharing import (
+    INDICES,
+    METHODS,
+    SIGMA,
+    Own,
+    assert_same,
+    sampled_by,
+    sampled_here,
+    sampling,
+    setup_of,
+)
 
 from sosmooth import load_run
 from sosmooth.cli import main
 from sosmooth.datasets import load_dataset
+from sosmooth.request import Smoothing
+from sosmooth.sampler import Failed
 from sosmooth.sampling.evaluator import ClassifierError
 from sosmooth.sampling.execution import Execution
-from sosmooth.smoothed import Failed
 from sosmooth.workers.jobs import sample_by
 from sosmooth.workers.pool import Pool, WorkersError
 from sosmooth.workers.processes import ProcessWorkers
@@ -87,7 +98,7 @@ def test_one_worker_finds_the_batch_size_for_all(mnist7):
     of = sampling("dipole", n=2000, batch_size=None)
     assert_same(
         sampled_by(*mnist7, INDICES, of),
-        sampled_here(*mnist7[1:], INDICES, replace(of, batch_size=1000)),
+        sampled_here(*mnist7[1:], INDICES, of._replace(batch_size=1000)),
     )
 
 
@@ -150,7 +161,7 @@ def test_a_stopped_worker_takes_no_more_of_large_shares(own, monkeypatch):
         (process,) = [one.process for one in workers._processes.values()]
         os.kill(process.pid, signal.SIGSTOP)
         begun = time.monotonic()
-        workers.send(0, 1, WholeInputs(np.zeros((64, 50_000), np.float32), [0], sampling()))
+        workers.send(0, 1, WholeInputs(np.zeros((64, 50_000), np.float32), [0], *sampling()))
         assert time.monotonic() - begun < 5
     finally:
         workers.close()
@@ -212,7 +223,7 @@ def test_memory_that_runs_out_in_a_worker(own, own_pool):
             "torch is '.*' there and '1.0' where the run is written; install the same",
         ),
         ({"spec": "nothing.safetensors"}, "cannot be opened: .*nothing.safetensors"),
-        ({"device": "abacus"}, "abacus"),
+        ({"smoothing": Smoothing(SIGMA, 10, "abacus")}, "abacus"),
     ],
 )
 def test_a_worker_that_differs_takes_no_part(own, monkeypatch, changes, said):
@@ -340,8 +351,9 @@ def test_inputs_are_read_as_they_are_needed(mnist7):
         pool,
         reading,
         range(100),
-        sampling("dipole", n=500),
-        sigma=0.25,
+        sampling("dipole", n=500).request,
+        Smoothing(0.25, 10),
+        batch_size=1000,
         progress=print,
         share_evaluations=1000,
     )

@@ -56,8 +56,8 @@ def test_a_classifier_that_changes_its_input_never_sees_it_changed(failing, scor
 @pytest.mark.parametrize("failing", [(1,), (2,), (3, 4)])
 def test_predictions_are_not_changed_by_it_either(failing):
     assert smoothed(Step(*failing)).predict(INPUT, n=4096).tolist() == [1]
-    votes = smoothed(Step(*failing)).select(INPUT[0].numpy(), index=0, n0=4096, seed=0)
-    assert votes == smoothed(pure).select(INPUT[0].numpy(), index=0, n0=4096, seed=0)
+    votes = smoothed(Step(*failing)).sampler.select(INPUT[0].numpy(), index=0, n0=4096, seed=0)
+    assert votes == smoothed(pure).sampler.select(INPUT[0].numpy(), index=0, n0=4096, seed=0)
 
 
 def test_the_search_for_the_batch_size_does_not_change_the_input():
@@ -101,7 +101,7 @@ def test_a_random_classifier_is_refused(ask, rate):
             it.sample(10 * INPUT, method="first_order", n0=10, n=100, alpha=0.1, seed=0)
         ),
         "predict": lambda it: it.predict(10 * INPUT, n=100),
-        "select": lambda it: it.select(10 * INPUT[0].numpy(), index=0, n0=10, seed=0),
+        "select": lambda it: it.sampler.select(10 * INPUT[0].numpy(), index=0, n0=10, seed=0),
     }
     with pytest.raises(ClassifierError, match=r"asked again.* dropout or random augmentation"):
         calls[ask](smoothed(dropout(rate)))

@@ -59,7 +59,7 @@ def test_the_default_calls_the_classifier_as_it_is():
     module = Recording()
     smoothed = SmoothedClassifier(module, sigma=0.5, num_classes=3)
     smoothed.certify(IMAGES, method="first_order", n=200)
-    assert smoothed._executed is module
+    assert smoothed.sampler._executed is module
     assert {(last, kind) for _, last, kind in module.calls} == {(False, torch.float32)}
 
 

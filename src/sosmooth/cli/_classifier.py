@@ -34,7 +34,7 @@ def opened_pair(
     """
     from sosmooth.classifiers.class_names import named, read_class_names
     from sosmooth.classifiers.load import open_classifier
-    from sosmooth.tasks.certify import settled_classifier
+    from sosmooth.tasks.opening import settled_classifier
     from sosmooth.tasks.pairing import paired
 
     names = None if class_names is None else read_class_names(class_names)

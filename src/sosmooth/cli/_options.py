@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sosmooth.classifiers.loaded import LoadedClassifier
     from sosmooth.datasets.inputs import InputSet
-    from sosmooth.sampling.execution import Execution
+    from sosmooth.request import Smoothing
 
 
 def _whole(kind: object, tokens: Sequence[Token]) -> int:
@@ -167,13 +167,21 @@ class Calling:
             batch_size=self.batch_size,
         )
 
-    def execution(self) -> Execution:
-        """Precision, layout, compilation."""
+    def smoothing(self, sigma: float, inputs: InputSet) -> Smoothing:
+        """How the classifier is smoothed."""
+        from sosmooth.request import Smoothing
         from sosmooth.sampling.execution import Execution
 
-        return Execution(self.precision, self.channels_last, self.compile)
+        return Smoothing(
+            sigma,
+            self.num_classes,
+            self.device,
+            self._lattice(inputs),
+            Execution(self.precision, self.channels_last, self.compile),
+            self.timeout,
+        )
 
-    def lattice(self, inputs: InputSet) -> float | None:
+    def _lattice(self, inputs: InputSet) -> float | None:
         """The lattice that the data declare, where exact noise is asked for."""
         if not self.exact:
             return None

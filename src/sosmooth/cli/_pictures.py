@@ -25,7 +25,7 @@ def inputs_of(runs: Sequence[Run], spec: str | None) -> InputSet | None:
     from sosmooth.datasets import load_dataset
     from sosmooth.datasets.load import DATASETS
     from sosmooth.runs import RunError
-    from sosmooth.tasks.audit import check_same_inputs, recorded_specs
+    from sosmooth.tasks.recorded import check_same_inputs, recorded_specs
 
     recorded = {recorded_specs(run)[1] for run in runs}
     bundled = next(iter(recorded)) if len(recorded) == 1 else None
@@ -66,8 +66,8 @@ def _classifier_of(run: Run, inputs: InputSet, spec: str | None) -> BaseClassifi
     """The classifier named, else the bundled one that the run names; None where there is none to be had."""
     from sosmooth.classifiers.load import bundled_sigmas, open_classifier
     from sosmooth.runs import RunError
-    from sosmooth.tasks.audit import check_same_classifier, recorded_specs, smoothed_as_recorded
     from sosmooth.tasks.recognition import check_same_answers
+    from sosmooth.tasks.recorded import check_same_classifier, recorded_specs, smoothed_as_recorded
 
     settings, bundled = run.manifest.settings, recorded_specs(run)[0]
     if any(settings.get(name) for name in ("precision", "channels_last", "compile")):
@@ -77,7 +77,7 @@ def _classifier_of(run: Run, inputs: InputSet, spec: str | None) -> BaseClassifi
     opened = open_classifier(spec or bundled or "", sigma=settings["sigma"])
     try:
         check_same_classifier(run, opened)
-        check_same_answers(run, smoothed_as_recorded(run, opened, inputs), inputs)
+        check_same_answers(run, smoothed_as_recorded(run, opened, inputs).sampler, inputs)
     except RunError:
         if spec is not None:
             raise

@@ -50,7 +50,8 @@ def audit(
     from sosmooth.cli._summary import opened
     from sosmooth.datasets import load_dataset
     from sosmooth.runs import RunError
-    from sosmooth.tasks.audit import audit_run, recorded_specs
+    from sosmooth.tasks.audit import audit_run
+    from sosmooth.tasks.recorded import recorded_specs
 
     if limit < 1:
         raise ValueError(f"--max must be at least 1; got {limit}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -84,42 +85,33 @@ def certify(
     from sosmooth.cli._summary import print_runs
     from sosmooth.datasets import load_dataset
     from sosmooth.methods import DEFAULT_METHOD
-    from sosmooth.tasks.certify import CertifySettings, rehearse
+    from sosmooth.request import Request
+    from sosmooth.tasks.certify import rehearse
     from sosmooth.workers.engines import check_engine
 
     check_engine(engine, workers, address)
     inputs = load_dataset(data)
-    settings = CertifySettings(
-        sigma=sigma,
-        method=method or DEFAULT_METHOD,
-        n=n,
-        n0=n0,
-        alpha=alpha,
-        seed=seed,
-        indices=which.of(inputs),
-        device=calling.device,
-        num_classes=calling.num_classes,
-        radius=radius,
-        tolerance=tolerance,
-        lattice=calling.lattice(inputs),
-        execution=calling.execution(),
+    request = Request(
+        method or DEFAULT_METHOD, n0, n, alpha, seed, radius=radius, tolerance=tolerance
     )
+    smoothing = calling.smoothing(sigma, inputs)
+    indices = which.of(inputs)
     if not json:
         advise_on_units(inputs, sigma)
     classifier, inputs = calling.opened(model, inputs, sigma)
+    size = calling.batch_size
     if dry_run:
-        return _show_rehearsal(
-            rehearse(classifier, inputs, settings, batch_size=calling.batch_size), as_json=json
-        )
-    size, timeout = calling.batch_size, calling.timeout
-    with _pool(classifier, settings, engine, workers, address, timeout) as pool:
+        found = rehearse(classifier, inputs, request, smoothing, indices=indices, batch_size=size)
+        return _show_rehearsal(found, as_json=json)
+    with _pool(classifier, smoothing, engine, workers, address) as pool:
         run, failed = certify_with_progress(
             out,
             classifier,
             inputs,
-            settings,
+            request,
+            smoothing,
+            indices=indices,
             batch_size=size,
-            batch_timeout=timeout,
             pool=pool,
             accept_other_environment=accept_other_environment,
         )
@@ -146,21 +138,13 @@ def predict(
     None: the samples do not settle it. No radius comes with it; `certify` gives one.
     """
     from sosmooth.datasets import load_dataset
-    from sosmooth.tasks.certify import smoothed_classifier
+    from sosmooth.tasks.opening import smoothed_classifier
 
     inputs = load_dataset(data)
     chosen = which.of(inputs)
     classifier, inputs = calling.opened(model, inputs, sigma)
     smoothed = smoothed_classifier(
-        classifier,
-        inputs,
-        sigma=sigma,
-        num_classes=calling.num_classes,
-        batch_size=calling.batch_size,
-        device=calling.device,
-        lattice=calling.lattice(inputs),
-        execution=calling.execution(),
-        batch_timeout=calling.timeout,
+        classifier, inputs, calling.smoothing(sigma, inputs), batch_size=calling.batch_size
     )
     predicted = smoothed.predict(inputs.get(chosen), n=n, alpha=alpha, seed=seed)
     rows: list[dict[str, Any]] = [
@@ -183,30 +167,15 @@ def predict(
 
 
 @contextmanager
-def _pool(
-    classifier,
-    settings,
-    engine: str,
-    workers: int | None,
-    address: str | None,
-    timeout: float | None,
-):
+def _pool(classifier, smoothing, engine: str, workers: int | None, address: str | None):
     """The workers that were asked for; None where the sampling happens in this process."""
     from sosmooth.workers.engines import open_pool, workers_wanted
     from sosmooth.workers.worker import worker_setup
 
-    if not workers_wanted(engine, workers, settings.device):
+    if not workers_wanted(engine, workers, smoothing.device):
         yield None
         return
-    setup = worker_setup(
-        classifier,
-        sigma=settings.sigma,
-        num_classes=classifier.num_classes,
-        device=settings.device,
-        lattice=settings.lattice,
-        execution=settings.execution,
-        batch_timeout=timeout,
-    )
+    setup = worker_setup(classifier, replace(smoothing, num_classes=classifier.num_classes))
     # Standard output is for the result alone; Ray prints there what its machines have to say.
     with (
         redirect_stdout(sys.stderr),
@@ -219,36 +188,23 @@ def _notice(line: str) -> None:
     print(f"sosmooth: {line}", file=sys.stderr)
 
 
-def certify_with_progress(
-    out,
-    classifier,
-    inputs,
-    settings,
-    *,
-    batch_size: int | None,
-    batch_timeout: float | None = None,
-    pool=None,
-    accept_other_environment: bool = False,
-):
-    """Certify into `out` with progress on standard error: the run, and the inputs that failed."""
+def certify_with_progress(out, classifier, inputs, request, smoothing, *, indices, **others):
+    """Certify into `out` with progress on standard error; arguments as for `certify_run`."""
     from sosmooth._progress import progress
     from sosmooth.tasks.certify import certify_run
 
-    evaluations = len(settings.indices) * (settings.n0 + settings.n)
-    with progress(
-        evaluations, f"certifying {len(settings.indices)} inputs, {settings.method}"
-    ) as advance:
+    evaluations = len(indices) * request.evaluations
+    with progress(evaluations, f"certifying {len(indices)} inputs, {request.method}") as advance:
         return certify_run(
             out,
             classifier,
             inputs,
-            settings,
-            batch_size=batch_size,
-            batch_timeout=batch_timeout,
-            pool=pool,
+            request,
+            smoothing,
+            indices=indices,
             progress=advance,
-            accept_other_environment=accept_other_environment,
             notice=_notice,
+            **others,
         )
 
 

@@ -29,7 +29,7 @@ def demo(
     from sosmooth.cli.certify import certify_with_progress, report_failures
     from sosmooth.datasets import load_dataset
     from sosmooth.report.html import write_report
-    from sosmooth.tasks.certify import CertifySettings
+    from sosmooth.request import Request, Smoothing
     from sosmooth.tasks.recertify import recertify
 
     inputs = load_dataset("mnist7")
@@ -39,11 +39,13 @@ def demo(
     chosen = list(range(0, len(inputs), len(inputs) // images))[:images]
     found, failed = {}, []
     for method in ("first_order", "second_order", "second_order_dipole"):
-        settings = CertifySettings(
-            sigma=sigma, method=method, n=n, n0=100, alpha=0.001, seed=0, indices=chosen
-        )
         found[method], failures = certify_with_progress(
-            out / method, classifier, inputs, settings, batch_size=None
+            out / method,
+            classifier,
+            inputs,
+            Request(method, n=n),
+            Smoothing(sigma),
+            indices=chosen,
         )
         failed += failures
     # The published dipole method counts the same pairs: no sample needs to be drawn for it.

@@ -11,8 +11,9 @@ from sosmooth.classifiers.load import LoadedClassifier, open_classifier
 from sosmooth.datasets import InputSet, load_dataset
 from sosmooth.experiments.paper import ALPHA, N0, SEEDS, SOURCES, Effort, Panel, chosen_images
 from sosmooth.report.series import Pair, Series, on_shared_images, series_of
+from sosmooth.request import Request, Smoothing
 from sosmooth.runs import Run
-from sosmooth.tasks.certify import CertifySettings, certify_run
+from sosmooth.tasks.certify import certify_run
 from sosmooth.tasks.validate import recomputed
 
 #: `(evaluations, what) → context manager of a function that is told the evaluations just done`.
@@ -110,23 +111,16 @@ def certify_panels(
     def run(sigma: float, effort: Effort, method: str) -> Run:
         if (sigma, effort, method) not in runs:
             indices = chosen_images(len(opened.inputs), effort.images)
-            settings = CertifySettings(
-                sigma=sigma,
-                method=method,
-                n=effort.n,
-                n0=N0,
-                alpha=ALPHA,
-                seed=SEEDS[method],
-                indices=indices,
-                device=device,
-            )
+            request = Request(method, N0, effort.n, ALPHA, SEEDS[method])
             what = f"{opened.inputs.name}, sigma {sigma:g}, {len(indices)} inputs, n = {effort.n:.0e}, {method}"
-            with progress(len(indices) * (N0 + effort.n), what) as advance:
+            with progress(len(indices) * request.evaluations, what) as advance:
                 found, failed = certify_run(
                     run_folder(out, opened.data, sigma, effort, method),
                     opened.classifiers[sigma],
                     opened.inputs,
-                    settings,
+                    request,
+                    Smoothing(sigma, device=device),
+                    indices=indices,
                     progress=advance,
                 )
             failures.extend(one.message for one in failed)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sosmooth.datasets.inputs import InputSet
     from sosmooth.runs.run import Run
     from sosmooth.runs.writer import RunWriter
-    from sosmooth.smoothed import SmoothedClassifier
+    from sosmooth.sampler import Sampler
     from sosmooth.workers.share import Probe, Probed
 
 # Many inputs with few copies tell more than the other way round: data are often sorted by class.
@@ -131,23 +131,26 @@ def check_answers(
     )
 
 
-def check_same_answers(run: Run, smoothed: SmoothedClassifier, inputs: InputSet) -> None:
+def check_same_answers(run: Run, sampler: Sampler, inputs: InputSet) -> None:
     """Refuse a classifier that is not the one of a run, where its noise can be drawn here.
 
     Args:
-        smoothed: with the sigma, noise and execution of the run.
+        run: the run.
+        sampler: with the sigma, noise and execution of the run.
+        inputs: those of the run.
+
     Raises:
         RunError: it answers otherwise.
     """
     from sosmooth.sampling import lattice, noise
 
     settings, manifest = run.manifest.settings, run.manifest
-    if manifest.answers is None or settings.get("device") != smoothed.device.type:
+    if manifest.answers is None or settings.get("device") != sampler.device.type:
         return
     if settings.get("noise") not in (noise.SCHEME, lattice.SCHEME):
         return
     probe = probe_of(manifest, inputs, ())
-    found = probe.run(smoothed, lambda evaluations: None)
+    found = probe.run(sampler, lambda evaluations: None)
     check_answers(run.path, manifest, _as_text(probe.indices, found.labels))
 
 

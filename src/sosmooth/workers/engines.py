@@ -56,7 +56,7 @@ def open_pool(
         return Pool(ray, notice=notice)
     from sosmooth.workers.processes import ProcessWorkers
 
-    gpus = _gpus(setup.device)
+    gpus = _gpus(setup.smoothing.device)
     processes = ProcessWorkers(setup, workers or max(len(gpus), 1), gpus or None)
     return Pool(processes, notice=notice)
 

@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count, cycle
 from multiprocessing import connection, get_context
 from multiprocessing.context import SpawnProcess
@@ -43,18 +43,20 @@ class ProcessWorkers:
 
     Args:
         setup: what each opens its classifier from.
-        number: of processes, at least 1. devices: given to them in turn; None: that of `setup`.
+        number: of processes, at least 1.
+        devices: given to them in turn; None: that of `setup`.
     Raises:
         ValueError: fewer than one process.
     """
 
     def __init__(self, setup: WorkerSetup, number: int, devices: Sequence[str] | None = None):
         if number < 1:
-            raise ValueError(f"--workers must be at least 1; got {number}")
+            raise ValueError(f"workers must be at least 1; got {number}")
         self._setup = setup
         self._numbers = count()
         self._processes: dict[int, _Process] = {}
-        for _, device in zip(range(number), cycle(devices or [setup.device]), strict=False):
+        given = cycle(devices or [setup.smoothing.device])
+        for _, device in zip(range(number), given, strict=False):
             self._start(device)
 
     @property
@@ -100,9 +102,7 @@ class ProcessWorkers:
     def _start(self, device: str) -> None:
         ours, theirs = connection.Pipe()
         context = get_context("spawn")  # neither threads nor CUDA survive a fork
-        process = context.Process(
-            target=_work, args=(replace(self._setup, device=device), theirs), daemon=True
-        )
+        process = context.Process(target=_work, args=(self._setup.on(device), theirs), daemon=True)
         process.start()
         theirs.close()
         one = _Process(process, ours, device)

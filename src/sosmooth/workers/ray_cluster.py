@@ -43,12 +43,12 @@ class RayWorkers:
         notice: Callable[[str], None],
     ):
         if limit is not None and limit < 1:
-            raise ValueError(f"--workers must be at least 1; got {limit}")
+            raise ValueError(f"workers must be at least 1; got {limit}")
         self._ray = _ray()
         self._ours = not self._ray.is_initialized()
         if self._ours:
             _connect(self._ray, address)
-        gpus = int(setup.device == "cuda")
+        gpus = int(setup.smoothing.device == "cuda")
         self._setup, self._limit, self._notice = setup, limit, notice
         self._resource = "GPU" if gpus else "CPU"
         self._actor_class = self._ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0)(_Actor)

@@ -3,57 +3,43 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sosmooth.request import Request, Smoothing
+from sosmooth.sampler import Failed, Sampled, Sampler
 from sosmooth.sampling.counts import Counts
 from sosmooth.sampling.engine import Progress
 from sosmooth.sampling.environment import sampling_environment
 from sosmooth.sampling.evaluator import ClassifierError
-from sosmooth.sampling.execution import AS_GIVEN, Execution
+from sosmooth.sampling.selection import Selection
 from sosmooth.sampling.sums import Part
-from sosmooth.smoothed import Failed, Sampled, Selection, SmoothedClassifier
 
 
 @dataclass(frozen=True)
 class WorkerSetup:
-    """What a worker opens its classifier from: it is never sent.
+    """What a worker opens its classifier from: the classifier is never sent.
 
     Attributes:
-        spec: of the classifier, as `open_classifier` reads it. sigma: noise level, input units.
-        num_classes: of the classifier. device: `cpu`, `cuda`, `cuda:1`, `mps`.
-        settings: what identifies the classifier where the run is written. versions: what must be installed.
+        spec: of the classifier, as `open_classifier` reads it.
+        smoothing: sigma, number of classes, device and noise.
+        settings: what identifies the classifier where the run is written.
+        versions: what must be installed.
         folder: in which paths of `spec` are looked up, where the worker has it.
-        lattice, execution, batch_timeout: as for `SmoothedClassifier`.
     """
 
     spec: str
-    sigma: float
-    num_classes: int
-    device: str
+    smoothing: Smoothing
     settings: dict[str, Any]
     versions: dict[str, str]
     folder: str
-    lattice: float | None = None
-    execution: Execution = AS_GIVEN
-    batch_timeout: float | None = None
 
-
-@dataclass(frozen=True)
-class Sampling:
-    """How inputs are sampled: the arguments of `SmoothedClassifier.sample`, and the batch size of every worker."""
-
-    method: str
-    n0: int
-    n: int
-    alpha: float
-    seed: int
-    radius: float | None = None
-    tolerance: float | None = None
-    batch_size: int | None = None
+    def on(self, device: str) -> WorkerSetup:
+        """The same on another device."""
+        return replace(self, smoothing=replace(self.smoothing, device=device))
 
 
 class Share(Protocol):
@@ -65,7 +51,7 @@ class Share(Protocol):
     @property
     def batch_size(self) -> int | None: ...
 
-    def run(self, smoothed: SmoothedClassifier, progress: Progress) -> Any:
+    def run(self, sampler: Sampler, progress: Progress) -> Any:
         """The result, worked out where the classifier is."""
         ...
 
@@ -90,10 +76,10 @@ class Measure:
     def indices(self) -> list[int]:
         return [self.index]
 
-    def run(self, smoothed: SmoothedClassifier, progress: Progress) -> Measured:
-        smoothed.select(self.x, index=self.index, n0=1, seed=0)  # finds the batch size, warms up
-        evaluations, begun = smoothed.batch_size or 1, time.perf_counter()
-        smoothed.select(self.x, index=self.index, n0=evaluations, seed=0)
+    def run(self, sampler: Sampler, progress: Progress) -> Measured:
+        sampler.select(self.x, index=self.index, n0=1, seed=0)  # finds the batch size, warms up
+        evaluations, begun = sampler.batch_size or 1, time.perf_counter()
+        sampler.select(self.x, index=self.index, n0=evaluations, seed=0)
         return Measured(evaluations, evaluations / (time.perf_counter() - begun))
 
 
@@ -103,15 +89,12 @@ class WholeInputs:
 
     inputs: NDArray[np.float32]
     indices: list[int]
-    sampling: Sampling
+    request: Request
+    batch_size: int | None
 
-    @property
-    def batch_size(self) -> int | None:
-        return self.sampling.batch_size
-
-    def run(self, smoothed: SmoothedClassifier, progress: Progress) -> list[Sampled | Failed]:
+    def run(self, sampler: Sampler, progress: Progress) -> list[Sampled | Failed]:
         try:
-            return self._sampled(smoothed, slice(None), progress)
+            return self._sampled(sampler, slice(None), progress)
         except ClassifierError:
             if len(self.indices) == 1:
                 raise
@@ -119,24 +102,17 @@ class WholeInputs:
         return [
             found
             for i in range(len(self.indices))
-            for found in self._sampled(smoothed, slice(i, i + 1), progress)
+            for found in self._sampled(sampler, slice(i, i + 1), progress)
         ]
 
     def _sampled(
-        self, smoothed: SmoothedClassifier, which: slice, progress: Progress
+        self, sampler: Sampler, which: slice, progress: Progress
     ) -> list[Sampled | Failed]:
-        of = self.sampling
         return list(
-            smoothed.sample(
+            sampler.sample(
                 self.inputs[which],
-                method=of.method,
-                n0=of.n0,
-                n=of.n,
-                alpha=of.alpha,
-                seed=of.seed,
+                self.request,
                 indices=self.indices[which],
-                radius=of.radius,
-                tolerance=of.tolerance,
                 progress=progress,
             )
         )
@@ -148,22 +124,19 @@ class Select:
 
     x: NDArray[np.float32]
     index: int
-    sampling: Sampling
+    request: Request
+    batch_size: int | None
 
     @property
     def indices(self) -> list[int]:
         return [self.index]
 
-    @property
-    def batch_size(self) -> int | None:
-        return self.sampling.batch_size
-
-    def run(self, smoothed: SmoothedClassifier, progress: Progress) -> Selection:
-        return smoothed.select(
+    def run(self, sampler: Sampler, progress: Progress) -> Selection:
+        return sampler.select(
             self.x,
             index=self.index,
-            n0=self.sampling.n0,
-            seed=self.sampling.seed,
+            n0=self.request.n0,
+            seed=self.request.seed,
             progress=progress,
         )
 
@@ -174,18 +147,15 @@ class CountPart:
 
     x: NDArray[np.float32]
     part: Part
-    sampling: Sampling
+    request: Request
+    batch_size: int | None
 
     @property
     def indices(self) -> list[int]:
         return [self.part.estimation.index]
 
-    @property
-    def batch_size(self) -> int | None:
-        return self.sampling.batch_size
-
-    def run(self, smoothed: SmoothedClassifier, progress: Progress) -> Counts:
-        return smoothed.count(self.x, self.part, seed=self.sampling.seed, progress=progress)
+    def run(self, sampler: Sampler, progress: Progress) -> Counts:
+        return sampler.count(self.x, self.part, seed=self.request.seed, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -214,13 +184,13 @@ class Probe:
     def batch_size(self) -> int | None:
         return None  # always the same, whatever that of the run
 
-    def run(self, smoothed: SmoothedClassifier, progress: Progress) -> Probed:
+    def run(self, sampler: Sampler, progress: Progress) -> Probed:
         # One input after another: where the classifier fails, it is known on which.
         labels = [
-            smoothed.answers(x[None], indices=[index], copies=self.copies, seed=self.seed)
+            sampler.answers(x[None], indices=[index], copies=self.copies, seed=self.seed)
             for x, index in zip(self.inputs, self.indices, strict=True)
         ]
-        return Probed(np.concatenate(labels), sampling_environment(smoothed.device))
+        return Probed(np.concatenate(labels), sampling_environment(sampler.device))
 
 
 @dataclass(frozen=True)

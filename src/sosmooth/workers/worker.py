@@ -13,81 +13,57 @@ from typing import TYPE_CHECKING
 import torch
 
 from sosmooth.classifiers.load import open_classifier
+from sosmooth.request import Smoothing
+from sosmooth.sampler import Sampler
 from sosmooth.sampling import lattice as exact_noise
 from sosmooth.sampling import noise
 from sosmooth.sampling.evaluator import ClassifierError
-from sosmooth.sampling.execution import AS_GIVEN, Execution
-from sosmooth.smoothed import SmoothedClassifier
 from sosmooth.workers.share import Executed, Raised, Ready, Refused, Share, WorkerSetup
 
 if TYPE_CHECKING:
     from sosmooth.classifiers.load import LoadedClassifier
 
 
-def worker_setup(
-    classifier: LoadedClassifier,
-    *,
-    sigma: float,
-    num_classes: int,
-    device: str,
-    lattice: float | None = None,
-    execution: Execution = AS_GIVEN,
-    batch_timeout: float | None = None,
-) -> WorkerSetup:
+def worker_setup(classifier: LoadedClassifier, smoothing: Smoothing) -> WorkerSetup:
     """What workers need to open this classifier themselves."""
     return WorkerSetup(
         spec=classifier.settings["spec"],
-        sigma=sigma,
-        num_classes=num_classes,
-        device=device,
+        smoothing=smoothing,
         settings=classifier.settings,
         versions=_versions(),
         folder=os.getcwd(),
-        lattice=lattice,
-        execution=execution,
-        batch_timeout=batch_timeout,
     )
 
 
 class Worker:
-    """Opens the classifier, then executes shares. Neither raises: whoever asked is told."""
+    """Opens the classifier, then does units of work. Neither raises: the answer says what failed."""
 
     def __init__(self, setup: WorkerSetup):
         self._setup = setup
-        self._smoothed: SmoothedClassifier | None = None
+        self._sampler: Sampler | None = None
 
     def start(self) -> Ready | Refused:
         """Open the classifier and see that it is the one of the run."""
         setup = self._setup
         try:
-            torch.set_num_threads(
-                1
-            )  # a worker for each core: more threads would only be in each other's way
+            torch.set_num_threads(1)  # there is a worker for each core
             with suppress(OSError):
                 os.chdir(setup.folder)
             if differing := _differences(setup.versions, _versions()):
                 return Refused(f"{differing}; install the same versions on every machine")
-            classifier = open_classifier(setup.spec, sigma=setup.sigma)
+            classifier = open_classifier(setup.spec, sigma=setup.smoothing.sigma)
             if differing := _differences(setup.settings, classifier.settings):
                 return Refused(
                     f"{differing}; the classifier {setup.spec} must be the same on every machine"
                 )
-            self._smoothed = SmoothedClassifier(
-                classifier.classifier,
-                sigma=setup.sigma,
-                num_classes=setup.num_classes,
-                device=setup.device,
-                lattice=setup.lattice,
-                execution=setup.execution,
-                batch_timeout=setup.batch_timeout,
-            )
+            self._sampler = Sampler(classifier.classifier, setup.smoothing)
         except Exception as error:
             return Refused(f"the classifier {setup.spec} cannot be opened: {_one_line(error)}")
         return Ready()
 
     def answer(self, share: Share) -> Executed | Raised:
         """Execute a share."""
-        if self._smoothed is None:
+        if self._sampler is None:
             return Raised("the worker has no classifier", by_classifier=False)
         done, begun = 0, time.perf_counter()
 
@@ -96,9 +72,9 @@ class Worker:
             done += evaluations
 
         # Found by one worker for all of them; if memory ran out in this one, it keeps its smaller one.
-        self._smoothed.batch_size = self._smoothed.batch_size or share.batch_size
+        self._sampler.batch_size = self._sampler.batch_size or share.batch_size
         try:
-            result = share.run(self._smoothed, progress)
+            result = share.run(self._sampler, progress)
         except ClassifierError as error:
             return Raised(_one_line(error), by_classifier=True)
         except Exception as error:
@@ -114,7 +90,7 @@ def on_this_host(answer: Refused) -> Refused:
 
 
 def _versions() -> dict[str, str]:
-    """What decides which noise is drawn; a build of torch for another kind of processor has the same version."""
+    """What decides which noise is drawn; builds of one torch for other processors count as one."""
     return {
         "sosmooth": metadata.version("sosmooth"),
         "torch": torch.__version__.partition("+")[0],

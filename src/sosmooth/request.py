@@ -1,0 +1,198 @@
+"""What a certification is asked for, and how the classifier is smoothed: each is checked once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sosmooth._numbers import whole_number
+from sosmooth.confidence.joint_pairs import planned_gradient
+from sosmooth.confidence.other_classes import selected_class_alpha
+from sosmooth.methods import DEFAULT_METHOD, certify_tally, check_classes, method_named
+from sosmooth.results import Certificates
+from sosmooth.sampling.counts import Estimation
+from sosmooth.sampling.execution import AS_GIVEN, Execution
+from sosmooth.sampling.lattice import steps_per_sigma
+from sosmooth.sampling.noise import checked_seed
+from sosmooth.sampling.selection import Selection
+from sosmooth.sampling.time_limit import check_timeout
+from sosmooth.stopping import StoppingRule, stopping_rule
+from sosmooth.tally import Design, Tally
+
+
+@dataclass(frozen=True)
+class Smoothing:
+    """How a base classifier is smoothed and called.
+
+    Attributes:
+        sigma: noise level, in units of the inputs, positive.
+        num_classes: number of classes, at least 2; None: not known yet.
+        device: where the noise is drawn and the classifier runs: `cpu`, `cuda`, `cuda:1`, `mps`.
+        lattice: None: float noise. Δ = 1/N: exact noise on the multiples of Δ.
+        execution: precision, memory layout and compilation of the classifier.
+        batch_timeout: seconds that one call of the base classifier may take; None: no limit.
+
+    Raises:
+        ValueError: a value outside its range.
+    """
+
+    sigma: float
+    num_classes: int | None = None
+    device: str = "cpu"
+    lattice: float | None = None
+    execution: Execution = AS_GIVEN
+    batch_timeout: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.sigma) and self.sigma > 0):
+            raise ValueError(
+                f"sigma must be a positive number, in units of the inputs; got {self.sigma!r}"
+            )
+        object.__setattr__(self, "sigma", float(self.sigma))
+        if self.lattice is not None:
+            steps_per_sigma(self.sigma, self.lattice)
+        check_timeout(self.batch_timeout)
+        if self.num_classes is not None:
+            number = whole_number("num_classes", self.num_classes, least=2)
+            object.__setattr__(self, "num_classes", number)
+
+    @property
+    def classes(self) -> int:
+        """The number of classes.
+
+        Raises:
+            ValueError: it is not known.
+        """
+        if self.num_classes is None:
+            raise ValueError("num_classes must be given: the classifier does not say how many")
+        return self.num_classes
+
+
+@dataclass(frozen=True)
+class Request:
+    """What each input is asked for; the arguments of `SmoothedClassifier.certify`.
+
+    Attributes:
+        method: a key of `METHODS`.
+        n0: selection samples, at least 1.
+        n: estimation samples, in evaluations (a pair is two; even for pairs).
+        alpha: failure probability of each input's certificate, in (0, 1).
+        seed: of the noise, in [0, 2^64).
+        classes: "top" or "all": whether the class is compared with one half or each other class.
+        radius: stop when it is decided whether this radius can be certified, input units; None: no.
+        tolerance: stop when more samples could not raise the radius by more, input units; None: no.
+
+    Raises:
+        ValueError: an unknown method, a number outside its range, or an odd n for pairs.
+    """
+
+    method: str = DEFAULT_METHOD
+    n0: int = 100
+    n: int = 100_000
+    alpha: float = 0.001
+    seed: int = 0
+    classes: str = "top"
+    radius: float | None = None
+    tolerance: float | None = None
+
+    def __post_init__(self) -> None:
+        design = method_named(self.method).design
+        if not 0 < self.alpha < 1:
+            raise ValueError(f"alpha must be a failure probability in (0, 1); got {self.alpha!r}")
+        checked = {
+            "n0": whole_number("n0", self.n0, least=1),
+            "n": whole_number("n", self.n, least=1),
+            "seed": checked_seed(self.seed),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if design is not Design.INDEPENDENT and self.n % 2:
+            raise ValueError(
+                f"n must be even for {self.method}: it counts evaluations, and a pair is two; got"
+                f" {self.n}"
+            )
+        check_classes(self.classes)
+
+    @property
+    def design(self) -> Design:
+        """How the estimation samples are drawn."""
+        return method_named(self.method).design
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the classifier for one input, at most."""
+        return self.n0 + self.n
+
+    @property
+    def stops(self) -> bool:
+        """Whether the drawing may stop before n."""
+        return self.radius is not None or self.tolerance is not None
+
+    def rule(self, sigma: float) -> StoppingRule | None:
+        """The rule that stops the drawing; None where all n samples are drawn.
+
+        Raises:
+            ValueError: the rule does not exist for the method or `classes`, or at this sigma.
+        """
+        return stopping_rule(
+            self.radius,
+            self.tolerance,
+            method=self.method,
+            n=self.n,
+            sigma=sigma,
+            alpha=self.alpha,
+            classes=self.classes,
+        )
+
+    def estimation(
+        self, index: int, selection: Selection, *, dimension: int, num_classes: int
+    ) -> Estimation:
+        """What is counted of one input after its selection."""
+        method, gradient = method_named(self.method), None
+        if method.pair_gradient:
+            wrong = self.n0 - selection.first
+            alpha = self.alpha if self.classes == "top" else selected_class_alpha(self.alpha)
+            gradient = planned_gradient(wrong, self.n0, self.n, dimension, alpha)
+        return Estimation(
+            index,
+            method.design,
+            self.n,
+            selection.selected,
+            dimension,
+            direction_share=gradient and gradient.direction_share,
+            gradient_share=gradient.alpha_share if gradient else 0.0,
+            num_classes=num_classes if self.classes == "all" else None,
+        )
+
+    def certificates(
+        self,
+        tally: Tally,
+        *,
+        selected: NDArray[np.int64],
+        selection_margin: NDArray[np.int64],
+        index: NDArray[np.int64],
+        sigma: float,
+    ) -> Certificates:
+        """Certificates of what was counted: by the stopping rule, or else by the method.
+
+        Args:
+            tally: the counts of the selected classes, (batch,).
+            selected: the class chosen for each input from other samples, int64 (batch,).
+            selection_margin: votes by which it led there, int64 (batch,).
+            index: the inputs' indices, int64 (batch,).
+            sigma: noise level, input units.
+        """
+        found = {
+            "selected": selected,
+            "selection_margin": selection_margin,
+            "index": index,
+            "n0": self.n0,
+            "seed": self.seed,
+        }
+        if (rule := self.rule(sigma)) is not None:
+            return rule.certify(tally, **found)
+        return certify_tally(
+            self.method, tally, **found, sigma=sigma, alpha=self.alpha, classes=self.classes
+        )
