@@ -1,4 +1,5 @@
-# `make demo` and `make test` start from nothing but Python 3.11 or later; a second call skips what stands.
+# `make demo` and `make test` need Python 3.11 or later. Each creates its own virtual environment;
+# later calls reuse it.
 PYTHON ?= python3
 DEMO := .venv-demo
 TEST := .venv-test
@@ -6,7 +7,7 @@ SUPPLY := .venv-supply
 RUNS ?= 1000000
 PIP_INSTALL = bin/python -m pip install --retries 10 --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint bench fuzz audit sbom docs clean
+.PHONY: demo test lint coverage bench fuzz audit sbom docs clean
 
 demo: $(DEMO)/.installed
 	$(DEMO)/bin/sosmooth demo
@@ -20,20 +21,26 @@ lint: $(TEST)/.installed
 	$(TEST)/bin/lint-imports
 	$(TEST)/bin/pyright --pythonpath $(TEST)/bin/python
 
+# The lines of src/sosmooth that the quick tests run; tests in other processes do not count.
+coverage: $(TEST)/.installed
+	$(TEST)/bin/python -m pytest -q --cov=sosmooth --cov-report=term:skip-covered
+
 bench: $(TEST)/.installed
 	$(TEST)/bin/python -m benchmarks
 
-# A million broken files over all readers, some minutes on two cores; crashing inputs are saved in fuzz-crashes/.
+# Feeds a million broken files to all readers: some minutes on two cores. Inputs that crash a reader
+# are saved in fuzz-crashes/.
 fuzz: $(TEST)/.installed
 	OMP_NUM_THREADS=1 $(TEST)/bin/python scripts/fuzz.py --runs $(RUNS)
 
-# Needs the network, and fails where it could not look up every package: no part of the tests.
+# Needs the network, and fails if it cannot look up every package; so it is not one of the tests.
 audit: $(SUPPLY)/.installed
 	$(SUPPLY)/bin/python scripts/audit.py constraints.txt
 
-# What an installation consists of: sbom.json, in CycloneDX.
+# Lists what an installation consists of: sbom.json, in CycloneDX.
 sbom: $(DEMO)/.installed $(SUPPLY)/.installed
-	$(SUPPLY)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON -o sbom.json $(DEMO)/bin/python
+	$(SUPPLY)/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+	  --of JSON -o sbom.json $(DEMO)/bin/python
 
 docs: $(TEST)/.installed
 	NO_MKDOCS_2_WARNING=1 $(TEST)/bin/python -m mkdocs build --strict
@@ -44,10 +51,11 @@ clean:
 
 $(DEMO)/.installed: PACKAGE = .
 $(TEST)/.installed: PACKAGE = .[test]
-# PyTorch comes first and by its exact version: nothing that is resolved later can replace it by another build.
+# PyTorch is installed first, by its exact version, so that nothing later replaces it by another build.
 $(DEMO)/.installed $(TEST)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "sosmooth needs Python 3.11 or later; '$(PYTHON)' is `$(PYTHON) --version 2>&1`. Name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	  echo "sosmooth needs Python 3.11 or later; '$(PYTHON)' is `$(PYTHON) --version 2>&1`." \
+	    "Name another: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
 	$(PYTHON) -m venv --clear $(@D)
 	$(@D)/$(PIP_INSTALL) `grep '^torch==' constraints.txt`
 	$(@D)/$(PIP_INSTALL) -e '$(PACKAGE)'

@@ -36,7 +36,7 @@ def count() -> None:
     draws = blocks * out.numel()
     print(f"{draws:,} draws\n{'beyond':>8} {'found':>8} {'expected':>10} {'p-value':>8}")
     for threshold, times in found.items():
-        probability = 2 * stats.norm.sf(threshold)
+        probability = float(2 * stats.norm.sf(threshold))
         p_value = stats.binomtest(times, draws, probability).pvalue
         print(f"{threshold:8} {times:8} {draws * probability:10.2f} {p_value:8.3f}")
 

@@ -260,14 +260,15 @@ def _one_input(name: str, path: Path) -> int:
 
 def _atheris(name: str, asked: argparse.Namespace) -> int:
     try:
-        import atheris
+        import atheris  # pyright: ignore[reportMissingModuleSource]
     except ImportError:
         sys.exit(
             "atheris is not installed; install it (pip install 'sosmooth[fuzz]'), or leave --engine out"
         )
     from readers import READERS, REFUSALS
 
-    with atheris.instrument_imports(include=["sosmooth"]):
+    instrumented = atheris.instrument_imports(include=["sosmooth"])  # pyright: ignore
+    with instrumented:
         for module in [
             module for module in sys.modules if module.split(".")[0] in ("sosmooth", "readers")
         ]:

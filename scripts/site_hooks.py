@@ -1,14 +1,18 @@
-"""What the documentation site needs beside `docs/`: the examples as pages, and the files of the root that pages link to.
+"""What the documentation site needs beside `docs/`: more pages, and typeset formulas.
 
-In the repository such a link leads to the file; in the site to the page made of it.
+The examples become pages, and so do the files of the root that pages link to. In the repository
+such a link leads to the file; in the site it leads to the page. Formulas become MathML while the
+site is built, so that a reader needs neither a script nor a network.
 """
 
 from __future__ import annotations
 
 import ast
+import html
 import re
 from pathlib import Path
 
+import latex2mathml.converter
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[1]
@@ -18,10 +22,12 @@ ROOT_PAGES = (
     "SECURITY.md",
     "src/sosmooth/report/vendor/README.md",
 )
+#: A formula as pymdownx.arithmatex leaves it.
+FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 
 
 def on_files(files, config):
-    """Add the pages that are made of files outside `docs/`."""
+    """Add the pages that are made from files outside `docs/`."""
     for name in ROOT_PAGES:
         files.append(
             File.generated(config, name, content=(ROOT / name).read_text().replace("](docs/", "]("))
@@ -41,6 +47,20 @@ def on_page_markdown(markdown, page, config, files):
     return re.sub(
         rf"\]\(((?:\.\./)*)\.\./({'|'.join(map(re.escape, ROOT_PAGES))})", r"](\1\2", markdown
     )
+
+
+def on_page_content(content, page, config, files):
+    """Typeset the formulas."""
+    return FORMULA.sub(_mathml, content)
+
+
+def _mathml(found: re.Match[str]) -> str:
+    display = "block" if found[1] == "div" else "inline"
+    latex = html.unescape(found[2]).strip()
+    mathml = latex2mathml.converter.convert(latex, display=display)
+    if "\\" in mathml or "&</" in mathml:  # what it does not know, it leaves as it is
+        raise ValueError(f"this formula cannot be typeset: {latex}")
+    return f'<div class="formula">{mathml}</div>' if display == "block" else mathml
 
 
 def _page_of(example: Path) -> str:

@@ -579,7 +579,7 @@ def test_texts_that_cannot_be_read(tmp_path, text_model):
 
 def test_timm(tmp_path, capsys):
     try:
-        import timm
+        import timm  # pyright: ignore[reportMissingImports]
     except (ImportError, RuntimeError) as error:
         pytest.skip(
             f"timm needs torchvision, of which there is no CPU build for this torch: {error}"

@@ -503,13 +503,12 @@ def training(own, kind):
     elif kind == "dropout":
         node = ("Dropout", ["x", "ratio", "mode"], ["y"], {})
     else:
-        noise = ("RandomNormalLike", ["x"], ["noise"], {})
         node = ("Add", ["x", "noise"], ["y"], {})
     constants = {**ones, "ratio": np.array(0.5, dtype=np.float32), "mode": np.array(True)}
-    nodes = [node, ("MatMul", ["y", "w"], ["scores"], {})]
+    noise = [("RandomNormalLike", ["x"], ["noise"], {})] if kind == "random" else []
     return saved(
         own / "training.onnx",
-        [noise, *nodes] if kind == "random" else nodes,
+        [*noise, node, ("MatMul", ["y", "w"], ["scores"], {})],
         [("scores", "float", ["batch", 3])],
         constants=constants.items(),
     )

@@ -38,7 +38,11 @@ def test_the_small_network_is_the_one_described():
 
 def test_the_small_perceptrons_are_those_described():
     def sizes(name):
-        return [tuple(layer.weight.shape) for layer in build(name) if isinstance(layer, nn.Linear)]
+        return [
+            tuple(layer.weight.shape)
+            for layer in build(name).modules()
+            if isinstance(layer, nn.Linear)
+        ]
 
     assert sizes("pca10_mlp") == [(100, 10), (100, 100), (10, 100)]
     assert sizes("swiss_roll_mlp") == [(10, 2), (10, 10), (2, 10)]

@@ -550,7 +550,7 @@ def served(tmp_path):
     folder.mkdir()
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *arguments):
+        def log_message(self, format, *arguments):
             pass
 
     server = http.server.ThreadingHTTPServer(

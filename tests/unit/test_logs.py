@@ -54,7 +54,7 @@ def crossing(value) -> float:
 
 def first_order_row(n: int, count: int) -> tuple[float, str]:
     p = lower(count, n, ALPHA)
-    return SIGMA * max(stats.norm.ppf(p), 0.0), f"{count}\t{p:.6}"
+    return SIGMA * max(float(stats.norm.ppf(p)), 0.0), f"{count}\t{p:.6}"
 
 
 def second_order_row(n: int, count: int, root: float) -> tuple[float, str]:
@@ -72,14 +72,14 @@ def second_order_row(n: int, count: int, root: float) -> tuple[float, str]:
         return 0.0, columns
 
     def band(a: float) -> tuple[float, float]:
-        return stats.norm.ppf(a), -stats.norm.ppf(1 - p - a)
+        return float(stats.norm.ppf(a)), float(-stats.norm.ppf(1 - p - a))
 
     def excess(a: float) -> float:
         u, v = band(a)
         return stats.norm.pdf(v) - stats.norm.pdf(u) - SIGMA * bound
 
     if bound >= most:
-        return SIGMA * stats.norm.ppf(p), columns
+        return SIGMA * float(stats.norm.ppf(p)), columns
     u, v = band(optimize.brentq(excess, 1e-300, (1 - p) / 2, xtol=1e-300, rtol=1e-12))
     return SIGMA * crossing(lambda r: stats.norm.cdf(v - r) - stats.norm.cdf(u - r)), columns
 

@@ -168,8 +168,8 @@ class Trains(nn.Module):
 @pytest.mark.parametrize("wrap", [lambda m: m, lambda m: lambda x: m(x)])
 def test_a_module_that_calls_train_in_forward_is_refused(wrap):
     class AfterEvaluating(nn.Linear):
-        def forward(self, x):
-            scores = super().forward(x)
+        def forward(self, input):
+            scores = super().forward(input)
             self.train()
             return scores
 

@@ -263,7 +263,7 @@ class Probing(Chance):
         self.log.append((worker, share.number))
         super().send(worker, ticket, share)
 
-    def answers(self, timeout):
+    def answers(self, timeout) -> list:
         return [
             (worker, ticket, Executed(worker, 0, 0.1))
             if isinstance(answer, Executed) and answer.result < 0
