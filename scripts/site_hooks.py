@@ -20,6 +20,7 @@ ROOT_PAGES = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "SECURITY.md",
+    "RELEASING.md",
     "src/sosmooth/report/vendor/README.md",
 )
 #: A formula as pymdownx.arithmatex leaves it.

@@ -64,12 +64,14 @@ def comparison_markdown(
     effort: str,
     files: Sequence[str],
 ) -> str:
-    """The same as a page to read."""
+    """The same as a page to read; the first of `files` is the picture to show."""
     seeds = ", ".join(f"{method} {seed}" for method, seed in SEEDS.items())
     lines = [
-        f"# {name}: {figure.shows}",
+        f"# Figure {name.removeprefix('fig')}: {figure.shows}",
         "",
-        f"{effort.capitalize()}. " + " ".join(f"[{file}]({file})" for file in files),
+        f"![{figure.shows}]({files[0]})",
+        "",
+        f"{effort.capitalize()}. Files: " + " ".join(f"[{file}]({file})" for file in files),
         "",
         "What differs in every panel:",
         "",
@@ -77,11 +79,12 @@ def comparison_markdown(
         "|---|---|---|",
         "| from | the authors' logs | the runs in `runs/` |",
         "| radii | three significant digits, rounded to nearest | every digit, rounded down |",
-        f"| seeds | samples of its own for each method | the same; {seeds} |",
+        f"| seeds | separate samples for each method | the same; {seeds} |",
         f"| alpha, n0 | {ALPHA}, {N0} | {ALPHA}, {N0} |",
         "",
-        "“Same samples”: second order against first order from the very samples of second order, without the luck of the draw.",
-        "Published and ours differ in what each table's first rows say; they are not the same experiment.",
+        "“Same samples” compares second order with first order from the same samples, so that chance",
+        "plays no part. Published and ours are not the same experiment: they differ in what the first",
+        "rows of each table say.",
     ]
     for result in results:
         lines += ["", f"## {panel_title(result.panel)}", "", *_panel_table(figure, result)]
@@ -93,14 +96,14 @@ def comparison_markdown(
         other_data = {row.data for row in left_out} - {
             result.panel.published.data for result in results
         }
-        mends = [
+        remedies = [
             f"`--data` and `--weights` of {SOURCES[key].name}"
             for key in SOURCES
             if key in other_data
         ]
         if any(row.data not in other_data for row in left_out):
-            mends.append("`--scale paper`")
-        lines += ["", f"To run them: {', '.join(mends)}."]
+            remedies.append("`--scale paper`")
+        lines += ["", f"To run them: {', '.join(remedies)}."]
     return "\n".join(lines) + "\n"
 
 
