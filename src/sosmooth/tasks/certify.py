@@ -94,6 +94,7 @@ def certify_run(
     pair = paired(classifier, inputs, known.classes)
     inputs, class_names = pair.inputs, pair.class_names
     check_range(inputs.labels, chosen, known.classes, inputs.name)
+    sampler = Sampler(classifier.classifier, known, batch_size=batch_size) if pool is None else None
     failures: list[Failed] = []
     progress = progress or (lambda evaluations: None)
     like = inputs.get(chosen[:1])
@@ -118,16 +119,17 @@ def certify_run(
         )
         try:
             size = writer.batch_size or batch_size
-            sampler = Sampler(classifier.classifier, known, batch_size=size)
-            if pool is None:
+            if sampler is not None:
+                sampler.batch_size = size
                 recognise(probe.run(sampler, lambda evaluations: None))
-            else:
+            elif pool is not None:
                 pool.admit(probe, recognise)
         except RunError:
             writer.close()  # a call that is refused changes nothing
             raise
         progress((len(chosen) - len(todo)) * request.evaluations)
         if pool is None:
+            assert sampler is not None
             sampled = _sampled_here(sampler, inputs, request, todo, progress)
         else:
             sampled = sample_by(
