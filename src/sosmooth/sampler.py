@@ -415,8 +415,8 @@ class Sampler:
         finite = torch.isfinite(batch.flatten(1)).all(1)
         if not bool(finite.all()):
             raise ValueError(
-                f"inputs must be finite; input {int((~finite).nonzero()[0])} of the batch holds NaN or"
-                " infinity"
+                f"inputs must be finite; input {int((~finite).nonzero()[0])} of the batch holds NaN"
+                " or infinity"
             )
         if self.smoothing.lattice is not None:
             check_on_lattice(batch, self.smoothing.lattice)
@@ -453,7 +453,7 @@ def _usable(device: str | torch.device) -> torch.device:
 
 
 def _on_device(inputs: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Inputs in at least float32: the precision in which noise is added, whatever the classifier's own."""
+    """Inputs in at least float32: noise is added in it, whatever the classifier's precision."""
     wide = (
         torch.promote_types(inputs.dtype, torch.float32) if device.type != "mps" else torch.float32
     )

@@ -145,13 +145,13 @@ def test_a_limit_and_a_cluster_that_is_not_there(cluster, own):
         assert pool.size == 1
         of = sampling("dipole", n=2000)
         assert_same(sampled_by(pool, own.setup, own.get, [1], of), own.honestly([1], of))
-    with pytest.raises(ValueError, match="--workers must be at least 1; got 0"):
+    with pytest.raises(ValueError, match="workers must be at least 1; got 0"):
         ray_pool(cluster, own.setup, limit=0)
-    with pytest.raises(ValueError, match="--address must be auto or HOST:PORT"):
+    with pytest.raises(ValueError, match="address must be auto or HOST:PORT"):
         ray_pool(cluster, own.setup, address="here")
     with pytest.raises(
         WorkersError,
-        match=r"no Ray cluster is to be had at 127\.0\.0\.1:1: .*begin one with `ray start --head`",
+        match=r"no Ray cluster is available at 127\.0\.0\.1:1: .*begin one with `ray start --head`",
     ):
         ray_pool(cluster, own.setup, address="127.0.0.1:1")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 _ARGUMENTS = re.compile(
-    r"\b(output(?==…)|class_names(?==…)|single_score(?==['…])|batch_size(?= 1\b))"
+    r"\b(output(?==…)|class_names(?==…)|single_score(?==['…])|batch_size(?= 1\b)"
+    r"|(?<=a smaller )batch_size|(?:workers|engine|address)(?= must be)|engine(?=='ray'))"
 )
 
 

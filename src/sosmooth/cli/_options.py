@@ -39,9 +39,10 @@ WholeOrNone = Annotated[int | None, Parameter(converter=_whole)]
 Model = Annotated[
     str,
     Parameter(
-        help="Classifier: `mnist7`, `mnist7_pca10` or `swiss_roll` (bundled, of this sigma), FILE.safetensors (from `train`),"
-        " ARCHITECTURE+FILE (`resnet20+FILE`), FILE.onnx, FILE.pt2, FILE.skops, timm:NAME, hf:FOLDER, or package.module:factory"
-        " or FILE.py:factory, with +FILE for its weights."
+        help="Classifier: `mnist7`, `mnist7_pca10` or `swiss_roll` (bundled, of this sigma),"
+        " FILE.safetensors (from `train`), ARCHITECTURE+FILE (`resnet20+FILE`), FILE.onnx,"
+        " FILE.pt2, FILE.skops, timm:NAME, hf:FOLDER, or package.module:factory or FILE.py:factory,"
+        " with +FILE for its weights."
     ),
 ]
 Data = Annotated[
@@ -110,8 +111,9 @@ class Calling:
     normalize: Annotated[
         str | None,
         Parameter(
-            help="Put in front of the classifier, so that sigma is in units of the inputs: `imagenet`, MEAN/STD"
-            " (0.5,0.5,0.5/0.2,0.2,0.2) or `none`; what timm: and hf: say by themselves where not given."
+            help="Normalization in front of the classifier, so that sigma is in units of the"
+            " inputs: `imagenet`, MEAN/STD (0.5,0.5,0.5/0.2,0.2,0.2) or `none`. Default: what timm: and hf:"
+            " models say themselves."
         ),
     ] = None
     output: Output = None
@@ -119,8 +121,9 @@ class Calling:
     class_names: Annotated[
         Path | None,
         Parameter(
-            help="Names of the classifier's classes in its order, by which labels are numbered: a file with one name a"
-            " line, a JSON list, or a config.json with id2label. Not given: the classifier's own, where it has them."
+            help="Names of the classifier's classes in its order, by which labels are numbered: a"
+            " file with one name a line, a JSON list, or a config.json with id2label. Default: the"
+            " classifier's own names, where it has them."
         ),
     ] = None
     timeout: Annotated[
@@ -132,7 +135,8 @@ class Calling:
         bool,
         Parameter(
             negative="",
-            help="Exact integer noise: the data must be on a lattice, as 8-bit images and mnist7 are.",
+            help="Exact integer noise: the data must be on a lattice, as 8-bit images and mnist7"
+            " are.",
         ),
     ] = False
     precision: Annotated[
@@ -187,8 +191,9 @@ class Calling:
             return None
         if inputs.lattice is None:
             raise ValueError(
-                f"--exact: {inputs.name} does not say which lattice its inputs are on; 8-bit images and mnist7 do; to an .npz"
-                " file of floating inputs add a number named lattice (1/255), to a torch Dataset an attribute"
+                f"--exact: {inputs.name} does not say which lattice its inputs are on; 8-bit images"
+                " and mnist7 do; to an .npz file of floating inputs add a number named lattice"
+                " (1/255), to a torch Dataset an attribute"
             )
         return inputs.lattice
 
@@ -204,9 +209,12 @@ def chosen_indices(
     Args:
         count: inputs in the data set.
         indices: comma-separated numbers and slices, as in `0,7,100:200,0:10000:10`; None: all.
-        skip: of these, every `skip`-th, beginning with the first. limit: at most so many; None: all.
-        shuffle_seed: the `limit` that are taken are those whose digest with this number is smallest: a choice as by chance, the
-            same everywhere, of which a smaller one is a part, ascending; None: the first ones.
+        skip: of these, every `skip`-th, beginning with the first.
+        limit: at most so many; None: all.
+        shuffle_seed: chooses which `limit` inputs are taken: those whose digest with this number is
+            smallest, in ascending order. The choice is the same everywhere, and a smaller limit
+            takes a part of it. None: the first ones.
+
     Raises:
         ValueError: text that is no such list, or an index outside the data set.
     """
@@ -221,7 +229,8 @@ def chosen_indices(
         if len(numbers) == 1 and numbers[0] is not None:
             if not 0 <= numbers[0] < count:
                 raise ValueError(
-                    f"--indices: there is no input {numbers[0]}; the data has {count}, numbered from 0"
+                    f"--indices: there is no input {numbers[0]}; the data has {count}, numbered"
+                    " from 0"
                 )
             chosen.append(numbers[0])
         elif len(numbers) in (2, 3) and (len(numbers) == 2 or numbers[2] != 0):
@@ -241,6 +250,7 @@ def chosen_indices(
     chosen = chosen[:limit]
     if not chosen:
         raise ValueError(
-            f"no input is left: the data has {count}, --indices {indices!r}, --skip {skip}, --max {limit}"
+            f"no input is left: the data has {count}, --indices {indices!r}, --skip {skip},"
+            f" --max {limit}"
         )
     return chosen

@@ -56,13 +56,15 @@ def certify(
     engine: Annotated[
         EngineName,
         Parameter(
-            help="local: this process, or processes of this machine; ray: the machines of a Ray cluster."
+            help="local: this process, or processes of this machine; ray: the machines of a Ray"
+            " cluster."
         ),
     ] = "local",
     workers: Annotated[
         WholeOrNone,
         Parameter(
-            help="Processes; for ray, at most. Not given: one for each GPU, or CPU of the cluster; local on a CPU: none."
+            help="Worker processes; for ray, at most so many. Default: one for each GPU, or for"
+            " each CPU of the cluster; none for local on a CPU."
         ),
     ] = None,
     address: Annotated[
@@ -73,15 +75,15 @@ def certify(
         bool,
         Parameter(
             negative="",
-            help="Go on with a run that was begun under another torch, sosmooth, CPU or GPU.",
+            help="Resume a run that was begun with another torch, sosmooth, CPU or GPU.",
         ),
     ] = False,
     dry_run: Annotated[
-        bool, Parameter(negative="", help="Say what would be done, and how long it would take.")
+        bool, Parameter(negative="", help="Print what would be done and how long it would take.")
     ] = False,
     json: Json = False,
 ) -> int:
-    """Certify inputs into a run; the same line again goes on."""
+    """Certify inputs into a run; the same command resumes it."""
     from sosmooth.cli._summary import print_runs
     from sosmooth.datasets import load_dataset
     from sosmooth.methods import DEFAULT_METHOD

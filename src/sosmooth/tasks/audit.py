@@ -30,7 +30,8 @@ class Audit:
         index: of the inputs.
         prediction: of the certificates.
         radius: of the certificates, input units.
-        closest: distance of the closest adversarial point found, input units, `inf` where none was found.
+        closest: distance of the closest adversarial point found, input units; `inf` where none was
+            found.
         found: its class, −1 where none was found.
         judged: points judged.
         inside: how many of them, within the radius, had another class.
@@ -51,7 +52,7 @@ class Audit:
 
     @property
     def ratio(self) -> NDArray[np.float64]:
-        """Closest adversarial distance by certified radius: at least 1 where the certificate holds."""
+        """Closest adversarial distance over radius: at least 1 where the certificate holds."""
         return self.closest / self.radius
 
     @property
@@ -78,7 +79,7 @@ def audit_run(
     """Attack certified inputs of a run, just inside and outside their radii.
 
     Args:
-        run: its certified inputs with a finite radius are attacked, the first `limit` of them (None: all).
+        run: its certified inputs with a finite radius are attacked.
         classifier: the one that the run was made with; checked.
         inputs: those that the run was made with; checked.
         limit: inputs attacked at most; None: all.

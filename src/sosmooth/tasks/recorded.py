@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def smoothed_as_recorded(
     run: Run, classifier: LoadedClassifier, inputs: InputSet, *, device: str | None = None
 ) -> SmoothedClassifier:
-    """The smoothed classifier that a run certified: its sigma, its noise, and the classifier called in the same way.
+    """The smoothed classifier that a run certified, with its sigma, its noise and its execution.
 
     Args:
         run: the run.
@@ -47,7 +47,7 @@ def smoothed_as_recorded(
 
 
 def recorded_specs(run: Run) -> tuple[str | None, str | None]:
-    """What was written for the classifier and for the data when the run was made; None where the run does not say."""
+    """The specs of the classifier and of the data of a run; None where the run does not say."""
     model, data = (_record(run, name).get("spec") for name in ("model", "data"))
     return (model if isinstance(model, str) else None), (data if isinstance(data, str) else None)
 
@@ -71,8 +71,8 @@ def check_same(run: Run, classifier: LoadedClassifier, inputs: InputSet) -> Inpu
     nameless = all(recorded.get(name) is None for name in _DIGESTS) and not run.manifest.answers
     if nameless or "inputs" not in run.manifest.digests:
         raise RunError(
-            f"{run.path} does not say which classifier or data it is of (it was imported, or the classifier has no file);"
-            " certify the inputs again, with a classifier from a file"
+            f"{run.path} does not say which classifier or data it is of (it was imported, or the"
+            " classifier has no file); certify the inputs again, with a classifier from a file"
         )
     _check_settings(run, classifier, ["normalization"])
     return check_same_inputs(run, inputs)
@@ -95,8 +95,9 @@ def _check_settings(run: Run, classifier: LoadedClassifier, names: list[str]) ->
     for name in (*digests, *names):
         if classifier.settings.get(name) != recorded.get(name):
             raise RunError(
-                f"{run.path} was made with another classifier: its {name} is {recorded.get(name)}, that of"
-                f" {classifier.settings['spec']!r} is {classifier.settings.get(name)}; give the one of the run by --model"
+                f"{run.path} was made with another classifier: its {name} is {recorded.get(name)},"
+                f" that of {classifier.settings['spec']!r} is {classifier.settings.get(name)}; give"
+                " the classifier of the run"
             )
 
 
@@ -113,12 +114,13 @@ def check_same_inputs(run: Run, inputs: InputSet) -> InputSet:
         digest = inputs.digest(indices_described_by(run.manifest.settings["indices"]))
     except (IndexError, ValueError) as error:
         raise RunError(
-            f"{run.path} was made with other data than {inputs.name}: {error}; give that of the run by --data"
+            f"{run.path} was made with other data than {inputs.name}: {error}; give the data of the"
+            " run"
         ) from None
     if digest != run.manifest.digests.get("inputs"):
         raise RunError(
-            f"{run.path} was made with other data than {inputs.name}: the digests of its inputs and labels differ; give that of"
-            " the run by --data"
+            f"{run.path} was made with other data than {inputs.name}: the digests of its inputs and"
+            " labels differ; give the data of the run"
         )
     return inputs
 

@@ -1,7 +1,7 @@
-"""Sampling shared out: over processes of this machine, or over a Ray cluster.
+"""Sampling divided over processes of this machine, or over a Ray cluster.
 
-    inputs → jobs → shares → pool ⇄ workers (processes, ray_cluster) → tallies, in the order in which they are done
+    inputs → jobs → shares → pool ⇄ workers (processes, ray_cluster) → tallies, as they are done
 
-The noise of a share follows from (seed, index, stage, block) and all that is added up are whole numbers: who does which
-share, in what order and how often it had to be repeated changes no tally.
+A share is a unit of work. Its noise follows from (seed, index, stage, block), and only whole
+numbers are added up. So no tally depends on who does a share, in what order, or how often it was repeated.
 """

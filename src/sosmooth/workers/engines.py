@@ -17,12 +17,13 @@ def check_engine(engine: str, workers: int | None, address: str | None) -> None:
         ValueError: an unknown engine, fewer than one worker, an address without a cluster.
     """
     if engine not in ENGINES:
-        raise ValueError(f"--engine must be one of {', '.join(ENGINES)}; got {engine!r}")
+        raise ValueError(f"engine must be one of {', '.join(ENGINES)}; got {engine!r}")
     if workers is not None and workers < 1:
-        raise ValueError(f"--workers must be at least 1; got {workers}")
+        raise ValueError(f"workers must be at least 1; got {workers}")
     if address is not None and engine != "ray":
         raise ValueError(
-            f"--address is that of a Ray cluster; give --engine ray with it, or leave it out; got {address!r}"
+            "address is that of a Ray cluster: give engine='ray' with it, or leave it out; got"
+            f" {address!r}"
         )
 
 
@@ -43,10 +44,16 @@ def open_pool(
 
     Args:
         engine: `local`: processes of this machine; `ray`: actors of a Ray cluster.
-        workers: how many, at most for `ray`; None: one for each GPU, for each resource of the cluster.
-        address: of the Ray cluster. notice: told what a user should know, in one line.
+        setup: what each opens its classifier from.
+        workers: how many, for `ray` at most so many; None: one for each GPU, or for each resource
+            of the cluster.
+        address: of the Ray cluster.
+        notice: called with what a user should know, in one line.
+
     Raises:
-        ModuleNotFoundError, WorkersError, ValueError: as for `RayWorkers` and `ProcessWorkers`.
+        ModuleNotFoundError: Ray is not installed.
+        WorkersError: there is no such cluster.
+        ValueError: an unknown engine, or fewer than one worker.
     """
     check_engine(engine, workers, address)
     if engine == "ray":

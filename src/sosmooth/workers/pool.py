@@ -21,13 +21,19 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class Phase:
-    """Shares that may be done at the same time. `added`: of what came of them only the sum is wanted, in whatever order."""
+    """Shares that may be done at the same time.
+
+    Attributes:
+        shares: the units of work.
+        added: whether only the sum of their results is wanted, in any order.
+    """
 
     shares: list[Share]
     added: bool = False
 
 
-#: Yields phases, is sent what came of the shares (in their order, or one sum), and returns what it found.
+#: Yields phases, is sent the results of the shares (in their order, or one sum), and returns what
+#: it found.
 Job = Generator[Phase, list[Executed], list[Found]]
 
 # One to execute and one that waits, so that a worker is never idle for the time of a message.
@@ -183,10 +189,11 @@ class Pool(AbstractContextManager["Pool"]):
     def run(
         self, jobs: Iterable[Job[Found]], progress: Callable[[int], None] = lambda evaluations: None
     ) -> Iterator[Found]:
-        """What the jobs find, in the order in which it is found. Jobs are begun when there is room for them.
+        """What the jobs find, as it is found. A job is begun when there is room for it.
 
         Raises:
-            ClassifierError: every worker that tried an input failed on it. WorkersError: workers die of a share, or cannot start.
+            ClassifierError: every worker that tried an input failed on it.
+            WorkersError: workers die of a share, or cannot start.
         """
         waiting = iter(jobs)
         self._forget()
@@ -346,7 +353,8 @@ class Pool(AbstractContextManager["Pool"]):
             admitted = any(hand.admitted for hand in self._hands.values())
             if self._deaths_at_start >= _TRIES_OF_DEATH and not admitted:
                 raise WorkersError(
-                    f"workers end before they are ready: {why}; does the classifier open in this process?"
+                    f"workers end before they are ready: {why}; does the classifier open in this"
+                    " process?"
                 )
             return
         if hand.silent:  # others have its shares
@@ -357,8 +365,9 @@ class Pool(AbstractContextManager["Pool"]):
             ticket.deaths += place == 0  # the others had only been waiting
             if ticket.deaths == _TRIES_OF_DEATH:
                 raise WorkersError(
-                    f"{_TRIES_OF_DEATH} workers ended while they sampled {_named(ticket.share)} (the last: {why}); look at the"
-                    " classifier, at memory, or give a smaller --batch-size"
+                    f"{_TRIES_OF_DEATH} workers ended while they sampled {_named(ticket.share)}"
+                    f" (the last: {why}); look at the classifier, at memory, or give a smaller"
+                    " batch_size"
                 )
         self._queue.extendleft(reversed(numbers))
 
@@ -376,9 +385,8 @@ def _failed(answer: Raised, named: str) -> Exception:
     error, what = (
         (ClassifierError, "the classifier") if answer.by_classifier else (WorkersError, "sampling")
     )
-    return error(
-        f"{what} failed on every worker that tried {named}: {answer.message.removeprefix(f'{named}: ')}"
-    )
+    why = answer.message.removeprefix(f"{named}: ")
+    return error(f"{what} failed on every worker that tried {named}: {why}")
 
 
 def _named(share: Share) -> str:

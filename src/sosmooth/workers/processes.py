@@ -1,6 +1,7 @@
 """Workers as processes of this machine.
 
-A worker ends when its pipe to the driver closes, whatever it is doing: however the driver dies, none is left behind.
+A worker ends when its pipe to the driver closes, whatever it is doing. So none is left behind,
+however the driver dies.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _SECONDS_TO_END = 5.0
 
 @dataclass
 class _Process:
-    """A worker's process. A thread sends what it is asked: a process that is stopped reads nothing."""
+    """A worker's process. A thread sends to it, because a process that is stopped reads nothing."""
 
     process: SpawnProcess
     pipe: connection.Connection

@@ -1,4 +1,4 @@
-"""Workers as actors of a Ray cluster: one for each of its GPUs, or of its CPUs, as machines join it and leave it."""
+"""Workers as actors of a Ray cluster: one for each GPU or CPU, as machines join and leave."""
 
 from __future__ import annotations
 
@@ -25,13 +25,17 @@ class RayWorkers:
     """As many actors as the cluster has room for; it is asked for its size every few seconds.
 
     Args:
-        setup: what each opens its classifier from; with device `cuda` an actor has one GPU, which Ray assigns.
-        address: HOST:PORT of the cluster, `auto` for the one of this machine, None: that one, or else a cluster of this
-            process.
+        setup: what each opens its classifier from; with device `cuda` an actor has one GPU, which
+            Ray assigns.
+        address: HOST:PORT of the cluster, or `auto` for the one of this machine; None: that one, or
+            else a cluster of this process.
         limit: actors, at most; None: no limit.
-        notice: told in one line when there is no room for any actor.
+        notice: called with one line when there is no room for any actor.
+
     Raises:
-        ModuleNotFoundError: Ray is not installed. WorkersError: there is no such cluster. ValueError: a limit below 1.
+        ModuleNotFoundError: Ray is not installed.
+        WorkersError: there is no such cluster.
+        ValueError: a limit below 1.
     """
 
     def __init__(
@@ -79,7 +83,7 @@ class RayWorkers:
         return f"the worker of actor {self._actors[worker]._actor_id.hex()}"
 
     def answers(self, timeout: float) -> list[tuple[int, int | None, Answer]]:
-        """Wait for an answer, or the end of an actor; meanwhile keep as many actors as there is room for."""
+        """Wait for an answer or the end of an actor; keep as many actors as there is room for."""
         found: list[tuple[int, int | None, Answer]] = []
         until = time.monotonic() + timeout
         while not found and (left := until - time.monotonic()) > 0:
@@ -131,7 +135,7 @@ class RayWorkers:
         }
 
     def _fit_to_cluster(self) -> None:
-        """Begin as many actors as the cluster has room for, and give up waiting for those it has none for."""
+        """Begin as many actors as the cluster has room for; give up those that it has none for."""
         now = time.monotonic()
         if now - self._looked < _SECONDS_BETWEEN_LOOKS:
             return
@@ -155,8 +159,8 @@ class RayWorkers:
         if now - self._alone_since > _SECONDS_TO_A_NOTICE:
             self._alone_since = now + 10 * _SECONDS_TO_A_NOTICE
             self._notice(
-                f"waiting: no worker of the Ray cluster is ready; `ray status` tells whether a {self._resource} is free,"
-                " `ray start --address` adds a machine"
+                "waiting: no worker of the Ray cluster is ready; `ray status` tells whether a"
+                f" {self._resource} is free, `ray start --address` adds a machine"
             )
 
 
@@ -212,7 +216,7 @@ def _check_reachable(address: str) -> None:
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit():
         raise ValueError(
-            f"--address must be auto or HOST:PORT, as `ray start` prints it; got {address!r}"
+            f"address must be auto or HOST:PORT, as `ray start` prints it; got {address!r}"
         )
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
@@ -223,5 +227,6 @@ def _check_reachable(address: str) -> None:
 def _no_cluster(address: str | None, why: str) -> WorkersError:
     where = "" if address in (None, "auto") else f" at {address}"
     return WorkersError(
-        f"no Ray cluster is to be had{where}: {why}; begin one with `ray start --head` and let this machine be part of it"
+        f"no Ray cluster is available{where}: {why}; begin one with `ray start --head` and let this"
+        " machine be part of it"
     )

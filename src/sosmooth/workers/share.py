@@ -207,7 +207,13 @@ class Refused:
 
 @dataclass(frozen=True)
 class Executed:
-    """A share is done. `evaluations`: of the classifier, done or found to be needless; `seconds`: they took the worker."""
+    """A share is done.
+
+    Attributes:
+        result: of the share.
+        evaluations: of the classifier, done or found unnecessary.
+        seconds: that they took the worker.
+    """
 
     result: Any
     evaluations: int
@@ -224,7 +230,12 @@ class Executed:
 
 @dataclass(frozen=True)
 class Raised:
-    """The share raised an exception. `by_classifier`: that is what raised it, or what it returned."""
+    """The share raised an exception.
+
+    Attributes:
+        message: of the exception.
+        by_classifier: whether the classifier raised it, or its output was no vote.
+    """
 
     message: str
     by_classifier: bool

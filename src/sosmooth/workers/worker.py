@@ -36,7 +36,7 @@ def worker_setup(classifier: LoadedClassifier, smoothing: Smoothing) -> WorkerSe
 
 
 class Worker:
-    """Opens the classifier, then does units of work. Neither raises: the answer says what failed."""
+    """Opens the classifier, then does units of work. Neither raises: the answer tells a failure."""
 
     def __init__(self, setup: WorkerSetup):
         self._setup = setup
@@ -71,7 +71,7 @@ class Worker:
             nonlocal done
             done += evaluations
 
-        # Found by one worker for all of them; if memory ran out in this one, it keeps its smaller one.
+        # One worker found it for all; if memory ran out in this one, it keeps its smaller one.
         self._sampler.batch_size = self._sampler.batch_size or share.batch_size
         try:
             result = share.run(self._sampler, progress)
