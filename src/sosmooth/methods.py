@@ -1,7 +1,7 @@
 """The methods: each is one row that names its sampling design, its bounds and its certificate.
 
-Adding one: write the bounds (`confidence/`), the certificate (`certificates/`), and a row here. The exports, the command
-line and the contract tests read this table.
+To add one, write the bounds (`confidence/`), the certificate (`certificates/`), and a row here. The
+exports, the command line and the contract tests read this table.
 """
 
 from __future__ import annotations
@@ -20,17 +20,24 @@ from sosmooth.certificates.region import Region, worst_multiclass_radius
 from sosmooth.certificates.second_order import second_order_region
 from sosmooth.certificates.second_order_dipole import one_sided_cost, second_order_dipole_region
 from sosmooth.confidence import published
-from sosmooth.confidence.bounds import Bounds, concatenate
+from sosmooth.confidence.bounds import ONE_HALF, Bounds, concatenate
 from sosmooth.confidence.joint_pairs import joint_corners
-from sosmooth.confidence.other_classes import by_class, other_class_bounds, selected_class_alpha
+from sosmooth.confidence.published import required
+from sosmooth.confidence.rivals import (
+    WITH_RUNNER_UP,
+    WITHOUT_RUNNER_UP,
+    Split,
+    rival_bounds,
+)
 from sosmooth.measures import ABSTAINED
 from sosmooth.results import Certificates
 from sosmooth.tally import Design, Tally
 
 #: What a certificate may compare the selected class with: one half, or each other class.
 CLASSES = ("top", "all")
-# Inputs whose corners are held at once.
-_CHUNK = 256
+# Corners and other classes, over the inputs, that are held at once.
+_ROWS = 2**17
+_CORNERS = 512
 
 
 @dataclass(frozen=True)
@@ -39,11 +46,14 @@ class Method:
 
     Attributes:
         design: how the samples must be drawn to certify with it directly.
-        corners: `(tally, alpha, sigma) → Bounds`, (batch,), or (corners, batch) where the truth is at least as good as one of
-            several corners; raises LookupError naming what the tally lacks.
+        corners: `(tally, alpha, sigma) → Bounds`, (batch,), or (corners, batch) where the truth is
+            at least as good as one of several corners; raises LookupError naming what the tally
+            lacks.
         region: `(bounds, sigma) → extremal region`; its arrays have the shape of the bounds.
         source: where it is from.
-        pair_gradient: whether the gradient that the pairs see is drawn, where the selection samples show that it can help.
+        pair_gradient: whether the gradient that the pairs see is drawn, where the selection samples
+            show that it can help.
+        classes: what it compares the selected class with by default, one of `CLASSES`.
     """
 
     design: Design
@@ -51,11 +61,12 @@ class Method:
     region: Callable[[Bounds, float], Region]
     source: str
     pair_gradient: bool = False
+    classes: str = "top"
 
     def bounds(self, tally: Tally, alpha: float, sigma: float) -> Bounds:
-        """The bounds that the radius is computed from: of several corners the one with the smallest radius."""
+        """The bounds that the radius is computed from: those at the corner with the smallest one."""
         return concatenate(
-            [self.worst(tally[part], alpha, sigma)[0] for part in _chunks(len(tally))]
+            [self.worst(tally[part], alpha, sigma)[0] for part in _chunks(len(tally), _CORNERS)]
         )
 
     def radius(self, bounds: Bounds, sigma: float) -> NDArray[np.float64]:
@@ -63,7 +74,7 @@ class Method:
         return _radius(self.region(bounds, sigma), sigma)
 
     def worst(self, tally: Tally, alpha: float, sigma: float) -> tuple[Bounds, Region]:
-        """The bounds at the worst corner of each input, and the regions of all corners, which all are in memory."""
+        """The bounds at the worst corner of each input, and the regions of all corners."""
         corners = self.corners(tally, alpha, sigma)
         region = self.region(corners, sigma)
         radius = _radius(region, sigma)
@@ -74,12 +85,15 @@ def _radius(region: Region, sigma: float) -> NDArray[np.float64]:
     return in_input_units(region.radius(), np.asarray(sigma))
 
 
-def _chunks(size: int) -> Iterator[slice]:
-    return (slice(start, start + _CHUNK) for start in range(0, max(size, 1), _CHUNK))
+def _chunks(size: int, rows: int) -> Iterator[slice]:
+    """Parts of a batch, each so small that its arrays (rows, part) fit in memory with ease."""
+    step = max(_ROWS // rows, 1)
+    return (slice(start, start + step) for start in range(0, max(size, 1), step))
 
 
-# The orders of the outcomes of pairs: by the radius of the dipole, by the probability, and by the radius at half of the largest
-# gradient norm. `pair_cells` hedges between several; that keeps the radius within a few per cent of a standard error of the best.
+# The orders of the outcomes of pairs: by the radius of the dipole, by the probability, and by the
+# radius at half of the largest gradient norm. `pair_cells` hedges between several; that keeps the
+# radius within a few per cent of a standard error of the best.
 _BY_DIPOLE = partial(one_sided_cost, gradient_share=1.0)
 _BY_HALF_GRADIENT = partial(one_sided_cost, gradient_share=0.5)
 
@@ -148,6 +162,7 @@ METHODS: dict[str, Method] = {
         _second_order_dipole,
         "docs/theory/second_order_dipole.md",
         pair_gradient=True,
+        classes="all",
     ),
 }
 DEFAULT_METHOD = "second_order_dipole"
@@ -165,31 +180,84 @@ def method_named(name: str) -> Method:
 
 
 def _against_each(
-    method: Method, tally: Tally, selected: NDArray[np.int64], alpha: float, sigma: float
+    method: Method, tally: Tally, alpha: float, sigma: float
 ) -> tuple[Bounds, NDArray[np.float64]]:
     """Bounds of all classes, and the radii within which the selected one is ahead of each other."""
-    bounds, corners = method.worst(tally, selected_class_alpha(alpha), sigma)
-    others = other_class_bounds(tally, selected, alpha)
-    complement = _first_order(others, sigma) if others.c_s_lower is None else _dipole(others, sigma)
-    ahead = in_input_units(worst_multiclass_radius(corners, complement), np.asarray(sigma))
-    return replace(bounds, other_upper=by_class(others["error_upper"], selected)), ahead
+    tally.class_votes()  # or LookupError
+    if tally.num_classes == 2:
+        # Ahead of the only other class means above one half, and that needs one set of bounds.
+        bounds = method.bounds(tally, alpha, sigma)
+        nothing = np.full(required(tally, "class_ids").shape, np.nan)
+        bounds = replace(
+            bounds,
+            other_upper=nothing,
+            unseen_upper=np.full(len(tally), np.nan),
+            limiting_class=np.full(len(tally), ONE_HALF),
+        )
+        return bounds, method.radius(bounds, sigma)
+    has_runner_up = required(tally, "runner_up") >= 0
+    rows = _CORNERS + required(tally, "class_ids").shape[1]
+    found, order = [], []
+    for split in (WITH_RUNNER_UP, WITHOUT_RUNNER_UP):
+        group = np.flatnonzero(has_runner_up == (split is WITH_RUNNER_UP))
+        if not len(group) and len(tally):
+            continue
+        for part in _chunks(len(group), rows):
+            order.append(group[part])
+            found.append(_ahead(method, tally[group[part]], alpha, split, sigma))
+    back = np.argsort(np.concatenate(order))
+    bounds = concatenate([bounds for bounds, _ in found])
+    known = {name: value for name, value in vars(bounds).items() if value is not None}
+    return (
+        Bounds(**{name: value[back] for name, value in known.items()}),
+        np.concatenate([radius for _, radius in found])[back],
+    )
 
 
-def _leads(tally: Tally, selected: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _ahead(
+    method: Method, tally: Tally, alpha: float, split: Split, sigma: float
+) -> tuple[Bounds, NDArray[np.float64]]:
+    """The same for inputs that share one split of alpha; all their corners are in memory."""
+    bounds, tops = method.worst(tally, split.selected * alpha, sigma)
+    rivals = rival_bounds(tally, alpha, split, _BY_DIPOLE)
+    pairs = rivals.bounds.c_s_lower is not None
+    complements = (_dipole if pairs else _first_order)(rivals.bounds, sigma)
+    distance = worst_multiclass_radius(tops, complements)
+    # All the bounds hold at once, and each of the two radii follows from them.
+    half, ahead = method.radius(bounds, sigma), in_input_units(distance, np.asarray(sigma))
+    nearest = np.argmin(np.atleast_2d(complements.measure(distance)), axis=0)
+    limiting = np.take_along_axis(rivals.class_ids, nearest[None], axis=0)[0]
+    limiting = np.where((half >= ahead) & (half > 0), ONE_HALF, limiting)
+    return (
+        replace(
+            bounds,
+            other_upper=rivals.upper,
+            unseen_upper=rivals.unseen_upper,
+            limiting_class=limiting,
+        ),
+        np.maximum(half, ahead),
+    )
+
+
+def _leads(tally: Tally) -> NDArray[np.bool_]:
     """Whether more evaluations returned the selected class than any other."""
-    votes = tally.class_votes()
-    top = np.take_along_axis(votes, selected[:, None], axis=1)
-    return np.sum(votes >= top, axis=1) == 1
+    return np.all(tally.class_votes() < required(tally, "count_top")[:, None], axis=1)
 
 
-def check_classes(classes: str) -> None:
-    """Refuse what `classes` may not be.
+def classes_of(method: str, classes: str | None) -> str:
+    """What a certificate of the method compares the selected class with.
+
+    Args:
+        method: a key of `METHODS`.
+        classes: as asked for; None: the method's default.
 
     Raises:
-        ValueError: it is none of `CLASSES`.
+        ValueError: unknown method, or `classes` is none of `CLASSES`.
     """
+    classes = method_named(method).classes if classes is None else classes
     if classes not in CLASSES:
         raise ValueError(f"classes must be one of {', '.join(map(repr, CLASSES))}; got {classes!r}")
+    return classes
 
 
 def certify_tally(
@@ -210,42 +278,42 @@ def certify_tally(
     Args:
         name: a key of `METHODS`.
         tally: the counts of the estimation samples for the selected classes, (batch,).
-        selected: the class of each input chosen from other samples, (batch,); −1 where none is known.
-        selection_margin: votes by which it led there.
-        index: the inputs' indices. sigma: input units. alpha: failure probability, in (0, 1). n0, seed: for the record.
-        classes: "top": the selected class beats one half. "all": or else it beats each other class, all of them bounded too; the
-            bounds of the selected class are at its share of alpha.
+        selected: the class of each input chosen from other samples, int64 (batch,); −1 where none
+            is known.
+        selection_margin: votes by which it led there, int64 (batch,).
+        index: the inputs' indices, int64 (batch,).
+        sigma: noise level, input units.
+        alpha: failure probability, in (0, 1).
+        n0: selection samples, for the record.
+        seed: of the noise, for the record.
+        classes: "top": the selected class must keep more than half of the probability. "all": that,
+            or more than each other class; alpha is split over all the bounds.
+
     Returns:
         One certificate an input.
+
     Raises:
         ValueError: unknown method, alpha outside (0, 1), `classes` none of the two.
         LookupError: the tally lacks what the method needs (the message names it).
+
     Guarantee:
-        For each input: if another class than `prediction` is the smoothed classifier's within `radius`, an event of
-        probability at most alpha happened: with "all", simultaneous over the classes of one input.
-        A tally read at many alphas or methods, the best kept, is no certificate.
+        For each input: if another class than `prediction` is the smoothed classifier's within
+        `radius`, an event of probability at most alpha happened: with "all", simultaneous over the
+        classes of one input. A tally read at many alphas, methods or `classes`, the best kept, is
+        no certificate.
     """
     method = method_named(name)
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must be a failure probability in (0, 1); got {alpha!r}")
-    check_classes(classes)
+    classes_of(name, classes)
     known = selected != ABSTAINED
     if classes == "top":
         bounds = method.bounds(tally, alpha, sigma)
         radius = method.radius(bounds, sigma)
         leads = tally.p_estimate() > 0.5
     else:
-        against = np.where(known, selected, 0)
-        parts = [
-            _against_each(method, tally[part], against[part], alpha, sigma)
-            for part in _chunks(len(tally))
-        ]
-        bounds = concatenate([bounds for bounds, _ in parts])
-        # All the bounds hold at once, and each of the two radii follows from them.
-        radius = np.maximum(
-            method.radius(bounds, sigma), np.concatenate([ahead for _, ahead in parts])
-        )
-        leads = _leads(tally, against)
+        bounds, radius = _against_each(method, tally, alpha, sigma)
+        leads = _leads(tally)
     radius = np.where(known, radius, 0.0)
     certified = radius > 0
     reason = np.select(
@@ -267,4 +335,5 @@ def certify_tally(
         seed=seed,
         tally=tally,
         bounds=bounds,
+        classes=classes,
     )

@@ -27,8 +27,9 @@ def scaled(tally: Tally, n: ArrayLike) -> Tally:
     """
     n = np.broadcast_to(np.asarray(n, dtype=np.int64), (len(tally),)).copy()
     arrays = tally.arrays()
+    classes = _scaled_classes(tally, n)
     if tally.design is not Design.ANTITHETIC:
-        return replace(tally, n=n, count_top=_whole(arrays["count_top"] * (n / tally.n)))
+        return replace(tally, n=n, count_top=_whole(arrays["count_top"] * (n / tally.n)), **classes)
     pairs, factor = n // 2, n / tally.n
     plus, minus, none = (
         _whole(arrays[name] * factor) for name in ("pair_plus_only", "pair_minus_only", "pair_none")
@@ -42,7 +43,7 @@ def scaled(tally: Tally, n: ArrayLike) -> Tally:
     }
     if tally.direction_pairs is not None:
         counts |= _scaled_gradient(tally, factor)
-    return replace(tally, n=n, count_top=2 * both + plus + minus, **counts)
+    return replace(tally, n=n, count_top=2 * both + plus + minus, **counts, **classes)
 
 
 def expected_radius(
@@ -82,6 +83,18 @@ def samples_for_radius(
             np.where(going & enough, middle, high),
         )
     return np.where(low < len(_GRID), _GRID[np.minimum(low, len(_GRID) - 1)], -1)
+
+
+def _scaled_classes(tally: Tally, n: NDArray[np.int64]) -> dict[str, NDArray]:
+    if not tally.counts_classes:
+        return {}
+    assert tally.class_same is not None
+    factor = (n / tally.n)[:, None]
+    same = _whole(tally.class_same * factor)
+    if tally.class_one is None:
+        return {"class_same": same}
+    one = np.minimum(_whole(tally.class_one * factor), (n // 2)[:, None] - same)
+    return {"class_same": same, "class_one": one}
 
 
 def _scaled_gradient(tally: Tally, factor: NDArray[np.float64]) -> dict[str, NDArray]:

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from sosmooth._numbers import whole_number
 from sosmooth.confidence.joint_pairs import planned_gradient
-from sosmooth.confidence.other_classes import selected_class_alpha
-from sosmooth.methods import DEFAULT_METHOD, certify_tally, check_classes, method_named
+from sosmooth.methods import DEFAULT_METHOD, certify_tally, classes_of, method_named
 from sosmooth.results import Certificates
 from sosmooth.sampling.counts import Estimation
 from sosmooth.sampling.execution import AS_GIVEN, Execution
@@ -80,7 +79,8 @@ class Request:
         n: estimation samples, in evaluations (a pair is two; even for pairs).
         alpha: failure probability of each input's certificate, in (0, 1).
         seed: of the noise, in [0, 2^64).
-        classes: "top" or "all": whether the class is compared with one half or each other class.
+        classes: "top" or "all": whether the class is compared with one half or each other class;
+            None: what the method does by default, "top" with a rule that stops the drawing.
         radius: stop when it is decided whether this radius can be certified, input units; None: no.
         tolerance: stop when more samples could not raise the radius by more, input units; None: no.
 
@@ -93,7 +93,7 @@ class Request:
     n: int = 100_000
     alpha: float = 0.001
     seed: int = 0
-    classes: str = "top"
+    classes: str | None = None
     radius: float | None = None
     tolerance: float | None = None
 
@@ -113,7 +113,8 @@ class Request:
                 f"n must be even for {self.method}: it counts evaluations, and a pair is two; got"
                 f" {self.n}"
             )
-        check_classes(self.classes)
+        asked = "top" if self.classes is None and self.stops else self.classes
+        object.__setattr__(self, "classes", classes_of(self.method, asked))
 
     @property
     def design(self) -> Design:
@@ -124,6 +125,11 @@ class Request:
     def evaluations(self) -> int:
         """Evaluations of the classifier for one input, at most."""
         return self.n0 + self.n
+
+    @property
+    def compared(self) -> str:
+        """What the class is compared with, one of `CLASSES`."""
+        return classes_of(self.method, self.classes)
 
     @property
     def stops(self) -> bool:
@@ -143,18 +149,17 @@ class Request:
             n=self.n,
             sigma=sigma,
             alpha=self.alpha,
-            classes=self.classes,
+            classes=self.compared,
         )
 
     def estimation(
         self, index: int, selection: Selection, *, dimension: int, num_classes: int
     ) -> Estimation:
-        """What is counted of one input after its selection."""
+        """What is counted of one input after its selection; `classes` changes nothing of it."""
         method, gradient = method_named(self.method), None
         if method.pair_gradient:
             wrong = self.n0 - selection.first
-            alpha = self.alpha if self.classes == "top" else selected_class_alpha(self.alpha)
-            gradient = planned_gradient(wrong, self.n0, self.n, dimension, alpha)
+            gradient = planned_gradient(wrong, self.n0, self.n, dimension, self.alpha)
         return Estimation(
             index,
             method.design,
@@ -163,7 +168,8 @@ class Request:
             dimension,
             direction_share=gradient and gradient.direction_share,
             gradient_share=gradient.alpha_share if gradient else 0.0,
-            num_classes=num_classes if self.classes == "all" else None,
+            num_classes=num_classes,
+            runner_up=selection.runner_up,
         )
 
     def certificates(
@@ -194,5 +200,5 @@ class Request:
         if (rule := self.rule(sigma)) is not None:
             return rule.certify(tally, **found)
         return certify_tally(
-            self.method, tally, **found, sigma=sigma, alpha=self.alpha, classes=self.classes
+            self.method, tally, **found, sigma=sigma, alpha=self.alpha, classes=self.compared
         )

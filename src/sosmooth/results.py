@@ -44,6 +44,7 @@ class Certificate:
         abstain_reason: empty, or a key of `ABSTAIN_REASONS`.
         selected: the class that led the selection samples, whether or not it was certified.
         selection_margin: votes by which it led.
+        classes: what the class was compared with, one of `methods.CLASSES`.
     """
 
     input_index: int
@@ -59,6 +60,7 @@ class Certificate:
     seed: int | None
     tally: Tally
     bounds: Bounds
+    classes: str = "top"
 
     @property
     def radius_in_grey_levels(self) -> float:
@@ -118,6 +120,7 @@ class Certificates(Framed, Sequence[Certificate]):
     seed: int | None
     tally: Tally
     bounds: Bounds
+    classes: str = "top"
 
     def __len__(self) -> int:
         return len(self.prediction)
@@ -151,6 +154,7 @@ class Certificates(Framed, Sequence[Certificate]):
             self.seed,
             self.tally[here],
             _bounds_of(self.bounds, here),
+            self.classes,
         )
 
     @property

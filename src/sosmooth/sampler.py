@@ -29,10 +29,10 @@ from sosmooth.sampling.noise import Stage
 from sosmooth.sampling.selection import Selection
 from sosmooth.sampling.sums import Part
 from sosmooth.stopping import StoppingRule, marked
-from sosmooth.tally import Tally
+from sosmooth.tally import NO_CLASS, Tally
 
-#: Inputs whose selection samples share batches, at most.
-_GROUP = 64
+#: Inputs whose selection samples share batches, at most, and their votes over all classes.
+_GROUP, _GROUP_VOTES = 64, 2**20
 #: Evaluations at once where the classifier is to be known again by its answers.
 _ANSWERS_BATCH = 32
 
@@ -162,7 +162,7 @@ class Sampler:
         with EvaluationMode(self.base_classifier), torch.inference_mode():
             evaluator = self._evaluator(batch)
             engine = self._engine(evaluator, batch, seed)
-            votes = engine.count_classes(indices, Stage.PREDICTION, n, self.num_classes)
+            votes = engine.count_classes(indices, Stage.PREDICTION, n)
             self.batch_size = evaluator.batch_size
         for index, invalid in zip(indices.tolist(), votes[:, -1].tolist(), strict=True):
             if invalid:
@@ -177,8 +177,8 @@ class Sampler:
         """The first step of `sample` for one input, float array (…)."""
         with self._engine_of_one(x, seed, progress) as engine:
             columns = self._select(engine, np.array([index]), n0)
-            selected, first, second, invalid = (int(column[0]) for column in columns)
-            found = Selection(selected, first, second, invalid)
+            selected, first, runner_up, second, invalid = (int(column[0]) for column in columns)
+            found = Selection(selected, first, runner_up, second, invalid)
             return replace(found, why=engine.why_no_vote()) if found.invalid else found
 
     def count(
@@ -254,8 +254,9 @@ class Sampler:
     ) -> Iterator[Sampled | Failed]:
         """Samples inputs, in eval mode throughout: see `_in_eval_mode`."""
         evaluator = self._evaluator(batch)
-        for start in range(0, len(batch), _GROUP):
-            group = slice(start, start + _GROUP)
+        size = max(1, min(_GROUP, _GROUP_VOTES // self.num_classes))
+        for start in range(0, len(batch), size):
+            group = slice(start, start + size)
             engine = self._engine(evaluator, batch[group], request.seed, progress)
             if rule is None:
                 found = self._sample_group(engine, start, indices[group], request)
@@ -282,8 +283,7 @@ class Sampler:
         for position, (index, *votes) in enumerate(
             zip(*(column.tolist() for column in (indices, *columns)), strict=True)
         ):
-            selected, first, second, invalid = votes
-            selection = Selection(selected, first, second, invalid)
+            selection = Selection(*votes)
             if selection.invalid:  # already: estimating would be in vain
                 why = engine.why_no_vote()
                 yield Failed(offset + position, index, why, selection.invalid)
@@ -321,12 +321,13 @@ class Sampler:
     ) -> Iterator[Sampled | Failed]:
         """Selection and estimation of the whole group in shared batches, look by look."""
         begun = time.perf_counter()
-        selected, first, second, invalid = self._select(engine, indices, request.n0)
+        selected, first, runner_up, second, invalid = self._select(engine, indices, request.n0)
         going = invalid == 0
         tallies: dict[int, Tally] = {}
         for tally, found_invalid in engine.tallies_by_look(
             indices, request.design, rule.looks(), selected, going
         ):
+            tally = replace(tally, runner_up=runner_up)
             if method_named(request.method).pair_gradient:
                 tally = replace(tally, **no_gradient(len(tally)))
             invalid[going] = found_invalid[going]
@@ -334,7 +335,7 @@ class Sampler:
             last = tally.n[0] == rule.n
             for i in np.flatnonzero(going)[rule.stopped(tally[going]) | last]:
                 going[i] = False
-                tallies[int(i)] = marked(rule, tally[i : i + 1])
+                tallies[int(i)] = marked(rule, tally[i : i + 1].trimmed())
                 if progress is not None and not last:
                     progress(rule.n - int(tally.n[0]))
         # Inputs that share batches share the time.
@@ -354,9 +355,14 @@ class Sampler:
         self, engine: Engine, indices: NDArray[np.int64], n0: int
     ) -> tuple[NDArray[np.int64], ...]:
         """The columns of `Selection`, each (batch,)."""
-        votes = engine.count_classes(indices, Stage.SELECTION, n0, self.num_classes)
-        second, first = np.sort(votes[:, :-1], axis=1)[:, -2:].T
-        return votes[:, :-1].argmax(1), first, second, votes[:, -1].copy()
+        votes = engine.count_classes(indices, Stage.SELECTION, n0)
+        votes, invalid, rows = votes[:, :-1], votes[:, -1].copy(), np.arange(len(votes))
+        selected = votes.argmax(1)
+        first = votes[rows, selected]
+        votes[rows, selected] = -1
+        runner_up = votes.argmax(1)
+        second = votes[rows, runner_up]
+        return selected, first, np.where(second > 0, runner_up, NO_CLASS), second, invalid
 
     def _engine(
         self, evaluator: Evaluator, batch: torch.Tensor, seed: int, progress: Progress | None = None

@@ -133,7 +133,7 @@ class SmoothedClassifier:
         alpha: float = 0.001,
         seed: int = 0,
         indices: Sequence[int] | None = None,
-        classes: str = "top",
+        classes: str | None = None,
         radius: float | None = None,
         tolerance: float | None = None,
         progress: Progress | bool | None = None,
@@ -149,9 +149,9 @@ class SmoothedClassifier:
             seed: of the noise, in [0, 2^64).
             indices: whole numbers (batch,), distinct: the noise of an input follows from (seed,
                 index); None: 0, 1, 2, …
-            classes: "top": the class must keep half of the probability. "all": or else more than
-                each other class. All classes are bounded from the same samples, so it can certify
-                below one half, and costs a tenth of alpha.
+            classes: "top": the class must keep more than half of the probability. "all": that, or
+                more than each other class. All classes are bounded from the same samples, so it
+                can certify below one half. None: what the method does by default.
             radius: stop when it is decided whether this radius can be certified, after at most n
                 samples; in (0, 6 sigma]. The radius of a certificate is then this one or 0, with
                 the reason `undecided` or `not_certifiable_at_radius` (by this method, without the

@@ -1,7 +1,8 @@
-"""What was counted: the sufficient statistics of a batch of inputs, one array element each.
+"""What was counted: the sufficient statistics of a batch of inputs, one array element an input.
 
-A tally says nothing about probabilities (that is `confidence/`) and knows no classifier (that is `sampling/`). It is what a
-run stores, so that any method needing no more than what was counted can be computed later, at another failure probability.
+A tally says nothing about probabilities (that is `confidence/`) and knows no classifier (that is
+`sampling/`). A run stores it, so that any method that needs no more than these counts can be
+computed later, at another failure probability.
 """
 
 from __future__ import annotations
@@ -17,44 +18,67 @@ from numpy.typing import NDArray
 class Design(StrEnum):
     """How the noise of the estimation samples is drawn."""
 
-    INDEPENDENT = "independent"  # n independent vectors
-    DISJOINT_PAIRS = (
-        "disjoint_pairs"  # the same, and products over the pairs (1, 2), (3, 4), … (Theorem 2)
-    )
-    ANTITHETIC = "antithetic"  # n/2 independent vectors, each evaluated at x + ε and x − ε
+    #: n independent vectors.
+    INDEPENDENT = "independent"
+    #: The same, and products over the pairs (1, 2), (3, 4), … (Theorem 2).
+    DISJOINT_PAIRS = "disjoint_pairs"
+    #: n/2 independent vectors ε, each evaluated at x + ε and at x − ε.
+    ANTITHETIC = "antithetic"
 
 
 #: Slopes `h û·z`, |h| ≤ 1/2, are cut off above this: |û·z| > 5 has probability 6e-7.
 SLOPE_CAP = 2.5
+
+#: In `runner_up` and `class_ids`: there is no such class.
+NO_CLASS = -1
+
+# What fills the rows of arrays (batch, seen) up to a common width.
+_FILL = {"class_ids": NO_CLASS, "class_same": 0, "class_one": 0}
 
 
 @dataclass(frozen=True)
 class Tally:
     """Counts of `batch` inputs. What the design did not count is None.
 
-    Two tallies of one input are never added up: those of one seed would count the same samples
-    twice, and a sum whose parts were looked at has no fixed n. Sample once, with the larger n.
+    Never add up two tallies of one input: those of one seed would count the same samples twice,
+    and a sum whose parts were looked at has no fixed n. Sample once, with the larger n.
+
+    The classes other than the selected one are counted sparsely: row i of `class_ids` lists those
+    that were returned at least once for input i, and the arrays have the width `seen` of the
+    longest list. So a hundred thousand classes take no more room than those that occur.
 
     Attributes:
         design: how the noise was drawn.
-        dimension: number of features of one input; None where it is unknown (some imported logs).
         n: evaluations of the classifier (a pair is two), int64 (batch,).
+        dimension: number of features of one input; None where unknown (some imported logs).
         count_top: evaluations that returned the selected class, int64 (batch,).
         pair_both: antithetic pairs right at `x + ε` and at `x − ε`, int64 (batch,).
-        pair_plus_only: right at `x + ε` only. pair_minus_only: right at `x − ε` only. pair_none: wrong at both.
-        gradient_sq_estimate: Theorem 2's unbiased estimate of `‖∇p‖₂²`, per squared input unit, may be negative,
-            float64 (batch,).
-        direction_pairs: the first pairs, which give the direction of the gradient, int64 (batch,); 0 where none was drawn.
-            direction_one: those of them right on exactly one side.
-        direction_norm: norm of `X̄`, the mean over them of `h z`, `h = (f(x + ε) − f(x − ε))/2`, `z = ε/σ`, float64 (batch,).
-        slope_pairs: the other pairs, int64 (batch,). slope_sum, slope_sq_sum: sums over them of `y = min(h û·z, 2.5)`,
-            `û = X̄/‖X̄‖`, and of `y²`, float64 (batch,).
-        gradient_share: of alpha, for the gradient norm, fixed before the pairs were drawn, float64 (batch,);
+        pair_plus_only: pairs right at `x + ε` only, int64 (batch,).
+        pair_minus_only: pairs right at `x − ε` only, int64 (batch,).
+        pair_none: pairs wrong at both, int64 (batch,).
+        gradient_sq_estimate: Theorem 2's unbiased estimate of `‖∇p‖₂²`, per squared input unit,
+            may be negative, float64 (batch,).
+        direction_pairs: the first pairs, which give the direction of the gradient, int64 (batch,);
             0 where none was drawn.
-        class_counts: independent evaluations that returned each class, int64 (batch, classes); counted on request.
-        class_both: pairs of which both sides returned each class. class_one: exactly one side; int64 (batch, classes), likewise.
-        stopped_by: how n came about: None where it was fixed before drawing, else the rule that
-            stopped the drawing, as its `repr`. Bounds for a fixed n do not hold for such counts:
+        direction_one: those of them right on exactly one side, int64 (batch,).
+        direction_norm: norm of `X̄`, the mean over them of `h z`, `h = (f(x + ε) − f(x − ε))/2`,
+            `z = ε/σ`, float64 (batch,).
+        slope_pairs: the other pairs, int64 (batch,).
+        slope_sum: sum over them of `y = min(h û·z, 2.5)`, `û = X̄/‖X̄‖`, float64 (batch,).
+        slope_sq_sum: sum over them of `y²`, float64 (batch,).
+        gradient_share: of alpha, for the gradient norm, fixed before the pairs were drawn,
+            float64 (batch,); 0 where none was drawn.
+        num_classes: number of classes of the classifier; None where unknown.
+        runner_up: the class that came second in the selection samples, int64 (batch,); −1 where
+            they returned the selected class only.
+        class_ids: the other classes that the estimation samples returned, ascending, filled up
+            with −1, int64 (batch, seen).
+        class_same: pairs of which both sides returned that class, or, without pairs, evaluations
+            that did; filled up with 0, int64 (batch, seen).
+        class_one: pairs of which exactly one side returned it, int64 (batch, seen); None without
+            pairs.
+        stopped_by: None where n was fixed before drawing, else the `repr` of the rule that stopped
+            the drawing. Bounds for a fixed n do not hold for such counts:
             `confidence.published.required` refuses them.
     """
 
@@ -74,8 +98,10 @@ class Tally:
     slope_sum: NDArray[np.float64] | None = None
     slope_sq_sum: NDArray[np.float64] | None = None
     gradient_share: NDArray[np.float64] | None = None
-    class_counts: NDArray[np.int64] | None = None
-    class_both: NDArray[np.int64] | None = None
+    num_classes: int | None = None
+    runner_up: NDArray[np.int64] | None = None
+    class_ids: NDArray[np.int64] | None = None
+    class_same: NDArray[np.int64] | None = None
     class_one: NDArray[np.int64] | None = None
     stopped_by: str | None = None
 
@@ -87,37 +113,53 @@ class Tally:
         return replace(self, **{name: values[which] for name, values in self.arrays().items()})
 
     def arrays(self) -> dict[str, NDArray]:
-        """The per-input arrays that were counted, by name."""
+        """The arrays that were counted, by name; the first axis of each is the batch."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
+    def trimmed(self) -> Tally:
+        """The tally with as few columns for the other classes as it needs."""
+        if self.class_ids is None:
+            return self
+        width = int(np.sum(self.class_ids != NO_CLASS, axis=1).max(initial=0))
+        lists = {name: array[:, :width] for name, array in self.arrays().items() if array.ndim > 1}
+        return replace(self, **lists)
+
     def p_estimate(self) -> NDArray[np.float64]:
-        """The observed share of right evaluations, float64 (batch,); NaN where no counts are known."""
+        """The share of right evaluations, float64 (batch,); NaN where no counts are known."""
         if self.count_top is not None:
             return self.count_top / self.n
         if self.pair_both is not None and self.pair_plus_only is not None:
-            return (self.pair_both + self.pair_plus_only) / (
-                self.n / 2
-            )  # one side alone: the other was not logged
+            # One side alone: the other was not logged.
+            return (self.pair_both + self.pair_plus_only) / (self.n / 2)
         return np.full(len(self), np.nan)
 
+    @property
+    def counts_classes(self) -> bool:
+        """Whether the other classes were counted."""
+        needed = (self.num_classes, self.runner_up, self.class_ids, self.class_same)
+        return all(value is not None for value in needed)
+
     def class_votes(self) -> NDArray[np.int64]:
-        """Evaluations that returned each class, (batch, classes).
+        """Evaluations that returned each class of `class_ids`, int64 (batch, seen).
 
         Raises:
             LookupError: the classes were not counted.
         """
-        if self.class_counts is not None:
-            return self.class_counts
-        if self.class_both is not None and self.class_one is not None:
-            return 2 * self.class_both + self.class_one
-        raise LookupError(
-            'the counts of all classes, which this tally does not hold; sample with classes="all"'
-        )
+        if not self.counts_classes:
+            raise LookupError(
+                "the counts of the other classes (class_ids), which earlier versions of sosmooth"
+                " and the logs of other code do not hold"
+            )
+        assert self.class_same is not None
+        return self.class_same if self.class_one is None else 2 * self.class_same + self.class_one
 
 
 def concatenate(tallies: Sequence[Tally]) -> Tally:
-    """One tally of all the inputs of several, which share design, dimension and what they counted.
+    """One tally of all the inputs of several.
+
+    Args:
+        tallies: at least one; they share design, dimension, classes and what they counted.
 
     Raises:
         ValueError: not all of them were stopped by the same rule, or by none.
@@ -127,8 +169,23 @@ def concatenate(tallies: Sequence[Tally]) -> Tally:
         raise ValueError(
             "tallies that different rules stopped cannot be put together; keep each rule's apart"
         )
-    names = first.arrays().keys()
     return replace(
         first,
-        **{name: np.concatenate([getattr(tally, name) for tally in tallies]) for name in names},
+        **{
+            name: stacked([getattr(tally, name) for tally in tallies], _FILL.get(name, 0))
+            for name in first.arrays()
+        },
+    )
+
+
+def stacked(arrays: Sequence[NDArray], fill: float) -> NDArray:
+    """Arrays (batch,) or (batch, any width) one after the other, rows filled up to one width."""
+    if arrays[0].ndim == 1:
+        return np.concatenate(arrays)
+    width = max(array.shape[1] for array in arrays)
+    return np.concatenate(
+        [
+            np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=fill)
+            for array in arrays
+        ]
     )

@@ -121,7 +121,10 @@ def test_predict_with_too_few_samples_says_how_many(here, capsys):
 
 
 def test_where_most_abstain_the_cause_is_named(tmp_path, capsys):
-    line = f"certify --model mnist7 --data mnist7 --sigma 0.5 --max 30 --seed 1 --n 1000 --out {tmp_path}/run"
+    line = (
+        "certify --model mnist7 --data mnist7 --sigma 0.5 --max 30 --seed 1 --n 1000"
+        f" --method dipole_joint --out {tmp_path}/run"
+    )
     assert "was the classifier trained with noise of sigma 0.5?" in sosmooth(capsys, line)[2]
     line = f"certify --model mnist7 --data mnist7 --sigma 0.12 --max 2 --n 18 --out {tmp_path}/few"
     assert f"sosmooth plan {tmp_path}/few --n 180" in sosmooth(capsys, line)[2]

@@ -1,16 +1,18 @@
 """classes="all" on classifiers whose true radius is known: labels that depend on one coordinate only."""
 
-from math import lgamma
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import optimize, special, stats
 
+from sosmooth import methods
 from sosmooth.certificates.dipole import dipole_region
 from sosmooth.certificates.first_order import first_order_region
 from sosmooth.certificates.region import multiclass_radius
 from sosmooth.certificates.second_order import second_order_region
 from sosmooth.certificates.second_order_dipole import second_order_dipole_region
+from sosmooth.confidence.rivals import rival_bounds
 from sosmooth.methods import METHODS, certify_tally
 from sosmooth.tally import Design, Tally
 
@@ -67,35 +69,62 @@ def drawn(labels, ends, design, n, repetitions, rng):
             size,
             3,
             count_top=counts[:, 0],
-            class_counts=counts,
             gradient_sq_estimate=np.full(repetitions, 9.0),
+            **classes_of(counts, None),
         )
+    far, near, chance = pair_law(labels, ends)
+    k = rng.multinomial(n // 2, chance, repetitions)
+    straight = rng.binomial(k, 0.5)  # which side of the pair is drawn first
+    both, one = pairs_of(far, near, k, classes)
+    plus = np.where((far == 0) & (near != 0), straight, 0) + np.where(
+        (near == 0) & (far != 0), k - straight, 0
+    )
+    return pair_tally(both, one, plus.sum(1), n)
+
+
+def pair_law(labels, ends):
+    """The labels at z and at −z over intervals of |z|, (cells,) each, and the chance of each."""
     cuts = np.concatenate([[0.0], np.unique(np.abs(ends)), [np.inf]])
     middle = np.minimum(0.5 * (cuts[:-1] + cuts[1:]), cuts[:-1] + 1)
-    label = lambda z: np.asarray(labels)[np.searchsorted(ends, z)]  # noqa: E731
-    far, near = label(middle), label(-middle)
+    far, near = (np.asarray(labels)[np.searchsorted(ends, z)] for z in (middle, -middle))
     chance = 2 * np.diff(special.ndtr(cuts))
-    k = rng.multinomial(n // 2, chance / chance.sum(), repetitions)
-    straight = rng.binomial(k, 0.5)  # which side of the pair is drawn first
-    both, one = np.zeros((2, repetitions, classes), dtype=np.int64)
+    return far, near, chance / chance.sum()
+
+
+def pairs_of(far, near, k, classes):
+    """Pairs with each class on both sides, and on one, (batch, classes), from those in each cell."""
+    both, one = np.zeros((2, len(k), classes), dtype=np.int64)
     for j, (a, b) in enumerate(zip(far, near, strict=True)):
         if a == b:
             both[:, a] += k[:, j]
         else:
             one[:, a] += k[:, j]
             one[:, b] += k[:, j]
-    plus = np.where((far == 0) & (near != 0), straight, 0) + np.where(
-        (near == 0) & (far != 0), k - straight, 0
-    )
-    zero = np.zeros(repetitions, dtype=np.int64)
+    return both, one
+
+
+def classes_of(same, one, runner_up=1):
+    """The fields of a tally for the classes but class 0, the selected one."""
+    batch, classes = same.shape
+    return {
+        "num_classes": classes,
+        "runner_up": np.full(batch, runner_up),
+        "class_ids": np.tile(np.arange(1, classes), (batch, 1)),
+        "class_same": same[:, 1:],
+        "class_one": None if one is None else one[:, 1:],
+    }
+
+
+def pair_tally(both, one, plus, n, runner_up=1):
+    zero = np.zeros(len(both), dtype=np.int64)
     return Tally(
-        design,
-        size,
+        Design.ANTITHETIC,
+        np.full(len(both), n),
         3,
         count_top=2 * both[:, 0] + one[:, 0],
         pair_both=both[:, 0],
-        pair_plus_only=plus.sum(1),
-        pair_minus_only=one[:, 0] - plus.sum(1),
+        pair_plus_only=plus,
+        pair_minus_only=one[:, 0] - plus,
         pair_none=n // 2 - both[:, 0] - one[:, 0],
         direction_pairs=zero,
         direction_one=zero,
@@ -103,8 +132,7 @@ def drawn(labels, ends, design, n, repetitions, rng):
         slope_pairs=zero,
         slope_sum=0.0 * zero,
         slope_sq_sum=0.0 * zero,
-        class_both=both,
-        class_one=one,
+        **classes_of(both, one, runner_up),
     )
 
 
@@ -188,24 +216,111 @@ def test_below_one_half_all_certifies_and_top_abstains(name):
         assert np.all(radius > 0.85 * true)
 
 
-@pytest.mark.parametrize("alpha", [0.02, 0.3])
-def test_three_classes_exactly(alpha):
-    """All outcomes of 50 independent samples, top and rival as half-lines that face each other."""
-    n = 50
-    top, rival = (k.ravel() for k in np.meshgrid(np.arange(n + 1), np.arange(n + 1)))
-    top, rival = top[top + rival <= n], rival[top + rival <= n]
-    third = n - top - rival
-    counts = np.stack([top, rival, third], axis=1)
-    tally = Tally(Design.INDEPENDENT, np.full(len(top), n), 1, count_top=top, class_counts=counts)
-    certified = certify("first_order", tally, alpha).radius
-    ways = lgamma(n + 1) - special.gammaln(counts + 1).sum(axis=1)
-    worst = 0.0
+def compositions(total, cells):
+    """All ways to spread `total` over cells, (ways, cells)."""
+    if cells == 1:
+        return np.array([[total]])
+    return np.concatenate(
+        [
+            np.insert(compositions(total - first, cells - 1), 0, first, axis=1)
+            for first in range(total + 1)
+        ]
+    )
+
+
+def chances(outcomes, law):
+    """The multinomial probability of each outcome."""
+    ways = special.gammaln(outcomes.sum(1) + 1) - special.gammaln(outcomes + 1).sum(1)
+    return np.exp(ways + special.xlogy(outcomes, law).sum(1))
+
+
+#: Class 0 and its rival face each other at both ends of the line, others share what is between.
+ROWS = {3: [0, 2, 1], 4: [0, 2, 3, 1]}
+
+
+def worst_failure(design, classes, alpha, runner_up):
+    """The largest probability that the radius exceeds the true one, over a grid of truths, exactly."""
+    labels, worst = ROWS[classes], 0.0
+    n = {3: 50, 4: 26}[classes] if design is Design.INDEPENDENT else 2 * {3: 24, 4: 14}[classes]
+    certified = {}  # of each outcome, whatever its probability
     for p in (0.3, 0.45, 0.55, 0.8):
-        for q in np.linspace(0.05, 0.98, 12) * min(p, 1 - p):
-            labels, ends = [0, 2, 1], special.ndtri([p, 1 - q])
-            if 1 - p - q >= p:
+        for q in np.linspace(0.05, 0.98, 8) * min(p, 1 - p):
+            between = np.linspace(p, 1 - q, classes - 1)
+            ends = special.ndtri(between)
+            values = smoothed_values(labels, ends, 0.0)
+            if values[0] <= values[1:].max():
                 continue
-            law = np.exp(ways + special.xlogy(counts, [p, q, 1 - p - q]).sum(axis=1))
-            assert law.sum() == pytest.approx(1)
-            worst = max(worst, law[certified > true_radius(labels, ends)].sum())
-    assert alpha / 20 < worst <= alpha
+            if design is Design.INDEPENDENT:
+                outcomes, law, key = compositions(n, classes), values, None
+            else:
+                far, near, law = pair_law(labels, ends)
+                outcomes, key = compositions(n // 2, len(law)), (*far, *near)
+            if key not in certified:
+                if design is Design.INDEPENDENT:
+                    tally = Tally(
+                        design,
+                        np.full(len(outcomes), n),
+                        1,
+                        count_top=outcomes[:, 0],
+                        **classes_of(outcomes, None, runner_up),
+                    )
+                    name = "first_order"
+                else:
+                    both, one = pairs_of(far, near, outcomes, classes)
+                    tally = pair_tally(both, one, one[:, 0], n, runner_up)
+                    name = "second_order_dipole"
+                certified[key] = certify(name, tally, alpha).radius
+            chance = chances(outcomes, law)
+            assert chance.sum() == pytest.approx(1)
+            worst = max(worst, chance[certified[key] > true_radius(labels, ends)].sum())
+    return worst
+
+
+@pytest.mark.parametrize("runner_up", [1, 2, -1])
+@pytest.mark.parametrize("alpha", [0.02, 0.3])
+@pytest.mark.parametrize("classes", ROWS)
+@pytest.mark.parametrize("design", [Design.INDEPENDENT, Design.ANTITHETIC])
+def test_every_outcome(design, classes, alpha, runner_up):
+    """All outcomes of few samples, whatever class the selection has made the runner-up."""
+    worst = worst_failure(design, classes, alpha, runner_up)
+    assert worst <= alpha
+    if design is Design.INDEPENDENT and runner_up == 1:
+        assert worst > alpha / 20
+
+
+@pytest.mark.parametrize("design", [Design.INDEPENDENT, Design.ANTITHETIC])
+def test_without_the_price_of_the_rivals_it_would_fail(design, monkeypatch):
+    """Rivals bounded as if no share of alpha were theirs: the enumeration sees it."""
+
+    def free(tally, alpha, split, cost):
+        return rival_bounds(tally, 0.999, replace(split, runner_up=0.98, rest=0.02), cost)
+
+    monkeypatch.setattr(methods, "rival_bounds", free)
+    assert worst_failure(design, 3, 0.02, 1) > 0.02
+
+
+def test_three_regions_that_meet_near_the_input():
+    """Sectors of 120 degrees: by symmetry the smoothed classifier decides as the base classifier does."""
+    distance, repetitions, alpha = 0.1, 400, 0.2
+    rng = np.random.default_rng(0)
+    ways = np.exp(2j * np.pi * np.arange(3) / 3)
+
+    def label(z):
+        return np.argmax((z[..., None] * ways.conj()).real, axis=-1)
+
+    true = distance * np.sin(np.pi / 3)  # from a point on the middle of its sector to its edge
+    z = rng.normal(size=(10**6, 2)) @ [1, 1j]
+    plus, minus = label(distance + z), label(distance - z)
+    joint = np.bincount(3 * plus + minus, minlength=9) / len(z)
+    for n in (60, 2000, 20_000):
+        k = rng.multinomial(n // 2, joint, repetitions).reshape(-1, 3, 3)
+        both = np.einsum("bii->bi", k)
+        one = k.sum(1) + k.sum(2) - 2 * both
+        for runner_up in (1, -1):
+            tally = pair_tally(both, one, k[:, 0].sum(1) - both[:, 0], n, runner_up)
+            for name in ("dipole", "dipole_joint", "second_order_dipole"):
+                found = certify(name, tally, alpha)
+                failures = np.sum(found.radius > true)
+                assert failures <= stats.binom.isf(1e-6, repetitions, alpha)
+    assert np.mean(found.radius > 0) > 0.9
+    assert np.all(certify("dipole_joint", tally, alpha, "top").radius == 0)

@@ -569,12 +569,11 @@ def storage(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
     import pyarrow as pa
 
     radius = _radii(size, rng)
+    others = {pa.string(): [""] * size, pa.list_(pa.int64()): [[0]] * size}
     columns = {
         name: pa.array(radius if name in ("radius", "p_lower") else np.zeros(size), pa.float64())
         if pa.types.is_floating(column.type)
-        else pa.array(
-            [""] * size if pa.types.is_string(column.type) else np.arange(size), column.type
-        )
+        else pa.array(others.get(column.type, np.arange(size)), column.type)
         for name, column in COLUMNS.items()
     }
     from sosmooth.runs.schema import SCHEMA

@@ -1,5 +1,6 @@
 """The sampling engine: tallies do not depend on how the work was cut, and counts mean what they say."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -80,6 +81,65 @@ def test_the_tally_is_what_counting_by_hand_gives(design, n):
         assert tally.gradient_sq_estimate.item() == pytest.approx(
             products.mean().item() / SIGMA**2, rel=1e-7
         )
+
+
+@pytest.mark.parametrize("design", list(Design))
+@pytest.mark.parametrize("n", [2, 100, 9000])
+def test_the_other_classes_are_counted_as_by_hand(design, n):
+    tally = tallied(engine(), 1, 40, design, n, selected=1, num_classes=3, runner_up=2)
+    z = all_noise(40, n // 2 if design is Design.ANTITHETIC else n, 3)
+    x = torch.tensor([0.5, 0.5, 0.5])
+    plus = np.bincount(by_first_feature(x + SIGMA * z), minlength=3)
+    same, one = plus, None
+    if design is Design.ANTITHETIC:
+        first, last = by_first_feature(x + SIGMA * z), by_first_feature(x - SIGMA * z)
+        same = np.bincount(first[first == last], minlength=3)
+        one = plus + np.bincount(last, minlength=3) - 2 * same
+    ids = np.array([c for c in (0, 2) if same[c] or (one is not None and one[c])], dtype=int)
+    assert (tally.num_classes, tally.runner_up.tolist()) == (3, [2])
+    assert tally.class_ids.tolist() == [ids.tolist()]
+    assert tally.class_same.tolist() == [same[ids].tolist()]
+    assert (tally.class_one is None) == (one is None)
+    if one is not None:
+        assert tally.class_one.tolist() == [one[ids].tolist()]
+    assert tally.count_top.item() + tally.class_votes().sum() == n
+
+
+@pytest.mark.parametrize("design", [Design.INDEPENDENT, Design.ANTITHETIC])
+def test_what_is_counted_from_look_to_look_is_what_is_counted_at_once(design):
+    selected, going = np.array([1, 0]), np.array([True, True])
+    for n in (2, 256, 9000):
+        ((tally, invalid),) = engine().tallies_by_look(
+            np.array([3, 40]), design, [n], selected, going
+        )
+        assert invalid.tolist() == [0, 0]
+        for i, index in enumerate((3, 40)):
+            whole = tallied(engine(), i, index, design, n, selected[i], num_classes=3)
+            here = tally[i : i + 1]
+            assert here.count_top.tolist() == whole.count_top.tolist()
+            width = whole.class_ids.shape[1]
+            assert here.class_ids[0, width:].tolist() == [-1] * (here.class_ids.shape[1] - width)
+            for name in ("class_ids", "class_same", "class_one"):
+                if (expected := getattr(whole, name)) is not None:
+                    assert getattr(here, name)[:, :width].tolist() == expected.tolist()
+    for tally, _ in engine().tallies_by_look(np.arange(2), design, [256, 1000], selected, going):
+        votes = replace(tally, runner_up=selected).class_votes()
+        np.testing.assert_array_equal(votes.sum(1) + tally.count_top, tally.n)
+
+
+def test_of_many_classes_only_those_that_occur_take_room():
+    """A hundred thousand classes of which three occur: the counts that travel hold three."""
+
+    def far(x):
+        return 49_999 * by_first_feature(x)
+
+    made = Engine(Evaluator(far, 100_000, 256), torch.zeros(1, 3), sigma=SIGMA, seed=7)
+    estimation = Estimation(0, Design.ANTITHETIC, 2000, 0, 3, num_classes=100_000)
+    counts = counted(made, Part(0, estimation))
+    assert counts.sums["class_ids"].tolist() == [0, 49_999, 99_998]
+    assert sum(value.nbytes for value in counts.sums.values()) < 500
+    tally = counts.tally(estimation, SIGMA)
+    assert tally.class_ids.tolist() == [[49_999, 99_998]]
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
@@ -209,12 +269,12 @@ def test_many_inputs_share_batches_and_each_gets_its_own_votes():
 
     inputs = torch.rand(20, 3, generator=torch.Generator().manual_seed(0))
     together = engine(spy, batch_size=500, inputs=inputs).count_classes(
-        np.arange(20), Stage.SELECTION, 100, 3
+        np.arange(20), Stage.SELECTION, 100
     )
     assert max(sizes) == 500
     for position in range(20):
         alone = engine(inputs=inputs[position : position + 1]).count_classes(
-            np.array([position]), Stage.SELECTION, 100, 3
+            np.array([position]), Stage.SELECTION, 100
         )
         assert np.array_equal(together[position], alone[0])
 
@@ -276,7 +336,7 @@ def test_a_score_of_minus_infinity_loses():
         return s
 
     made = engine(scores)
-    votes = made.count_classes(np.array([0]), Stage.SELECTION, 5000, 3)[0]
+    votes = made.count_classes(np.array([0]), Stage.SELECTION, 5000)[0]
     assert votes[0] == 0
     assert (votes[1:] > 100).all()
     assert made.why_no_vote() == "NaN, +inf or no finite score"
@@ -284,24 +344,24 @@ def test_a_score_of_minus_infinity_loses():
 
 def test_axes_of_length_one_at_the_end_are_dropped():
     for output in (by_first_feature, lambda x: x):
-        expected = engine(output).count_classes(np.array([0]), Stage.SELECTION, 999, 3)
+        expected = engine(output).count_classes(np.array([0]), Stage.SELECTION, 999)
         for more in (
             lambda x, f=output: f(x)[..., None],
             lambda x, f=output: f(x)[..., None, None],
         ):
-            found = engine(more).count_classes(np.array([0]), Stage.SELECTION, 999, 3)
+            found = engine(more).count_classes(np.array([0]), Stage.SELECTION, 999)
             assert found.tolist() == expected.tolist()
 
 
 def test_labels_out_of_range_are_named():
     made = engine(lambda x: (x[:, 0] > 0.5).long() + 2)
-    made.count_classes(np.array([0]), Stage.SELECTION, 100, 3)
+    made.count_classes(np.array([0]), Stage.SELECTION, 100)
     assert made.why_no_vote() == "label 3, which is none of 0…2,"
 
 
 def test_the_first_maximum_wins():
     votes = engine(lambda x: torch.ones(len(x), 3)).count_classes(
-        np.array([0, 1]), Stage.SELECTION, 10, 3
+        np.array([0, 1]), Stage.SELECTION, 10
     )
     assert votes[0].tolist() == [10, 0, 0, 0]
 

@@ -8,26 +8,40 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sosmooth.tally import stacked
+
 Floats = NDArray[np.float64]
+
+#: In `limiting_class`: one half ends the radius, not another class.
+ONE_HALF = -1
+#: In `limiting_class`: a class that no estimation sample returned ends the radius.
+UNSEEN = -2
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Bounds that hold simultaneously with probability at least `1 − alpha`, for each input on its own.
+    """Bounds that hold simultaneously with probability at least `1 − alpha`, for each input alone.
 
-    From the joint region of the pair counts, `error_upper`, `p_lower`, `c_s_lower`, `c_n_lower` are those of its worst corner:
-    the radius there is certified, each for itself is no bound. What a method does not bound is None.
-    All arrays are float64 (batch,), or (corners, batch) before the worst corner was chosen; (classes, batch) where they are of
-    the complement `1 − f_c` of each other class.
+    From the joint region of the pair counts, `error_upper`, `p_lower`, `c_s_lower`, `c_n_lower` are
+    those of its worst corner: the radius there is certified, each alone is no bound. What a method
+    does not bound is None. Arrays are float64 (batch,), or (corners, batch) before the worst corner
+    was chosen; (rows, batch) where they are of the complements `1 − f_c` of other classes.
 
     Attributes:
-        n_used: evaluations that entered, int64 (batch,): fewer than were drawn where only one side of the pairs serves.
-        p_lower: lower bound of the probability of the selected class; error_upper: one minus it, exact in the tail.
+        n_used: evaluations that entered, int64 (batch,): fewer than were drawn where only one side
+            of the pairs serves.
+        p_lower: lower bound of the probability of the selected class.
+        error_upper: one minus it, exact in the tail.
         c_s_lower: lower bound of the probability that both of a pair are right.
         c_n_lower: lower bound of the probability that `x + ε` is right and `x − ε` wrong.
         gradient_norm_upper: upper bound of `‖∇p‖₂`, per input unit.
-        other_upper: upper bounds of the probabilities of the other classes, (batch, classes); NaN for the selected class itself.
-            None unless all classes were asked for.
+        other_upper: upper bounds of the probabilities of the classes in `Tally.class_ids`, (batch,
+            seen); NaN where the tally has −1, and where two classes leave nothing to bound. None
+            unless the class was compared with all others.
+        unseen_upper: upper bound of the probability of each class that no estimation sample
+            returned, (batch,); NaN where there is none. None likewise.
+        limiting_class: the class that ends the radius, or −1: one half ends it, or −2: the classes
+            that were never returned end it; int64 (batch,). None likewise.
     """
 
     n_used: NDArray[np.int64]
@@ -37,6 +51,8 @@ class Bounds:
     c_n_lower: Floats | None = None
     gradient_norm_upper: Floats | None = None
     other_upper: Floats | None = None
+    unseen_upper: Floats | None = None
+    limiting_class: NDArray[np.int64] | None = None
 
     def __getitem__(self, name: str) -> Floats:
         """The bound of that name; `LookupError` where this method has none."""
@@ -65,5 +81,5 @@ def concatenate(bounds: Sequence[Bounds]) -> Bounds:
     """The bounds of all the inputs of several, which bound the same."""
     names = [name for name, value in vars(bounds[0]).items() if value is not None]
     return Bounds(
-        **{name: np.concatenate([getattr(part, name) for part in bounds]) for name in names}
+        **{name: stacked([getattr(part, name) for part in bounds], np.nan) for name in names}
     )

@@ -231,7 +231,7 @@ class _Directions:
         )
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=24)
 def _directions(one_sided_costs: tuple[OneSidedCost, ...], level: float) -> _Directions:
     """The directions of the test on boxes of (W, ρ), both axes cut evenly in `asin √·`, where binomial spreads are even.
 

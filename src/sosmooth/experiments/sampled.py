@@ -111,7 +111,7 @@ def certify_panels(
     def run(sigma: float, effort: Effort, method: str) -> Run:
         if (sigma, effort, method) not in runs:
             indices = chosen_images(len(opened.inputs), effort.images)
-            request = Request(method, N0, effort.n, ALPHA, SEEDS[method])
+            request = Request(method, N0, effort.n, ALPHA, SEEDS[method], "top")
             what = f"{opened.inputs.name}, sigma {sigma:g}, {len(indices)} inputs, n = {effort.n:.0e}, {method}"
             with progress(len(indices) * request.evaluations, what) as advance:
                 found, failed = certify_run(
@@ -148,7 +148,7 @@ def run_folder(out: Path, data: str, sigma: float, effort: Effort, method: str) 
 
 def _first_order_from(run: Run) -> Series:
     """First order from the tallies of a run of independent samples."""
-    found = recomputed(run.certificates(), "first_order", ALPHA)
+    found = recomputed(run.certificates(), "first_order", ALPHA, "top")
     certified = {name: getattr(found, name) for name in ("prediction", "radius", "abstain_reason")}
     return replace(series_of(run), method="first_order", **certified)
 

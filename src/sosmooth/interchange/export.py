@@ -80,7 +80,10 @@ def _with_missing(run: Run) -> Certificates:
     """
     stored, missing = run.certificates(), run.missing
     size, n = len(missing), run.manifest.settings["n"]
-    tally = {name: np.zeros(size, values.dtype) for name, values in stored.tally.arrays().items()}
+    tally = {
+        name: np.zeros((size, *values.shape[1:]), values.dtype)
+        for name, values in stored.tally.arrays().items()
+    }
     tally["n"] = np.full(size, n)
     if "pair_none" in tally:
         tally["pair_none"] = np.full(size, n // 2)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -234,7 +235,7 @@ def _tally(log: LogText, asked: LogSettings) -> tuple[Tally, dict[str, NDArray[n
             f"the counts are left out: bounds from them are l2, the radii {asked.norm}"
         )
         layout = NO_COUNTS
-    arrays: dict[str, NDArray] = {
+    arrays: dict[str, Any] = {
         name: log.whole(column, low=0) for column, name in layout.counts.items()
     }
     if arrays:

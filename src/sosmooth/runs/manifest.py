@@ -273,7 +273,8 @@ def _plain(value: Any) -> Any:
 
 def differences(stored: Manifest, asked: Manifest) -> list[str]:
     """Every setting in which two manifests are not the same run, with both values."""
-    mine, theirs = _flat(stored.identity()), _flat(asked.identity())
+    # Earlier versions compared with one half only, and did not say so.
+    mine, theirs = ({"classes": "top"} | _flat(one.identity()) for one in (stored, asked))
     names = sorted(mine.keys() | theirs.keys())
     return [
         f"{name} is {_short(mine.get(name))} there and {_short(theirs.get(name))} here"

@@ -95,18 +95,26 @@ class Run(Framed):
         return len(self.table)
 
     def __getitem__(self, column: str) -> NDArray:
-        """A column as a NumPy array: null is −1 in integers, NaN in floats, the empty string in text."""
+        """A column as a NumPy array: null is −1 in integers, NaN in floats, the empty string in text.
+
+        Lists become an array (inputs, width of the longest), filled up with −1 in `class_ids` and
+        with 0 in the counts.
+        """
         if column not in COLUMNS:
             raise KeyError(f"a run has no column {column!r}; there are: {', '.join(COLUMNS)}")
         return numpy_of(self.table, column)
 
     def columns(self) -> dict[str, NDArray]:
-        """The columns that are known, as arrays (inputs,): −1 and NaN stand for unknown."""
-        return {
+        """The columns that are known, as arrays (inputs,): −1 and NaN stand for unknown.
+
+        The lists of the other classes are not among them: see `run["class_ids"]`.
+        """
+        known = {
             name: self[name]
             for name in self.table.column_names
             if self.table[name].null_count < max(1, len(self))
         }
+        return {name: values for name, values in known.items() if values.ndim == 1}
 
     @property
     def stops(self) -> bool:

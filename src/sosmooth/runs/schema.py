@@ -20,10 +20,15 @@ class Column:
     """One column.
 
     Attributes:
-        name: of the column, and of the field it is filled from. type: Arrow's. meaning: one line, with the unit.
+        name: of the column, and of the field it is filled from.
+        type: Arrow's.
+        meaning: one line, with the unit.
         nullable: null where it does not apply or is unknown.
         optional: files that lack it are read, as if it were null.
         unknown: the value that stands for "unknown" in arrays, stored as null.
+        fill: of a list, what fills the rows of its array up to a common width; not stored.
+        partly: some rows may be null, those that an earlier version wrote: it is then unknown for
+            all of the run.
     """
 
     name: str
@@ -32,9 +37,11 @@ class Column:
     nullable: bool = True
     optional: bool = False
     unknown: int | None = None
+    fill: int = 0
+    partly: bool = False
 
 
-_INT, _FLOAT, _TEXT = pa.int64(), pa.float64(), pa.string()
+_INT, _FLOAT, _TEXT, _INTS = pa.int64(), pa.float64(), pa.string(), pa.list_(pa.int64())
 
 COLUMNS: dict[str, Column] = {
     column.name: column
@@ -120,6 +127,41 @@ COLUMNS: dict[str, Column] = {
             unknown=-1,
         ),
         Column("selection_margin", _INT, "votes by which it led", optional=True, unknown=-1),
+        Column(
+            "runner_up",
+            _INT,
+            "class that came second there, −1 where no other class was returned",
+            optional=True,
+            partly=True,
+        ),
+        Column(
+            "class_ids",
+            _INTS,
+            "the other classes that the estimation samples returned, ascending",
+            optional=True,
+            fill=-1,
+            partly=True,
+        ),
+        Column(
+            "class_same",
+            _INTS,
+            "for each of them: pairs of which both sides returned it, or evaluations without pairs",
+            optional=True,
+            partly=True,
+        ),
+        Column(
+            "class_one",
+            _INTS,
+            "for each of them: pairs of which exactly one side returned it",
+            optional=True,
+            partly=True,
+        ),
+        Column(
+            "limiting_class",
+            _INT,
+            "class that ends the radius, −1: one half does, −2: those never returned do",
+            optional=True,
+        ),
     )
 }
 
@@ -163,6 +205,8 @@ def check_row(row: dict[str, Any]) -> None:
             right = column.nullable
         elif pa.types.is_integer(column.type):
             right = type(value) is int
+        elif pa.types.is_list(column.type):
+            right = isinstance(value, list) and all(type(one) is int for one in value)
         elif pa.types.is_floating(column.type):
             right = type(value) in (int, float)
         else:

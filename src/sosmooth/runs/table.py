@@ -26,7 +26,7 @@ from sosmooth.runs.schema import (
     with_settings,
 )
 from sosmooth.stopping import StoppingRule, stopping_rule
-from sosmooth.tally import Design, Tally
+from sosmooth.tally import NO_CLASS, Design, Tally
 
 if TYPE_CHECKING:
     from sosmooth.runs.manifest import Manifest
@@ -47,13 +47,18 @@ def table_of(
     size = len(certificates)
     values = vars(certificates) | certificates.tally.arrays() | vars(certificates.bounds)
     values |= {"index": certificates.input_index, "label": labels, "seconds": seconds}
-    return pa.table([_arrow(name, values.get(name), size) for name in COLUMNS], schema=SCHEMA)
+    ids = certificates.tally.class_ids
+    seen = np.zeros(size, np.int64) if ids is None else np.sum(ids != NO_CLASS, axis=1)
+    columns = [_arrow(name, values.get(name), size, seen) for name in COLUMNS]
+    return pa.table(columns, schema=SCHEMA)
 
 
-def _arrow(name: str, value: ArrayLike | None, size: int) -> pa.Array:
+def _arrow(name: str, value: ArrayLike | None, size: int, length: NDArray[np.int64]) -> pa.Array:
     column = COLUMNS[name]
     if value is None:
         return pa.nulls(size, column.type)
+    if pa.types.is_list(column.type):
+        return _lists(np.asarray(value), column.type, length)
     array = np.broadcast_to(np.asarray(value), (size,))
     if pa.types.is_string(column.type):
         return pa.array(array.tolist(), column.type)
@@ -62,8 +67,13 @@ def _arrow(name: str, value: ArrayLike | None, size: int) -> pa.Array:
 
 
 def numpy_of(table: pa.Table, name: str) -> NDArray:
-    """A column as a NumPy array; null is −1 in integers, NaN in floats, empty in text."""
+    """A column as a NumPy array; null is −1 in integers, NaN in floats, empty in text.
+
+    Lists become an array (rows, width of the longest), shorter ones filled up; null is an empty one.
+    """
     column = table[name].combine_chunks()
+    if pa.types.is_list(column.type):
+        return _filled(column, COLUMNS[name].fill)
     if pa.types.is_string(column.type):
         return np.array(column.fill_null("").to_pylist(), dtype=np.str_)
     if pa.types.is_floating(column.type):
@@ -78,13 +88,40 @@ def numpy_of(table: pa.Table, name: str) -> NDArray:
     )
 
 
+def _lists(array: NDArray, kind: pa.DataType, length: NDArray) -> pa.Array:
+    """Rows of an array (rows, width) as lists of their first `length` values."""
+    used = np.arange(array.shape[1]) < length[:, None]
+    ends = np.concatenate([[0], np.cumsum(length)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(array[used]), type=kind)
+
+
+def _lengths(column: pa.ListArray) -> NDArray[np.int64]:
+    """The length of each list, 0 where it is null."""
+    return column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+
+
+def _filled(column: pa.ListArray, fill: int) -> NDArray[np.int64]:
+    length = _lengths(column)
+    array = np.full((len(column), length.max(initial=0)), fill, dtype=np.int64)
+    array[np.arange(array.shape[1]) < length[:, None]] = column.flatten().to_numpy()
+    return array
+
+
 def certificates_of(table: pa.Table, manifest: Manifest) -> Certificates:
     """The certificates that the rows were made of.
 
     Raises:
-        RunError: a column holds counts for some inputs and none for others.
+        RunError: a column holds counts for some inputs and none for others, or lists that belong
+            together differ in length.
     """
     counted, bounded = _columns(table, Tally), _columns(table, Bounds)
+    lengths = [
+        _lengths(table[name].combine_chunks())
+        for name, values in counted.items()
+        if values is not None and pa.types.is_list(COLUMNS[name].type)
+    ]
+    if any(not np.array_equal(length, lengths[0]) for length in lengths):
+        raise RunError("the lists of class_ids, class_same and class_one differ in length")
     prediction, selected = numpy_of(table, "prediction"), numpy_of(table, "selected")
     settings = manifest.settings
     return Certificates(
@@ -99,10 +136,12 @@ def certificates_of(table: pa.Table, manifest: Manifest) -> Certificates:
         alpha=settings["alpha"],
         n0=settings["n0"],
         seed=settings["seed"],
+        classes=settings.get("classes", "top"),
         tally=Tally(
             design=_design(counted),
             n=numpy_of(table, "n"),
             dimension=manifest.dimension,
+            num_classes=manifest.num_classes,
             stopped_by=None if (rule := rule_of(settings)) is None else repr(rule),
             **counted,
         ),
@@ -130,6 +169,8 @@ def _columns(table: pa.Table, kind: type[Tally] | type[Bounds]) -> dict[str, NDA
         field.name for field in fields(kind) if field.default is None and field.name in COLUMNS
     ):
         nulls = table[name].null_count
+        if 0 < nulls < len(table) and COLUMNS[name].partly:
+            nulls = len(table)
         if 0 < nulls < len(table):
             raise RunError(
                 f"the column {name} is null for {nulls} of {len(table)} inputs; a run holds it for all or for none"

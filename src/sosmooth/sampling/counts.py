@@ -1,8 +1,8 @@
-"""What sampling adds up: whole numbers only, so that no order and no division of the work can change a sum.
+"""What sampling adds up: whole numbers only, so that no order and no division of work changes a sum.
 
-Sums of floats are rounded upward to multiples of 2^−30 (of 2^−20 for products of noise) block by block. So the parts of one
-input's samples, counted anywhere and added in any order, give the tally to the bit. Upward, because the methods bound the
-gradient from above.
+Sums of floats are rounded upward to multiples of 2^−30 (of 2^−20 for products of noise) block by
+block. So the parts of one input's samples, counted anywhere and added in any order, give the tally
+to the bit. Upward, because the methods bound the gradient from above.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import torch
 from numpy.typing import NDArray
 
 from sosmooth.sampling.noise import block_vectors
-from sosmooth.tally import Design, Tally
+from sosmooth.tally import NO_CLASS, Design, Tally
 
 _SUM_BITS = 30
 _PRODUCT_BITS = 20  # products over all features are larger
+# The sums that are kept for each class that was returned.
+_OF_CLASSES = ("class_ids", "class_same", "class_one")
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,16 @@ class Estimation:
     """What is counted from the estimation samples of one input.
 
     Attributes:
-        index: of the input: with the seed it determines the noise. selected: the class counted as right.
-        n: evaluations (a pair is two). dimension: features of the input.
-        direction_share: of antithetic pairs, the share that gives the direction of the gradient; 0: no gradient is drawn;
-            None: the gradient is no part of the tally.
+        index: of the input: with the seed it determines the noise.
+        design: how the noise is drawn.
+        n: evaluations (a pair is two).
+        selected: the class that is counted as right.
+        dimension: features of the input.
+        direction_share: of antithetic pairs, the share that gives the direction of the gradient;
+            0: no gradient is drawn; None: the gradient is no part of the tally.
         gradient_share: of alpha, for the gradient norm; for the record.
-        num_classes: count all of them; None: only the selected one.
+        num_classes: of the classifier; for the record.
+        runner_up: the class that came second in the selection, −1 for none; for the record.
     """
 
     index: int
@@ -43,11 +49,12 @@ class Estimation:
     direction_share: float | None = None
     gradient_share: float = 0.0
     num_classes: int | None = None
+    runner_up: int = NO_CLASS
 
     @property
     def sides(self) -> int:
         """Evaluations of one noise vector."""
-        return 2 if self.design is Design.ANTITHETIC else 1
+        return sides_of(self.design)
 
     @property
     def vectors(self) -> int:
@@ -62,10 +69,15 @@ class Estimation:
 
 @dataclass(frozen=True)
 class Counts:
-    """Sums over some of the noise vectors of one input, int64; what is not counted is absent.
+    """Sums over some of the noise vectors of one input.
 
-    `right`: on both sides, on the first, on the last; `invalid`; `products`; `class_same`, `class_one`; `direction` (features,),
-    `direction_one`; `slopes`: of y and y². `why`: what was no vote, in words.
+    Attributes:
+        sums: int64 arrays by name; what is not counted is absent. `right` (3,): on both sides, on
+            the first, on the last. `invalid`: evaluations that were no vote. `class_ids` (seen,):
+            the classes that were returned, ascending, with `class_same` and, of pairs,
+            `class_one`, as in `Tally`. `products`. `direction` (features,), `direction_one`,
+            `slopes` (2,): of y and of y².
+        why: what was no vote, in words.
     """
 
     sums: dict[str, NDArray[np.int64]]
@@ -73,11 +85,11 @@ class Counts:
 
     def __add__(self, other: Counts) -> Counts:
         """The sums over both."""
-        names = self.sums.keys() | other.sums.keys()
-        return Counts(
-            {name: np.asarray(self.sums.get(name, 0) + other.sums.get(name, 0)) for name in names},
-            self.why or other.why,
-        )
+        names = [name for name in self.sums | other.sums if name not in _OF_CLASSES]
+        sums = {
+            name: np.asarray(self.sums.get(name, 0) + other.sums.get(name, 0)) for name in names
+        }
+        return Counts(sums | _merged(self.sums, other.sums), self.why or other.why)
 
     @property
     def invalid(self) -> int:
@@ -85,7 +97,12 @@ class Counts:
         return int(self.sums["invalid"])
 
     def tally(self, estimation: Estimation, sigma: float) -> Tally:
-        """The tally, of length 1, of all the vectors of `estimation`."""
+        """The tally, of length 1, of all the vectors of `estimation`.
+
+        Args:
+            estimation: what was counted.
+            sigma: noise level, input units.
+        """
         of, sums = estimation, {name: value[None] for name, value in self.sums.items()}
         fields = counted(of.design, of.vectors, sums["right"])
         if of.design is Design.DISJOINT_PAIRS:
@@ -105,19 +122,26 @@ class Counts:
                 "slope_sq_sum": slopes[:, 1],
                 "gradient_share": np.array([of.gradient_share]),
             }
-        if of.num_classes is not None:
-            names = (
-                {"class_same": "class_both", "class_one": "class_one"}
-                if of.sides == 2
-                else {"class_same": "class_counts"}
-            )
-            fields |= {field: sums[name] for name, field in names.items()}
-        return Tally(of.design, np.array([of.n]), dimension=of.dimension, **fields)
+        others = self.sums["class_ids"] != of.selected
+        fields |= {name: sums[name][:, others] for name in _OF_CLASSES if name in sums}
+        return Tally(
+            of.design,
+            np.array([of.n]),
+            dimension=of.dimension,
+            num_classes=of.num_classes,
+            runner_up=np.array([of.runner_up]),
+            **fields,
+        )
 
     def direction(self, estimation: Estimation) -> tuple[NDArray[np.float64], float]:
-        """The direction of the gradient, a vector of length 1 (of length 0 where no pair disagreed), and the norm of the mean.
+        """The direction of the gradient, and an upper bound of the norm of the mean it is made of.
 
-        The norm is an upper bound of the exact mean's, by what rounding the sums may have added to each coordinate.
+        Args:
+            estimation: what was counted; only its first pairs enter.
+
+        Returns:
+            A vector (features,) of length 1, or of length 0 where no pair disagreed; and the norm,
+            raised by what rounding the sums may have added to each coordinate.
         """
         pairs = max(estimation.direction_pairs, 1)
         mean = _from_fixed(self.sums["direction"], _SUM_BITS) / pairs
@@ -128,8 +152,66 @@ class Counts:
         return direction, norm + math.sqrt(estimation.dimension) * rounding if norm else 0.0
 
 
+def sides_of(design: Design) -> int:
+    """Evaluations of one noise vector."""
+    return 2 if design is Design.ANTITHETIC else 1
+
+
+def sparse_classes(
+    votes: NDArray[np.int64], without: NDArray[np.int64] | None = None
+) -> dict[str, Any]:
+    """`class_ids`, `class_same` and, of pairs, `class_one` of `Tally` from votes for every class.
+
+    Args:
+        votes: of independent evaluations, int64 (batch, 1, classes); of pairs for `x + ε`, for
+            `x − ε` and on both sides, int64 (batch, 3, classes).
+        without: a class of each input that is left out, int64 (batch,); None: all are listed.
+    """
+    seen = np.asarray(votes.any(axis=1))
+    if without is not None:
+        seen[np.arange(len(seen)), without] = False
+    row, ids = np.nonzero(seen)
+    length = seen.sum(axis=1)
+    place = np.arange(len(row)) - (np.cumsum(length) - length)[row]
+    of_class = votes[row, :, ids].T
+    found = {"class_ids": ids, "class_same": of_class[-1]}
+    if len(of_class) == 3:
+        plus, minus, both = of_class
+        found["class_one"] = plus + minus - 2 * both
+    result = {}
+    for name, values in found.items():
+        fill = NO_CLASS if name == "class_ids" else 0
+        result[name] = np.full((len(seen), length.max(initial=0)), fill, dtype=np.int64)
+        result[name][row, place] = values
+    return result
+
+
+def _merged(
+    one: dict[str, NDArray[np.int64]], other: dict[str, NDArray[np.int64]]
+) -> dict[str, NDArray[np.int64]]:
+    """The sums for each class over both; none where neither has any."""
+    parts = [part for part in (one, other) if "class_ids" in part]
+    if not parts:
+        return {}
+    ids, place = np.unique(
+        np.concatenate([part["class_ids"] for part in parts]), return_inverse=True
+    )
+    merged = {"class_ids": ids}
+    for name in _OF_CLASSES[1:]:
+        if name in parts[0]:
+            merged[name] = np.zeros(len(ids), dtype=np.int64)
+            np.add.at(merged[name], place, np.concatenate([part[name] for part in parts]))
+    return merged
+
+
 def counted(design: Design, vectors: int, right: NDArray[np.int64]) -> dict[str, Any]:
-    """The counts of a tally from `right`, (batch, 3)."""
+    """The counts of a tally from `right`, (batch, 3).
+
+    Args:
+        design: how the noise was drawn.
+        vectors: noise vectors of each input.
+        right: those right on both sides, on the first, on the last, int64 (batch, 3).
+    """
     both, plus, minus = right.T
     if design is not Design.ANTITHETIC:
         return {"count_top": plus}

@@ -1,7 +1,8 @@
 """Draw, add, classify, count: the only loop that runs the base classifier.
 
-Blocks of noise, of one input or of many, are packed into batches; labels are counted where they are computed, and nothing
-is read back before an input is done. Memory does not depend on the number of samples.
+Blocks of noise, of one input or of many, are packed into batches. Labels are counted where they are
+computed, and nothing is read back before an input is done. Memory does not depend on the number of
+samples.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from itertools import chain
 import numpy as np
 import torch
 
-from sosmooth.sampling.counts import Counts, counted
-from sosmooth.sampling.evaluator import INVALID, ClassifierError, Evaluator, MakePoints
+from sosmooth.sampling.counts import Counts, counted, sides_of, sparse_classes
+from sosmooth.sampling.evaluator import ClassifierError, Evaluator, MakePoints
 from sosmooth.sampling.lattice import noise_source
 from sosmooth.sampling.noise import Block, Stage, block_vectors, blocks_of
-from sosmooth.sampling.sums import Part, Sums, add_votes, count_right
+from sosmooth.sampling.sums import Part, Sums, add_votes, no_votes, right_and_invalid
 from sosmooth.tally import Design, Tally
 
 #: Called with the number of evaluations just done.
@@ -30,7 +31,8 @@ class Evaluated:
     """One block after the classifier saw it.
 
     Attributes:
-        noise: (vectors, features), as its source draws it; overwritten by the next pack.
+        block: the noise vectors.
+        noise: as its source draws it, (vectors, features); overwritten by the next pack.
         labels: int64 (sides, vectors): sides is 2 for antithetic pairs (x + ε, then x − ε), else 1.
     """
 
@@ -47,7 +49,8 @@ class Engine:
         inputs: float tensor (batch, …) on the device.
         sigma: noise level, input units.
         seed: of all the noise.
-        lattice: the inputs and their noise are multiples of it, the noise drawn exactly; None: float noise.
+        lattice: the inputs and their noise are multiples of it, the noise drawn exactly; None: float
+            noise.
         progress: called after each pack.
     """
 
@@ -72,28 +75,40 @@ class Engine:
         """What the classifier returned where its output was no vote, in words."""
         return self._evaluator.why_no_vote()
 
-    def count_classes(
-        self, indices: np.ndarray, stage: Stage, n: int, num_classes: int
-    ) -> np.ndarray:
-        """Votes for each class among `n` independent samples of each input: int64 (batch, classes + 1).
+    def count_classes(self, indices: np.ndarray, stage: Stage, n: int) -> np.ndarray:
+        """Votes for each class among independent samples of each input.
 
-        The last column holds the evaluations that were no vote (NaN, +inf or no finite score; labels out of range).
+        Args:
+            indices: of the inputs of the batch, int64 (batch,).
+            stage: what the samples are for.
+            n: samples of each input.
+
+        Returns:
+            int64 (batch, classes + 1); the last column holds the evaluations that were no vote
+            (NaN, +inf or no finite score; labels out of range).
         """
-        votes = torch.zeros(
-            (len(indices), num_classes + 1), dtype=torch.int64, device=self._inputs.device
-        )
+        votes = self._no_votes(len(indices), sides=1)
         blocks = (
             block
             for position, index in enumerate(indices)
             for block in blocks_of(position, int(index), stage, n, self.dimension)
         )
         for done in self._evaluate(blocks, sides=1):
-            add_votes(votes[done.block.position], done.labels[0])
+            add_votes(votes[done.block.position], done.labels)
         self._noise.check()
-        return votes.cpu().numpy()
+        return votes[:, 0].cpu().numpy()
 
     def classes(self, indices: np.ndarray, stage: Stage, n: int) -> np.ndarray:
-        """The class of each of `n` independent noisy copies of each input: int64 (batch, n)."""
+        """The classes of independent noisy copies of each input.
+
+        Args:
+            indices: of the inputs of the batch, int64 (batch,).
+            stage: what the samples are for.
+            n: copies of each input.
+
+        Returns:
+            int64 (batch, n).
+        """
         found = torch.empty((len(indices), n), dtype=torch.int64, device=self._inputs.device)
         full = block_vectors(self.dimension)
         blocks = (
@@ -109,15 +124,24 @@ class Engine:
         return found.cpu().numpy()
 
     def count(self, parts: Sequence[Part]) -> Iterator[Counts]:
-        """Sums over the estimation samples of inputs, or over parts of them, of one design; in order, each as it is done.
+        """Sums over the estimation samples of inputs, or over parts of them, each as it is done.
 
-        Parts share batches.
+        Args:
+            parts: of one design. They share batches.
+
+        Yields:
+            The sums of each part, in order.
         """
         remaining, sums = iter(parts), None
         blocks = chain.from_iterable(part.blocks() for part in parts)
         for done in self._evaluate(blocks, parts[0].estimation.sides if parts else 1):
             if sums is None:
-                sums = Sums(next(remaining), self._inputs.device, self._noise.standard)
+                sums = Sums(
+                    next(remaining),
+                    self._evaluator.num_classes,
+                    self._inputs.device,
+                    self._noise.standard,
+                )
             sums.add(done.block.number, done.noise, done.labels)
             if sums.complete:
                 self._noise.check()
@@ -132,17 +156,22 @@ class Engine:
         selected: np.ndarray,
         going: np.ndarray,
     ) -> Iterator[tuple[Tally, np.ndarray]]:
-        """Count the estimation samples of a batch from look to look, for those inputs that still go on.
+        """Count the estimation samples of a batch from look to look.
 
         Args:
-            indices, selected: of the whole batch, int64 (batch,). looks: evaluations at each look, ascending.
-            going: whether each input is drawn for, bool (batch,): the caller clears it between looks.
+            indices: of the inputs of the batch, int64 (batch,).
+            design: how the noise is drawn.
+            looks: evaluations at each look, ascending.
+            selected: the class of each input that is counted as right, int64 (batch,).
+            going: whether to go on drawing for each input, bool (batch,): the caller clears it
+                between looks.
+
         Yields:
-            At each look the tally of the batch so far, and the number of evaluations that were no vote, (batch,). Both are
-            out of date for inputs that do not go on.
+            At each look the tally of the batch so far, and the number of evaluations that were no
+            vote, (batch,). Both are out of date for inputs that do not go on.
         """
-        sides = 2 if design is Design.ANTITHETIC else 1
-        counts = torch.zeros((len(indices), 4), dtype=torch.int64, device=self._inputs.device)
+        sides = sides_of(design)
+        votes = self._no_votes(len(indices), sides)
         drawn = number = 0
         for look in looks:
             blocks = [
@@ -161,15 +190,30 @@ class Engine:
             if not blocks:
                 return
             for done in self._evaluate(chain.from_iterable(blocks), sides):
-                invalid = torch.count_nonzero(done.labels == INVALID)
-                right = done.labels == int(selected[done.block.position])
-                counts[done.block.position] += torch.cat([count_right(right), invalid[None]])
+                add_votes(votes[done.block.position], done.labels)
             drawn, number = look // sides, blocks[0][-1].number + 1
             self._noise.check()
-            found = counts.cpu().numpy()
-            n = np.full(len(indices), look)
-            sums = counted(design, drawn, found[:, :3])
-            yield Tally(design, n, dimension=self.dimension, **sums), found[:, 3]
+            found = votes.cpu().numpy()
+            right, invalid = zip(
+                *(right_and_invalid(*of) for of in zip(found, selected.tolist(), strict=True)),
+                strict=True,
+            )
+            yield (
+                Tally(
+                    design,
+                    np.full(len(indices), look),
+                    dimension=self.dimension,
+                    num_classes=self._evaluator.num_classes,
+                    **counted(design, drawn, np.stack(right)),
+                    **sparse_classes(found[..., :-1], without=selected),
+                ),
+                np.array(invalid),
+            )
+
+    def _no_votes(self, batch: int, sides: int) -> torch.Tensor:
+        """Where the votes of each input are added up, int64 (batch, rows, classes + 1)."""
+        one = no_votes(sides, self._evaluator.num_classes, self._inputs.device)
+        return one.repeat(batch, 1, 1)
 
     def _evaluate(self, blocks: Iterable[Block], sides: int) -> Iterator[Evaluated]:
         """Evaluate blocks, as many at once as fit in a batch."""
@@ -192,7 +236,7 @@ class Engine:
     ) -> Iterator[tuple[list[Block], torch.Tensor, MakePoints]]:
         """Packs of blocks that fill a batch, their noise, and what makes the noisy copies of it.
 
-        The tensors of a pack are overwritten by the next. The classifier never sees the noise.
+        The next pack overwrites the tensors of this one. The classifier never sees the noise.
         """
         capacity = max(self._evaluator.batch_size // sides, block_vectors(self.dimension))
         shape, device = self._inputs.shape[1:], self._inputs.device

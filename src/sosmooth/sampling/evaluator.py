@@ -90,6 +90,7 @@ class Evaluator:
         examine: ask for the first batch again, and refuse a classifier that is not a function of
             one input.
     Attributes:
+        num_classes: of the classifier.
         batch_size: evaluations in one call of the classifier; halved when memory runs out.
         batch_timeout: seconds that one call may take; None: any number.
         examined: whether the first batch was the same again.
@@ -108,7 +109,7 @@ class Evaluator:
         keep_freed_memory()
         self.batch_timeout = batch_timeout
         self._classifier = classifier
-        self._num_classes = num_classes
+        self.num_classes = num_classes
         self._one_shape = one_shape
         self._extremes: torch.Tensor | None = None  # of returned labels: −lowest, highest
         self.batch_size = batch_size
@@ -153,8 +154,8 @@ class Evaluator:
         if self._one_shape and missing > 0:
             points = torch.cat([points, points[:1].expand(missing, *points.shape[1:])])
         returned = output_of(self._classifier, points, self.batch_timeout)
-        output = one_tensor(returned, len(points), self._num_classes)
-        labels = checked_labels(output, len(points), self._num_classes)[:count]
+        output = one_tensor(returned, len(points), self.num_classes)
+        labels = checked_labels(output, len(points), self.num_classes)[:count]
         if output.is_floating_point():
             return _Answer(labels.to(points.device), output[:count])
         low, high = torch.aminmax(output.long())
@@ -167,8 +168,8 @@ class Evaluator:
         if self._extremes is None:
             return "NaN, +inf or no finite score"
         minus_low, high = self._extremes.tolist()
-        label = high if high >= self._num_classes else -minus_low
-        return f"label {label}, which is none of 0…{self._num_classes - 1},"
+        label = high if high >= self.num_classes else -minus_low
+        return f"label {label}, which is none of 0…{self.num_classes - 1},"
 
     def _is_function(self, first: _Answer, points: torch.Tensor) -> bool:
         """Ask for the points of an answer again; False where memory ran out.

@@ -12,13 +12,15 @@ class Selection:
     Attributes:
         selected: the class with the most votes.
         first: its votes.
-        second: the votes of the class that came second.
+        runner_up: the class that came second; −1: no other class was returned.
+        second: its votes.
         invalid: evaluations that were no vote.
         why: what those were, in words.
     """
 
     selected: int
     first: int
+    runner_up: int
     second: int
     invalid: int
     why: str = ""

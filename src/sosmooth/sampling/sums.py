@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sosmooth.sampling.counts import Counts, Estimation, fixed_products
+from sosmooth.sampling.counts import Counts, Estimation, fixed_products, sparse_classes
 from sosmooth.sampling.evaluator import INVALID
 from sosmooth.sampling.gradient import PairGradient
 from sosmooth.sampling.noise import Block, Stage, block_vectors, blocks_of
@@ -23,9 +23,13 @@ class Part:
 
     Attributes:
         position: of the input in the batch.
-        start, stop: of the vectors, [start, stop), not empty, at the ends of blocks or of the pairs that give the direction; stop
-            None: to the last one.
-        direction: of the gradient, float64 (features,); None: its pairs are among these vectors, or none gives a slope.
+        estimation: what is counted of it.
+        start: the first of the vectors, at the start of a block or after the pairs that give the
+            direction.
+        stop: one after the last of them, above `start`, at the end of a block or of the pairs that
+            give the direction; None: to the last one of the estimation.
+        direction: of the gradient, float64 (features,); None: its pairs are among these vectors, or
+            none gives a slope.
     """
 
     position: int
@@ -57,11 +61,18 @@ class Sums:
     """The sums of a part, kept on the device.
 
     Args:
+        part: the noise vectors to be added.
+        num_classes: of the classifier.
+        device: where the labels are.
         standard: from noise as it was drawn to z, float64.
     """
 
     def __init__(
-        self, part: Part, device: torch.device, standard: Callable[[torch.Tensor], torch.Tensor]
+        self,
+        part: Part,
+        num_classes: int,
+        device: torch.device,
+        standard: Callable[[torch.Tensor], torch.Tensor],
     ):
         of = self._estimation = part.estimation
         self._part = part
@@ -69,14 +80,10 @@ class Sums:
         self._block_vectors = block_vectors(of.dimension)
         self._next = part.start
         self._exact = _float64_device(device)
-        self._right = torch.zeros(3, dtype=torch.int64, device=device)
-        self._invalid = torch.zeros((), dtype=torch.int64, device=device)
+        self._votes = no_votes(of.sides, num_classes, device)
         self._products = torch.zeros((), dtype=torch.int64, device=self._exact)
         self._gradient = (
             PairGradient(of, self._exact, standard, part.direction) if of.direction_share else None
-        )
-        self._classes = (
-            None if of.num_classes is None else _ClassCounts(of.sides, of.num_classes, device)
         )
 
     @property
@@ -85,81 +92,82 @@ class Sums:
         return self._next >= self._part.end
 
     def add(self, block: int, noise: torch.Tensor, labels: torch.Tensor) -> None:
-        """Add the noise (vectors, features), as it was drawn, and the labels (sides, vectors) of a block."""
+        """Add a block of the part.
+
+        Args:
+            block: its number.
+            noise: as it was drawn, (vectors, features).
+            labels: int64 (sides, vectors).
+        """
         begin = block * self._block_vectors
         rows = slice(max(self._part.start - begin, 0), self._part.end - begin)
         noise, labels = noise[rows], labels[:, rows]
+        add_votes(self._votes, labels)
         right = labels == self._estimation.selected
-        self._right += count_right(right)
-        self._invalid += torch.count_nonzero(labels == INVALID)
         if self._estimation.design is Design.DISJOINT_PAIRS:
             z = self._standard(noise.to(self._exact))
             self._products += fixed_products(_products_of_right_pairs(z, right[0].to(self._exact)))
         if self._gradient is not None:
             self._gradient.add(begin + rows.start, noise, right)
-        if self._classes is not None:
-            self._classes.add(labels)
         self._next = begin + self._block_vectors
 
     def counts(self) -> Counts:
         """The sums so far."""
-        sums = {"right": self._right, "invalid": self._invalid}
+        sums = {}
         if self._estimation.design is Design.DISJOINT_PAIRS:
             sums["products"] = self._products
-        for more in (self._gradient, self._classes):
-            if more is not None:
-                sums |= more.sums()
-        return Counts({name: value.cpu().numpy() for name, value in sums.items()})
+        if self._gradient is not None:
+            sums |= self._gradient.sums()
+        votes = self._votes.cpu().numpy()
+        right, invalid = right_and_invalid(votes, self._estimation.selected)
+        return Counts(
+            {"right": right, "invalid": invalid}
+            | {name: value.cpu().numpy() for name, value in sums.items()}
+            | {name: one for name, (one,) in sparse_classes(votes[None, :, :-1]).items()}
+        )
 
 
-class _ClassCounts:
-    """Votes for each class: of independent evaluations, or of pairs on both sides and on exactly one."""
+def no_votes(sides: int, num_classes: int, device: torch.device) -> torch.Tensor:
+    """Where the votes of one input are added up, int64 (rows, classes + 1): all zero.
 
-    def __init__(self, sides: int, num_classes: int, device: torch.device):
-        # The last column holds what was no vote.
-        self._same = torch.zeros(num_classes + 1, dtype=torch.int64, device=device)
-        self._one = torch.zeros_like(self._same)
-        self._sides = sides
-
-    def add(self, labels: torch.Tensor) -> None:
-        """Count the labels (sides, vectors) of a block."""
-        same = (labels[0] == labels[-1]).long()
-        add_votes(self._same, labels[0], same)
-        if self._sides == 2:
-            for side in labels:
-                add_votes(self._one, side, 1 - same)
-
-    def sums(self) -> dict[str, torch.Tensor]:
-        """The votes, (classes,)."""
-        return {"class_same": self._same[:-1], "class_one": self._one[:-1]}
+    Without pairs there is one row, with pairs there are three: `x + ε`, `x − ε`, and both sides the
+    same. The last column is for evaluations that were no vote.
+    """
+    return torch.zeros((2 * sides - 1, num_classes + 1), dtype=torch.int64, device=device)
 
 
-def count_right(right: torch.Tensor) -> torch.Tensor:
-    """How many of (sides, vectors) are right on both sides, on the first, on the last: int64 (3,)."""
-    if len(right) == 1:
-        return torch.count_nonzero(right).expand(3)
-    return torch.stack(
-        [torch.count_nonzero(side) for side in (right[0] & right[1], right[0], right[1])]
-    )
+def add_votes(votes: torch.Tensor, labels: torch.Tensor) -> None:
+    """Add labels (sides, vectors) to votes (rows, classes + 1), as `no_votes` describes them."""
+    column = torch.where(labels == INVALID, votes.shape[1] - 1, labels)
+    for row, of_side in zip(votes, column, strict=False):
+        row.scatter_add_(0, of_side, torch.ones_like(of_side))
+    if len(column) == 2:
+        votes[2].scatter_add_(0, column[0], (column[0] == column[1]).long())
 
 
-def add_votes(
-    votes: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor | None = None
-) -> None:
-    """Add the labels (vectors,) to votes (classes + 1,), those that are no vote in the last column."""
-    column = torch.where(labels == INVALID, len(votes) - 1, labels)
-    votes.scatter_add_(0, column, torch.ones_like(column) if weight is None else weight)
+def right_and_invalid(
+    votes: NDArray[np.int64], selected: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Vectors right on both sides, on the first, on the last (3,), and evaluations without a vote.
+
+    Args:
+        votes: int64 (rows, classes + 1), as `no_votes` describes them.
+        selected: the class that is right.
+    """
+    both, last = (2, 1) if len(votes) == 3 else (0, 0)
+    return votes[[both, 0, last], selected], votes[: last + 1, -1].sum()
 
 
 def _products_of_right_pairs(z: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """Theorem 2's sum over the disjoint pairs of a block: `Σ (z·z') f f'`, in float64.
 
-    Computed block by block, never over a whole batch, so that the sum is the same to the bit for every batch size.
+    Computed block by block, never over a whole batch, so that the sum is the same to the bit for
+    every batch size.
     """
     products = (z[0::2] * z[1::2]).sum(1)
     return (products * (right[0::2] & right[1::2])).sum()
 
 
 def _float64_device(device: torch.device) -> torch.device:
-    """Where float64 is to be had: MPS has none."""
+    """A device that has float64: MPS has none."""
     return torch.device("cpu") if device.type == "mps" else device

@@ -220,7 +220,6 @@ def _identity(
     from sosmooth.sampling import lattice, noise
 
     asked = asdict(request)
-    del asked["classes"]
     return {
         "sigma": smoothing.sigma,
         **asked,

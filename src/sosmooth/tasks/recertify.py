@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sosmooth.methods import method_named
+from sosmooth.methods import classes_of
 from sosmooth.runs.files import RunError
 from sosmooth.runs.run import Run, load_run
 from sosmooth.runs.table import table_of
@@ -12,28 +12,41 @@ from sosmooth.runs.writer import RunWriter
 from sosmooth.tasks.validate import recomputed
 
 
-def recertify(run: str | Path, out: str | Path, *, method: str, alpha: float | None = None) -> Run:
+def recertify(
+    run: str | Path,
+    out: str | Path,
+    *,
+    method: str,
+    alpha: float | None = None,
+    classes: str | None = None,
+) -> Run:
     """Compute the certificates of a stored run again, under a method and a failure probability.
 
-    A tally read many times, at many alphas or methods, of which the best is kept, is no certificate: choose the method and
-    alpha before looking at the results.
+    A tally read many times, at many alphas, methods or `classes`, of which the best is kept, is no
+    certificate: choose them before looking at the results.
 
     Args:
         run: folder of the run that is read; it is never changed.
-        out: folder of the run that is written. The same call again is fine; one with other settings is refused.
+        out: folder of the run that is written. The same call again is fine; one with other settings
+            is refused.
         method: a key of `METHODS` that needs no more than the run counted.
         alpha: failure probability of each input's certificate, in (0, 1); None: that of `run`.
+        classes: "top" or "all", as for `SmoothedClassifier.certify`; None: the method's default,
+            but "top" where the run did not count the classes.
+
     Returns:
         The run in `out`, complete where `run` is; its manifest names what it was derived from.
     Raises:
-        ValueError: unknown method, alpha outside (0, 1).
-        RunError: the tallies lack what the method needs (the message names it), or a folder cannot be read or written.
+        ValueError: unknown method, alpha outside (0, 1), `classes` none of the two.
+        RunError: the tallies lack what the method needs (the message names it), or a folder cannot
+            be read or written.
+
     Guarantee:
-        That of `certify_tally`, for one method and alpha chosen without looking at this run. Inputs whose selected class is
-        unknown (abstentions of imported logs) stay abstained.
+        That of `certify_tally`, for one method, alpha and `classes` chosen without looking at this
+        run. Inputs whose selected class is unknown (abstentions of imported logs) stay abstained.
     """
     source = load_run(run)
-    method_named(method)
+    compared = classes_of(method, classes)
     alpha = float(source.manifest.settings["alpha"]) if alpha is None else alpha
     if Path(out).resolve() == Path(run).resolve():
         raise RunError(
@@ -56,16 +69,19 @@ def recertify(run: str | Path, out: str | Path, *, method: str, alpha: float | N
             f"{run} holds radii but no counts (the logs of Cohen et al.'s code print none), so nothing can be certified from it"
             " again; certify the inputs instead"
         )
+    if classes is None and not stored.tally.counts_classes:
+        compared = "top"
     try:
-        certificates = recomputed(stored, method, alpha)
+        certificates = recomputed(stored, method, alpha, compared)
     except LookupError as error:
         raise RunError(
-            f"{run} cannot be certified with {method}: it lacks {error.args[0]}"
+            f"{run} cannot be certified with {method} and classes {compared!r}: it lacks"
+            f" {error.args[0]}"
         ) from None
     manifest = source.manifest
     with RunWriter.open(
         out,
-        settings=manifest.settings | {"method": method, "alpha": alpha},
+        settings=manifest.settings | {"method": method, "alpha": alpha, "classes": compared},
         indices=source.manifest.asked() or source["index"].tolist(),
         digests=manifest.digests,
         dimension=manifest.dimension,

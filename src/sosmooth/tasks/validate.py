@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sosmooth.interchange.log_checks import rounding
 from sosmooth.measures import ABSTAINED
@@ -13,6 +14,7 @@ from sosmooth.results import ABSTAIN_REASONS, Certificates
 from sosmooth.runs.files import RunError
 from sosmooth.runs.run import Run, load_run
 from sosmooth.runs.table import rule_of
+from sosmooth.tally import NO_CLASS
 
 
 def validate_run(path: str | Path) -> list[str]:
@@ -86,11 +88,43 @@ def _row_findings(certificates: Certificates) -> list[str]:
         if whole and tally.count_top is not None:
             right = 2 * pairs["pair_both"] + pairs["pair_plus_only"] + pairs["pair_minus_only"]
             checks["count_top is not what the pair counts say"] = tally.count_top != right
+    checks |= _class_checks(certificates)
     return [
         f"{what} in {np.sum(wrong)} rows, the first of index {certificates.input_index[np.argmax(wrong)]}"
         for what, wrong in checks.items()
         if np.any(wrong)
     ]
+
+
+def _class_checks(certificates: Certificates) -> dict[str, NDArray[np.bool_]]:
+    """What the counts of the other classes contradict, by name; nothing where there are none."""
+    tally = certificates.tally
+    if not tally.counts_classes or tally.count_top is None:
+        return {}
+    ids, same, runner_up = tally.class_ids, tally.class_same, tally.runner_up
+    one = np.zeros_like(same) if tally.class_one is None else tally.class_one
+    assert ids is not None
+    assert same is not None
+    assert runner_up is not None
+    assert tally.num_classes is not None
+    listed, selected = ids != NO_CLASS, certificates.selected
+    votes = tally.class_votes().sum(axis=1)
+    outside = (ids < NO_CLASS) | (ids >= tally.num_classes)
+    unordered = listed[:, 1:] & (np.diff(ids, axis=1) <= 0)
+    return {
+        "class_ids holds a class that there is not, or the selected one": np.any(
+            outside | (listed & (ids == selected[:, None])), axis=1
+        ),
+        "class_ids is not ascending": np.any(unordered, axis=1),
+        "runner_up is a class that there is not, or the selected one": (runner_up < NO_CLASS)
+        | (runner_up >= tally.num_classes)
+        | (runner_up == selected),
+        "a class was counted that no sample returned": np.any(
+            np.where(listed, (same < 0) | (one < 0) | (same + one == 0), (same != 0) | (one != 0)),
+            axis=1,
+        ),
+        "the votes of all classes do not add up to n": tally.count_top + votes != tally.n,
+    }
 
 
 def _radius_findings(run: Run) -> list[str]:
@@ -125,7 +159,7 @@ def _computed_again(run: Run, stored: Certificates) -> Certificates:
     """The certificates that the stored tallies give under the run's own settings."""
     rule = rule_of(run.manifest.settings)
     if rule is None:
-        return recomputed(stored, stored.method, stored.alpha)
+        return recomputed(stored, stored.method, stored.alpha, stored.classes)
     return rule.certify(
         stored.tally,
         selected=stored.selected,
@@ -136,8 +170,8 @@ def _computed_again(run: Run, stored: Certificates) -> Certificates:
     )
 
 
-def recomputed(stored: Certificates, method: str, alpha: float) -> Certificates:
-    """The certificates that the stored tallies give under a method and failure probability."""
+def recomputed(stored: Certificates, method: str, alpha: float, classes: str) -> Certificates:
+    """The certificates that the stored tallies give; the arguments are those of `recertify`."""
     return certify_tally(
         method,
         stored.tally,
@@ -148,4 +182,5 @@ def recomputed(stored: Certificates, method: str, alpha: float) -> Certificates:
         alpha=alpha,
         n0=stored.n0,
         seed=stored.seed,
+        classes=classes,
     )

@@ -1,0 +1,72 @@
+"""What comparing with each other class gives over comparing with one half, from the same samples.
+
+    python -m benchmarks.classes RUN [RUN ...]
+
+Each run is certified again with `classes` "top" and "all", by its own method and alpha. ACR is the
+average certified radius over all images, wrong and abstained ones counted 0. The last columns are
+the smallest ratio of the radii of one image: of all that "top" certifies, and of those whose class
+has more than 0.99 of the samples.
+"""
+
+import sys
+
+import numpy as np
+
+from sosmooth import certified_accuracy, load_run
+from sosmooth.measures import average_certified_radius
+from sosmooth.runs import Run
+from sosmooth.tasks.validate import recomputed
+
+COLUMNS = (
+    "run",
+    "method",
+    "images",
+    "certified: top",
+    "all",
+    "ACR: top",
+    "all",
+    "ratio",
+    "smallest",
+    "p > 0.99",
+)
+_SURE = 0.99
+
+
+def row(run: Run, radii: tuple[float, ...] = (0.0,)) -> tuple[str, ...]:
+    """The figures of one run; certified accuracy at each of `radii`, in input units."""
+    stored, label = run.certificates(), run["label"]
+    top, every = (recomputed(stored, stored.method, stored.alpha, c) for c in ("top", "all"))
+    accuracy, mean = [], []
+    for found in (top, every):
+        at = certified_accuracy(found.prediction, label, found.radius, np.maximum(radii, 1e-300))
+        accuracy.append(" / ".join(f"{100 * share:.1f}" for share in at) + " %")
+        mean.append(average_certified_radius(found.prediction, label, found.radius))
+    certified = top.radius > 0
+    ratio = every.radius[certified] / top.radius[certified]
+    sure = stored.tally.p_estimate()[certified] > _SURE
+    return (
+        run.path.name,
+        stored.method,
+        str(len(run)),
+        *accuracy,
+        *(f"{value:.4f}" for value in mean),
+        f"{mean[1] / mean[0]:.3f}",
+        f"{ratio.min():.4f}",
+        f"{ratio[sure].min():.4f}" if sure.any() else "–",
+    )
+
+
+def main(words: list[str]) -> None:
+    """Print a table of the runs; numbers among the words are radii for the certified accuracy."""
+    radii = tuple(float(word) for word in words if word.replace(".", "").isdigit()) or (0.0,)
+    print("| " + " | ".join(COLUMNS) + " |")
+    print("|" + "---|" * len(COLUMNS))
+    for path in words:
+        if not path.replace(".", "").isdigit():
+            print("| " + " | ".join(row(load_run(path), radii)) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit("usage: python -m benchmarks.classes RUN [RUN ...]")
+    main(sys.argv[1:])
