@@ -25,6 +25,19 @@ ROOT_PAGES = (
 )
 #: A formula as pymdownx.arithmatex leaves it.
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
+#: What latex2mathml does not space as TeX does, and what it should be.
+SPACING = (
+    (r"<mi>(&#x0007[BD];)</mi>", r'<mo stretchy="false">\1</mo>'),
+    (r"<mi>&#x0007E;</mi>", "<mo>&#x0223C;</mo>"),
+    (r"<mi>:</mi>", "<mo>:</mo>"),
+    (r"<mo[^>]*>(&#x0007C;|&#x0002F;)</mo>", r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>'),
+    # A sign after a relation, an opening bracket or a comma belongs to what follows it.
+    (
+        r"(<mo[^>]*>(?:&#x(?:0003D|02264|02265|0003C|0003E|02260|02248|02208|02192|0002C|00028"
+        r"|0005B|0007B);|[([,])</mo>)<mo>(&#x02212;|&#x0002B;|&#x000B1;)</mo>",
+        r'\1<mo form="prefix">\2</mo>',
+    ),
+)
 
 
 def on_files(files, config):
@@ -59,8 +72,10 @@ def _mathml(found: re.Match[str]) -> str:
     display = "block" if found[1] == "div" else "inline"
     latex = html.unescape(found[2]).strip()
     mathml = latex2mathml.converter.convert(latex, display=display)
-    if "\\" in mathml or "&</" in mathml:  # what it does not know, it leaves as it is
+    if "\\" in mathml:  # a command that it does not know
         raise ValueError(f"this formula cannot be typeset: {latex}")
+    for pattern, replacement in SPACING:
+        mathml = re.sub(pattern, replacement, mathml)
     return f'<div class="formula">{mathml}</div>' if display == "block" else mathml
 
 
