@@ -26,6 +26,7 @@ def stored(found: Certificates, n: int, folder: Path) -> tuple[float, int, int, 
     """Seconds to journal the rows one by one; bytes of the journal's log, of the journal, and of the table that it becomes."""
     settings = {
         "method": found.method,
+        "classes": found.classes,
         "sigma": SIGMA,
         "n": n,
         "n0": found.n0,

@@ -260,6 +260,23 @@ def classes_of(method: str, classes: str | None) -> str:
     return classes
 
 
+def bounds_and_radii(
+    name: str, tally: Tally, *, alpha: float, sigma: float, classes: str
+) -> tuple[Bounds, NDArray[np.float64]]:
+    """What `certify_tally` computes of the counts; its arguments and exceptions.
+
+    Returns:
+        The bounds, and the radii of the selected classes, input units, (batch,).
+    """
+    method = method_named(name)
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must be a failure probability in (0, 1); got {alpha!r}")
+    if classes_of(name, classes) == "all":
+        return _against_each(method, tally, alpha, sigma)
+    bounds = method.bounds(tally, alpha, sigma)
+    return bounds, method.radius(bounds, sigma)
+
+
 def certify_tally(
     name: str,
     tally: Tally,
@@ -302,18 +319,9 @@ def certify_tally(
         classes of one input. A tally read at many alphas, methods or `classes`, the best kept, is
         no certificate.
     """
-    method = method_named(name)
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must be a failure probability in (0, 1); got {alpha!r}")
-    classes_of(name, classes)
+    bounds, radius = bounds_and_radii(name, tally, alpha=alpha, sigma=sigma, classes=classes)
+    leads = tally.p_estimate() > 0.5 if classes == "top" else _leads(tally)
     known = selected != ABSTAINED
-    if classes == "top":
-        bounds = method.bounds(tally, alpha, sigma)
-        radius = method.radius(bounds, sigma)
-        leads = tally.p_estimate() > 0.5
-    else:
-        bounds, radius = _against_each(method, tally, alpha, sigma)
-        leads = _leads(tally)
     radius = np.where(known, radius, 0.0)
     certified = radius > 0
     reason = np.select(

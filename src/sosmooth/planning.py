@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sosmooth.methods import method_named
+from sosmooth.methods import bounds_and_radii
 from sosmooth.tally import Design, Tally
 
 #: More evaluations of one input than anybody plans for.
@@ -47,7 +47,7 @@ def scaled(tally: Tally, n: ArrayLike) -> Tally:
 
 
 def expected_radius(
-    method: str, tally: Tally, n: ArrayLike, *, alpha: float, sigma: float
+    method: str, tally: Tally, n: ArrayLike, *, alpha: float, sigma: float, classes: str = "top"
 ) -> NDArray[np.float64]:
     """The radius that n evaluations would certify if every share stayed as it was observed.
 
@@ -59,12 +59,11 @@ def expected_radius(
     Raises:
         ValueError: unknown method. LookupError: the tally lacks what the method needs.
     """
-    row = method_named(method)
-    return row.radius(row.bounds(scaled(tally, n), alpha, sigma), sigma)
+    return bounds_and_radii(method, scaled(tally, n), alpha=alpha, sigma=sigma, classes=classes)[1]
 
 
 def samples_for_radius(
-    method: str, tally: Tally, radius: float, *, alpha: float, sigma: float
+    method: str, tally: Tally, radius: float, *, alpha: float, sigma: float, classes: str = "top"
 ) -> NDArray[np.int64]:
     """How many evaluations would certify a radius if every share stayed as it was observed.
 
@@ -76,7 +75,10 @@ def samples_for_radius(
     low, high = np.zeros(len(tally), dtype=np.int64), np.full(len(tally), len(_GRID))
     while np.any(low < high):
         middle = np.minimum((low + high) // 2, len(_GRID) - 1)
-        enough = expected_radius(method, tally, _GRID[middle], alpha=alpha, sigma=sigma) >= radius
+        expected = expected_radius(
+            method, tally, _GRID[middle], alpha=alpha, sigma=sigma, classes=classes
+        )
+        enough = expected >= radius
         going = low < high
         low, high = (
             np.where(going & ~enough, middle + 1, low),

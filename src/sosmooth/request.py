@@ -80,7 +80,7 @@ class Request:
         alpha: failure probability of each input's certificate, in (0, 1).
         seed: of the noise, in [0, 2^64).
         classes: "top" or "all": whether the class is compared with one half or each other class;
-            None: what the method does by default, "top" with a rule that stops the drawing.
+            None: what the method does by default.
         radius: stop when it is decided whether this radius can be certified, input units; None: no.
         tolerance: stop when more samples could not raise the radius by more, input units; None: no.
 
@@ -113,8 +113,7 @@ class Request:
                 f"n must be even for {self.method}: it counts evaluations, and a pair is two; got"
                 f" {self.n}"
             )
-        asked = "top" if self.classes is None and self.stops else self.classes
-        object.__setattr__(self, "classes", classes_of(self.method, asked))
+        object.__setattr__(self, "classes", classes_of(self.method, self.classes))
 
     @property
     def design(self) -> Design:
@@ -140,7 +139,7 @@ class Request:
         """The rule that stops the drawing; None where all n samples are drawn.
 
         Raises:
-            ValueError: the rule does not exist for the method or `classes`, or at this sigma.
+            ValueError: the rule does not exist for the method, or at this sigma.
         """
         return stopping_rule(
             self.radius,

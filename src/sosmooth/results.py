@@ -33,6 +33,10 @@ ABSTAIN_REASONS = {
 }
 
 
+#: What the class is compared with, in words.
+COMPARED = {"top": "one half", "all": "each other class"}
+
+
 @dataclass(frozen=True)
 class Certificate:
     """The certificate of one input. `tally` and `bounds` hold arrays of length 1.
@@ -91,6 +95,7 @@ class Certificate:
             "method": self.method,
             "sigma": f"{self.sigma:g}",
             "alpha": f"{self.alpha:g}",
+            "compared with": COMPARED[self.classes],
         } | counts
         return table(
             {"": list(rows), "value": list(rows.values())},

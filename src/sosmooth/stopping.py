@@ -1,7 +1,7 @@
-"""When to stop drawing: as soon as a question is decided, or when more samples could not raise the radius by much.
+"""When to stop drawing: when a question is decided, or when more samples could gain little.
 
-Both rules look at the counts a number of times that follows from n alone, and their certificates hold whenever they stop.
-Neither uses the gradient. Statements and proofs: docs/theory/stopping.md.
+Both rules look at the counts a number of times that follows from n alone, and their certificates
+hold whenever they stop. Neither uses the gradient. Statements and proofs: docs/theory/stopping.md.
 """
 
 from __future__ import annotations
@@ -12,18 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosmooth.confidence.bounds import Bounds
-from sosmooth.confidence.evidence import pair_evidence, proportion_evidence
+from sosmooth.confidence.evidence import (
+    pair_evidence,
+    pairs_ahead,
+    proportion_ahead,
+    proportion_evidence,
+)
 from sosmooth.confidence.proportion import proportion_lower_bound, proportion_upper_bound
 from sosmooth.confidence.published import required
 from sosmooth.measures import ABSTAINED
-from sosmooth.methods import METHODS, certify_tally, method_named
+from sosmooth.methods import METHODS, bounds_and_radii, certify_tally
 from sosmooth.results import Certificates, concatenate
-from sosmooth.tally import Design, Tally
+from sosmooth.tally import NO_CLASS, Design, Tally
 
 #: Radii further out than this many sigma take more than 1e9 samples, were the classifier never wrong.
 _FURTHEST = 6.0
 # The first look of `RobustAt`, in noise vectors, and by which share of what was drawn the next one comes later.
 _FIRST, _SHARE = 64, 8
+# Of what is said of rivals, for the runner-up of the selection.
+_RUNNER_UP_SHARE = 0.8
 # Looks of `WithinTolerance`, each at twice the samples of the one before; the last has half of alpha.
 _DOUBLINGS = 8
 # Inputs looked at at once.
@@ -35,8 +42,12 @@ class RobustAt:
     """Draw until it is decided whether the method can certify `radius`, at most n evaluations.
 
     Attributes:
-        radius: input units, positive. method: `first_order`, or one of those with the dipole's value. n: evaluations at most.
-        sigma: input units. alpha: failure probability.
+        radius: input units, positive.
+        method: `first_order`, or one of those with the dipole's value.
+        n: evaluations at most.
+        sigma: noise level, input units.
+        alpha: failure probability.
+        classes: whether the class is compared with one half or each other class.
     """
 
     radius: float
@@ -44,6 +55,7 @@ class RobustAt:
     n: int
     sigma: float
     alpha: float
+    classes: str = "top"
 
     def looks(self) -> list[int]:
         """Evaluations drawn at each look."""
@@ -60,12 +72,17 @@ class RobustAt:
         return np.any(self._decided(_counts_of(self, tally)), axis=0)
 
     def certify(self, tally: Tally, **inputs) -> Certificates:
-        """Certificates of exactly `radius` where that was decided; the arguments are those of `certify_tally`.
+        """Certificates of exactly `radius` where that was decided.
+
+        Args:
+            tally: the counts at which the drawing stopped.
+            inputs: as for `certify_tally`.
 
         Guarantee:
-            For each input, with probability at least 1 − alpha: the class is `prediction` within `radius`, if it is certified.
-            "not_certifiable_at_radius" is said with probability at most alpha where the method could certify more than `radius`
-            if it knew what it estimates. Both whenever the drawing stops.
+            For each input, with probability at least 1 − alpha: the class is `prediction` within
+            `radius`, if it is certified. "not_certifiable_at_radius" is said with probability at
+            most alpha where the method could certify more than `radius` if it knew what it
+            estimates. Both whenever the drawing stops.
         """
         robust, hopeless = self._decided(_counts_of(self, tally))
         robust &= inputs["selected"] != ABSTAINED
@@ -85,11 +102,14 @@ class RobustAt:
             seed=inputs["seed"],
             tally=marked(self, tally),
             bounds=Bounds(tally.n),
+            classes=self.classes,
         )
 
     def _decided(self, tally: Tally) -> NDArray[np.bool_]:
         """Whether the radius can be certified, and whether it cannot: bool (2, batch)."""
         distance = float(np.nextafter(self.radius / self.sigma, np.inf))
+        if self.classes == "all" and tally.num_classes != 2:
+            return _decided_ahead(tally, distance, self.alpha)
         if tally.design is Design.INDEPENDENT:
             right = required(tally, "count_top")
             evidence = np.stack(proportion_evidence(right, tally.n - right, distance))
@@ -104,11 +124,15 @@ class RobustAt:
 
 @dataclass(frozen=True)
 class WithinTolerance:
-    """Draw until more samples could not raise the radius by more than `tolerance`, at most n evaluations.
+    """Draw until more samples could not raise the radius by much, at most n evaluations.
 
     Attributes:
-        tolerance: input units, positive. method: any but `second_order`. n: evaluations at most.
-        sigma: input units. alpha: failure probability, split over the looks.
+        tolerance: by how much, input units, positive.
+        method: any but `second_order`.
+        n: evaluations at most.
+        sigma: noise level, input units.
+        alpha: failure probability, split over the looks.
+        classes: whether the class is compared with one half or each other class.
     """
 
     tolerance: float
@@ -116,6 +140,7 @@ class WithinTolerance:
     n: int
     sigma: float
     alpha: float
+    classes: str = "top"
 
     def looks(self) -> list[int]:
         """Evaluations drawn at each look."""
@@ -125,7 +150,7 @@ class WithinTolerance:
         )
 
     def stopped(self, tally: Tally) -> NDArray[np.bool_]:
-        """Which inputs could not gain more than the tolerance, (batch,). All were drawn up to the same look."""
+        """Which inputs could not gain more than the tolerance, (batch,), all drawn up to one look."""
         if not len(tally):
             return np.zeros(0, dtype=bool)
         tally = _counts_of(self, tally)
@@ -136,7 +161,11 @@ class WithinTolerance:
         )
 
     def certify(self, tally: Tally, **inputs) -> Certificates:
-        """Certificates at the look that each input stopped at; the arguments are those of `certify_tally`.
+        """Certificates at the look that each input stopped at.
+
+        Args:
+            tally: the counts at which the drawing stopped.
+            inputs: as for `certify_tally`.
 
         Guarantee:
             That of `certify_tally` at `alpha`, whenever the drawing stops.
@@ -152,6 +181,7 @@ class WithinTolerance:
                 **inputs,
                 sigma=self.sigma,
                 alpha=self._alpha_at(int(tally.n[i[0]])),
+                classes=self.classes,
             )
             for i in groups
         ]
@@ -159,8 +189,9 @@ class WithinTolerance:
         return replace(found, alpha=self.alpha, tally=marked(self, found.tally))
 
     def _radius(self, tally: Tally, alpha: float) -> NDArray[np.float64]:
-        method = method_named(self.method)
-        return method.radius(method.bounds(tally, alpha, self.sigma), self.sigma)
+        return bounds_and_radii(
+            self.method, tally, alpha=alpha, sigma=self.sigma, classes=self.classes
+        )[1]
 
     def _alpha_at(self, n: int) -> float:
         """The share of alpha of the look at n evaluations."""
@@ -205,19 +236,22 @@ def stopping_rule(
     """The rule that was asked for; None for all n samples.
 
     Args:
-        radius: in (0, 6 sigma], or None. tolerance: positive, or None. The others: as for `SmoothedClassifier.certify`.
+        radius: in (0, 6 sigma], or None.
+        tolerance: positive, or None.
+        method: as for `SmoothedClassifier.certify`, like all that follow.
+        n: evaluations at most.
+        sigma: noise level, input units.
+        alpha: failure probability.
+        classes: "top" or "all".
+
     Raises:
-        ValueError: both were given, one is outside its range, or the method or `classes` has no such rule.
+        ValueError: both were given, one is outside its range, or the method has no such rule.
     """
     if radius is None and tolerance is None:
         return None
     if radius is not None and tolerance is not None:
         raise ValueError(
             f"radius and tolerance are two rules for stopping; give one of them; got {radius!r} and {tolerance!r}"
-        )
-    if classes != "top":
-        raise ValueError(
-            f"radius and tolerance compare the class with one half: classes must be 'top' with them, not {classes!r}"
         )
     name, value, rule = (
         ("radius", radius, RobustAt)
@@ -233,7 +267,7 @@ def stopping_rule(
         raise ValueError(
             f"{name} must be a positive number, in units of the inputs, at most {furthest:g}; got {value!r}"
         )
-    return rule(float(value), method, n, sigma, alpha)
+    return rule(float(value), method, n, sigma, alpha, classes)
 
 
 def _sides(method: str) -> int:
@@ -246,8 +280,76 @@ def _pairs(tally: Tally) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[
     return required(tally, "pair_both"), one, required(tally, "pair_none")
 
 
+def _decided_ahead(tally: Tally, distance: float, alpha: float) -> NDArray[np.bool_]:
+    """Whether the class is ahead of every rival at a distance, and whether it is not certifiable.
+
+    Returns:
+        Bool (2, batch).
+    """
+    row, same, one, share = _strongest_rivals(tally)
+    top = tally[row]
+    if tally.design is Design.INDEPENDENT:
+        found = proportion_ahead(required(top, "count_top"), same, top.n, distance)
+    else:
+        both, right_once, _ = _pairs(top)
+        found = pairs_ahead(both, right_once, same, one, top.n // 2, distance)
+    ahead, below, rival_below = found
+    level = -np.log(alpha)
+    robust = np.full(len(tally), True)
+    np.logical_and.at(robust, row, ahead >= level)
+    # Half of alpha for the class, and half for all rivals together.
+    lost = (below >= level + np.log(2)) & (rival_below >= level + np.log(2) - np.log(share))
+    hopeless = np.full(len(tally), False)
+    np.logical_or.at(hopeless, row, lost.any(axis=0))
+    return np.stack([robust, hopeless])
+
+
+def _strongest_rivals(tally: Tally) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """The rivals that matter: every other one has at most the votes of one of them.
+
+    Returns:
+        Of each, (rivals,): the row of its input, the pairs (or evaluations) that returned it on
+        both sides, the pairs that did on one, and its share among the rivals.
+    """
+    tally.class_votes()  # or LookupError
+    ids, same = required(tally, "class_ids"), required(tally, "class_same")
+    one = np.zeros_like(same) if tally.class_one is None else tally.class_one
+    # An unseen class serves where none was seen.
+    ids, same, one = (
+        np.pad(array, ((0, 0), (0, 1)), constant_values=fill)
+        for array, fill in ((ids, NO_CLASS), (same, 0), (one, 0))
+    )
+    most = np.argmax(same + one, axis=1)[:, None]
+    wanted = (ids != NO_CLASS) & (same > np.take_along_axis(same, most, axis=1))
+    np.put_along_axis(wanted, most, True, axis=1)
+    row, column = np.nonzero(wanted)
+    runner_up, others = required(tally, "runner_up")[row], float((tally.num_classes or 0) - 2)
+    share = np.where(
+        runner_up == NO_CLASS,
+        1 / (others + 1),
+        np.where(ids[row, column] == runner_up, _RUNNER_UP_SHARE, (1 - _RUNNER_UP_SHARE) / others),
+    )
+    return row, same[row, column], one[row, column], share
+
+
 def _best_at(tally: Tally, n: int, alpha: float) -> Tally:
     """What n evaluations would count on average, were the truth as good as these counts allow."""
+    best = _best_top_at(tally, n, alpha)
+    if not tally.counts_classes:
+        return best
+    left = (best.n - required(best, "count_top")) / np.maximum(
+        tally.n - required(tally, "count_top"), 1
+    )
+    fewer = {
+        name: np.floor(values * left[:, None]).astype(np.int64)
+        for name in ("class_same", "class_one")
+        if (values := getattr(tally, name)) is not None
+    }
+    return replace(best, **fewer)
+
+
+def _best_top_at(tally: Tally, n: int, alpha: float) -> Tally:
+    """The same of the selected class alone."""
     size = np.full(len(tally), n)
     if tally.design is Design.INDEPENDENT:
         share = proportion_upper_bound(required(tally, "count_top"), tally.n, alpha)

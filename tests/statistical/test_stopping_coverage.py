@@ -1,11 +1,13 @@
 """The rules for stopping, on planted truths: how often they are wrong, and how much they save."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy import special, stats
 
 from sosmooth.certificates.dipole import dipole_radius
-from sosmooth.confidence.evidence import _half_curve
+from sosmooth.confidence.evidence import _level_curve
 from sosmooth.stopping import RobustAt, WithinTolerance
 from sosmooth.tally import Design, Tally
 
@@ -59,7 +61,7 @@ def allowed(alpha, repetitions):
 @pytest.mark.parametrize("r", [0.3, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_a_radius_just_out_of_reach_is_certified_with_probability_at_most_alpha(method, r):
     alpha, repetitions, rng = 0.05, 1200, np.random.default_rng(1)
-    c_n, c_s = _half_curve(r)
+    c_n, c_s = _level_curve(r, 0.5)
     for at in (0,) if method == "first_order" else (8, 110):
         truth = np.array([c_s[at], 2 * c_n[at], 1 - c_s[at] - 2 * c_n[at]])
         if method == "first_order":
@@ -115,3 +117,118 @@ def test_typical_inputs_are_decided_with_a_small_part_of_the_samples(method):
     far = np.abs(radius - 1) > 0.05
     assert np.array_equal((found.prediction == 0)[far], (radius > 1)[far])
     assert np.mean(far) > 0.9
+
+
+def joint_tally(design, k, runner_up=1):
+    """The tally of pairs with the labels (one side, other side), (batch, classes, classes).
+
+    Class 0 is selected, 1 its rival. Single evaluations are on the diagonal.
+    """
+    both = np.einsum("bii->bi", k)
+    classes = {
+        "num_classes": k.shape[1],
+        "runner_up": np.full(len(k), runner_up),
+        "class_ids": np.tile(np.arange(1, k.shape[1]), (len(k), 1)),
+        "class_same": both[:, 1:],
+    }
+    if design is Design.INDEPENDENT:
+        return Tally(design, both.sum(1), count_top=both[:, 0], **classes)
+    one = k.sum(1) + k.sum(2) - 2 * both
+    plus = k[:, 0].sum(1) - both[:, 0]
+    n = k.sum((1, 2))
+    return Tally(
+        design,
+        2 * n,
+        count_top=2 * both[:, 0] + one[:, 0],
+        pair_both=both[:, 0],
+        pair_plus_only=plus,
+        pair_minus_only=one[:, 0] - plus,
+        pair_none=n - both[:, 0] - one[:, 0],
+        class_one=one[:, 1:],
+        **classes,
+    )
+
+
+def edge(method, r, value):
+    """A joint law under which class and rival meet at distance r, at this value of both.
+
+    Classes 2 to 9 share the rest.
+    """
+    law = edge_of_three(method, r, value)
+    share = np.zeros((3, 10))
+    share[0, 0] = share[1, 1] = 1
+    share[2, 2:] = 1 / 8
+    return share.T @ law @ share if method != "first_order" else np.diag(np.diag(law) @ share)
+
+
+def edge_of_three(method, r, value):
+    """The same with a third class that has all the rest."""
+    z = special.ndtri(value)
+    law = np.zeros((3, 3))
+    if method == "first_order":
+        law[0, 0], law[1, 1] = special.ndtr(z + r), special.ndtr(z - r)
+        law[2, 2] = 1 - law[0, 0] - law[1, 1]
+        return law
+    for at, other in product(range(0, 128, 16), repeat=2):
+        c_n, c_s = (curve[at] for curve in _level_curve(r, value))
+        other_n, other_s = (curve[other] for curve in _level_curve(r, 1 - value))
+        law[0, 0], law[0, 2], law[2, 0] = c_s, c_n, c_n
+        law[1, 1] = 1 - other_s - 2 * other_n
+        law[1, 2] = law[2, 1] = other_n
+        law[2, 2] = 0.0
+        law[2, 2] = 1 - law.sum()
+        if law.min() >= 0:
+            return law
+    raise AssertionError("no such law")
+
+
+@pytest.mark.parametrize("method", ["first_order", "dipole_joint"])
+@pytest.mark.parametrize("value", [0.45, 0.25])
+def test_a_rival_that_is_level_is_overlooked_with_probability_at_most_alpha(method, value):
+    alpha, repetitions, rng, r = 0.1, 600, np.random.default_rng(5), 0.3
+    law = edge(method, r, value)
+    rule = RobustAt(0.5 * r, method, 6000, 0.5, alpha, "all")
+    design = Design.INDEPENDENT if method == "first_order" else Design.ANTITHETIC
+    sides = 1 if design is Design.INDEPENDENT else 2
+    for runner_up in (1, 2, -1):
+        counts, going, before = np.zeros((repetitions, 100), int), np.arange(repetitions), 0
+        for look in rule.looks():
+            counts[going] += rng.multinomial((look - before) // sides, law.ravel(), len(going))
+            tally = joint_tally(design, counts[going].reshape(-1, 10, 10), runner_up)
+            going, before = going[~rule.stopped(tally)], look
+        found = rule.certify(
+            joint_tally(design, counts.reshape(-1, 10, 10), runner_up),
+            selected=np.zeros(repetitions, int),
+            selection_margin=np.ones(repetitions, int),
+            index=np.arange(repetitions),
+            n0=1,
+            seed=0,
+        )
+        assert found.classes == "all"
+        # The truth is on the edge: each of the two answers is wrong.
+        assert np.sum(found.prediction == 0) <= allowed(alpha, repetitions)
+        lost = found.abstain_reason == "not_certifiable_at_radius"
+        assert np.sum(lost) <= allowed(alpha, repetitions)
+    assert np.sum(found.prediction == 0) >= 1  # or nothing was tested
+
+
+def test_several_classes_within_tolerance():
+    alpha, repetitions, rng = 0.1, 200, np.random.default_rng(6)
+    rule = WithinTolerance(0.2, "dipole_joint", 32_000, 1.0, alpha, "all")
+    law = edge("dipole_joint", 0.3, 0.25)
+    counts, going, before = np.zeros((repetitions, 100), int), np.arange(repetitions), 0
+    for look in rule.looks():
+        counts[going] += rng.multinomial((look - before) // 2, law.ravel(), len(going))
+        tally = joint_tally(Design.ANTITHETIC, counts[going].reshape(-1, 10, 10))
+        going, before = going[~rule.stopped(tally)], look
+    found = rule.certify(
+        joint_tally(Design.ANTITHETIC, counts.reshape(-1, 10, 10)),
+        selected=np.zeros(repetitions, int),
+        selection_margin=np.ones(repetitions, int),
+        index=np.arange(repetitions),
+        n0=1,
+        seed=0,
+    )
+    assert np.sum(found.radius > 0.3) <= allowed(alpha, repetitions)
+    assert np.mean(found.radius > 0) > 0.5
+    assert np.mean(found.tally.n) < 30_000

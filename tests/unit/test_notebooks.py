@@ -79,6 +79,7 @@ def test_one_certificate_says_what_it_certifies(certificates):
 def test_a_run_says_how_far_it_is(tmp_path, certificates):
     settings = {
         "method": certificates.method,
+        "classes": certificates.classes,
         "sigma": 0.5,
         "alpha": 0.001,
         "n": 1000,

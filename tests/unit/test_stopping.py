@@ -118,7 +118,6 @@ def test_looks_grow_up_to_n(n, method):
         ({"radius": 0.1, "method": "second_order"}, "it is with: first_order"),
         ({"radius": 0.1, "method": "second_order_pairs"}, "it is with: first_order"),
         ({"tolerance": 0.1, "method": "second_order"}, "it is with: first_order"),
-        ({"tolerance": 0.1, "classes": "all"}, "top"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(asked, message):

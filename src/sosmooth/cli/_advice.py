@@ -27,6 +27,12 @@ def advise_after(run: Run) -> None:
     """What to do next with a finished run, and what helps where most of it abstained."""
     reasons = list(run["abstain_reason"])
     weak, few = reasons.count("below_one_half"), reasons.count("too_few_samples")
+    if 4 * weak > len(reasons) and run.certificates().tally.counts_classes:
+        _say(
+            f"{weak} of {len(reasons)} inputs have no class with half of the samples; ahead of every"
+            f" other class is enough: sosmooth recertify {run.path} --method"
+            f" {run.manifest.settings['method']} --classes all --out RUN2"
+        )
     if 2 * weak > len(reasons):
         sigma = run.manifest.settings["sigma"]
         _say(

@@ -6,7 +6,7 @@ import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, Token
 
@@ -57,6 +57,14 @@ Data = Annotated[
 Sigma = Annotated[float, Parameter(help="Noise level, in units of the inputs.")]
 MethodName = Annotated[
     str, Parameter(name="--method", help="One of those that `sosmooth methods` lists.")
+]
+ClassesName = Annotated[
+    Literal["top", "all"],
+    Parameter(
+        name="--classes",
+        help="Certify as far as the class keeps half of the probability (top), or also as far as"
+        " it is ahead of each other class (all). Default: what the method does.",
+    ),
 ]
 Output = Annotated[
     str | None,

@@ -62,6 +62,7 @@ def numbers(run: Run) -> dict[str, object]:
     return {
         "run": str(run.path),
         "method": series.method,
+        "classes": run.manifest.settings.get("classes", "top"),
         "sigma": series.sigma,
         "n": series.n,
         "mean_n": float(np.mean(run["n"])) if len(run) else None,

@@ -16,6 +16,7 @@ from sosmooth.cli._options import (
     AS_IT_IS,
     Alpha,
     Calling,
+    ClassesName,
     Data,
     Json,
     MethodName,
@@ -43,6 +44,7 @@ def certify(
     ] = 100_000,
     n0: Annotated[Whole, Parameter(name="--n0", help="Selection samples an input.")] = 100,
     alpha: Alpha = 0.001,
+    classes: ClassesName | None = None,
     radius: Annotated[
         float | None,
         Parameter(help="Stop when it is decided whether this radius can be certified."),
@@ -93,9 +95,7 @@ def certify(
 
     check_engine(engine, workers, address)
     inputs = load_dataset(data)
-    request = Request(
-        method or DEFAULT_METHOD, n0, n, alpha, seed, radius=radius, tolerance=tolerance
-    )
+    request = Request(method or DEFAULT_METHOD, n0, n, alpha, seed, classes, radius, tolerance)
     smoothing = calling.smoothing(sigma, inputs)
     indices = which.of(inputs)
     if not json:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from sosmooth.cli._options import Json, MethodName, WholeOrNone
+from sosmooth.cli._options import ClassesName, Json, MethodName, WholeOrNone
 
 if TYPE_CHECKING:
     from sosmooth.results import Certificates
@@ -25,6 +25,7 @@ def plan(
     alpha: Annotated[
         float | None, Parameter(help="Failure probability; that of RUN where not given.")
     ] = None,
+    classes: ClassesName | None = None,
     json: Json = False,
 ) -> int:
     """Estimate from a pilot run what other numbers of samples would give.
@@ -40,6 +41,7 @@ def plan(
     if not len(pilot):
         raise ValueError(f"{run} has no input yet; let it certify some first")
     asked = {"method": method or pilot.method, "alpha": pilot.alpha if alpha is None else alpha}
+    asked["classes"] = _compared(pilot, method, classes)
     if not 0 < asked["alpha"] < 1:
         raise ValueError(f"alpha must be a failure probability in (0, 1); got {alpha!r}")
     try:
@@ -55,7 +57,17 @@ def plan(
     return 0
 
 
-def _reaching(pilot: Certificates, radius: float | None, *, method: str, alpha: float) -> dict:
+def _compared(pilot: Certificates, method: str | None, classes: str | None) -> str:
+    """That of RUN, or of a method that was asked for, where the counts say it."""
+    from sosmooth.methods import classes_of
+
+    if classes is None and method is None:
+        return pilot.classes
+    found = classes_of(method or pilot.method, classes)
+    return "top" if classes is None and not pilot.tally.counts_classes else found
+
+
+def _reaching(pilot: Certificates, radius: float | None, **asked: Any) -> dict:
     """How many of the pilot's inputs reach the radius with how many samples."""
     import numpy as np
 
@@ -65,7 +77,7 @@ def _reaching(pilot: Certificates, radius: float | None, *, method: str, alpha: 
         raise ValueError(
             f"--radius must be a positive number, in units of the inputs; got {radius!r}"
         )
-    needed = samples_for_radius(method, pilot.tally, radius, alpha=alpha, sigma=pilot.sigma)
+    needed = samples_for_radius(tally=pilot.tally, radius=radius, sigma=pilot.sigma, **asked)
     needed = np.where(pilot.selected >= 0, needed, -1)
     steps = [10**power for power in range(3, len(str(MOST)))]
     counts = [int(np.sum((needed > 0) & (needed <= step))) for step in steps]
@@ -80,7 +92,7 @@ def _reaching(pilot: Certificates, radius: float | None, *, method: str, alpha: 
     return {"radius": radius, "table": table, "samples": samples}
 
 
-def _growing(pilot: Certificates, n: int, *, method: str, alpha: float) -> dict:
+def _growing(pilot: Certificates, n: int, **asked: Any) -> dict:
     """Radii at the pilot's number of samples, at its doublings, and at n."""
     import numpy as np
 
@@ -94,7 +106,7 @@ def _growing(pilot: Certificates, n: int, *, method: str, alpha: float) -> dict:
         steps.append(step)
     table = []
     for step in sorted({*steps, n - n % 2}):
-        radius = expected_radius(method, pilot.tally, step, alpha=alpha, sigma=pilot.sigma)
+        radius = expected_radius(tally=pilot.tally, n=step, sigma=pilot.sigma, **asked)
         radius = np.where(pilot.selected >= 0, radius, 0.0)
         table.append(
             {"n": step, "certified": int(np.sum(radius > 0)), "mean radius": float(np.mean(radius))}

@@ -10,7 +10,16 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from sosmooth.cli._options import Alpha, Json, MethodName, Out, Sigma, Whole, WholeOrNone
+from sosmooth.cli._options import (
+    Alpha,
+    ClassesName,
+    Json,
+    MethodName,
+    Out,
+    Sigma,
+    Whole,
+    WholeOrNone,
+)
 
 
 def recertify(
@@ -20,18 +29,19 @@ def recertify(
     alpha: Annotated[
         float | None, Parameter(help="Failure probability; that of RUN where not given.")
     ] = None,
+    classes: ClassesName | None = None,
     out: Out,
     json: Json = False,
 ) -> int:
-    """Certify stored tallies again, by another method or alpha.
+    """Certify stored tallies again, by another method, alpha or comparison.
 
-    RUN is never changed. Choose method and alpha before looking: a tally read many times, the best result kept, is no
-    certificate.
+    RUN is never changed. Choose before you look: a tally read many times, the best result kept, is
+    no certificate.
     """
     from sosmooth.cli._summary import print_runs, say_what_is_missing
     from sosmooth.tasks.recertify import recertify as recertified
 
-    written = recertified(run, out, method=method, alpha=alpha)
+    written = recertified(run, out, method=method, alpha=alpha, classes=classes)
     print_runs([written], as_json=json)
     say_what_is_missing(written)
     return 0
@@ -214,14 +224,18 @@ def methods(*, json: Json = False) -> int:
     if json:
         _print_json(
             {
-                name: {"design": method.design, "source": method.source}
+                name: {
+                    "design": method.design,
+                    "classes": method.classes,
+                    "source": method.source,
+                }
                 for name, method in METHODS.items()
             }
         )
         return 0
     for name, method in METHODS.items():
         default = "  (default)" if name == DEFAULT_METHOD else ""
-        print(f"{name:22} {method.design:15} {method.source}{default}")
+        print(f"{name:22} {method.design:15} {method.classes:5} {method.source}{default}")
     return 0
 
 

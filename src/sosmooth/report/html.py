@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from sosmooth.measures import floored
+from sosmooth.report.compared import compared_rows
 from sosmooth.report.comparison import difference_row
 from sosmooth.report.encoding import picture_uri, signed_picture, thumbnail_sheet
 from sosmooth.report.figures import (
@@ -118,6 +119,7 @@ def write_report(
         alphas=" or ".join(dict.fromkeys(f"{one.alpha:g}" for one in series)),
         unlabelled=[one.name for one in series if not one.labelled],
         summary=_turned([summary_row(one, at) for one in series]),
+        compared=_turned(compared_rows(runs, series, at)),
         accuracy=accuracy,
         gain=gain,
         paired=_turned([difference_row(pair, at) for pair in pairs]),

@@ -93,6 +93,8 @@ def _run(
         "counts": {
             name: _placed(values, row) for name, values in _counts(certificates.tally).items()
         },
+        "leading": _placed(_leading(certificates), row),
+        "limit": _placed(_limits(certificates), row),
         "region": _placed(_regions(certificates), row),
         "more": [_placed(values, row) for values in _more(series, certificates)],
     }
@@ -134,6 +136,30 @@ def _counts(tally: Tally) -> dict[str, list[int]]:
     return {}
 
 
+def _leading(certificates: Certificates, most: int = 3) -> list[list[list[int]]]:
+    """The selected class and those with most votes beside it, each with its share of the votes."""
+    tally = certificates.tally
+    if not tally.counts_classes or tally.count_top is None or tally.class_ids is None:
+        return []
+    votes = np.concatenate([tally.count_top[:, None], tally.class_votes()], axis=1)
+    ids = np.concatenate([certificates.selected[:, None], tally.class_ids], axis=1)
+    # The selected class first, whatever its votes.
+    order = np.argsort(-votes[:, 1:], axis=1, kind="stable")[:, : most - 1] + 1
+    order = np.concatenate([np.zeros((len(order), 1), order.dtype), order], axis=1)
+    votes, ids = (np.take_along_axis(array, order, axis=1) for array in (votes, ids))
+    shares = votes * _UNIT // tally.n[:, None]
+    return [
+        [[one, share] for one, share in zip(*row, strict=True) if one >= 0]
+        for row in zip(ids.tolist(), shares.tolist(), strict=True)
+    ]
+
+
+def _limits(certificates: Certificates) -> list[int]:
+    """The class that ends each radius, −1 for one half, −2 for those that were never returned."""
+    limiting = certificates.bounds.limiting_class
+    return [] if limiting is None else limiting.tolist()
+
+
 def _regions(certificates: Certificates) -> list[list[int | None] | None]:
     """The ends of the intervals of each image's extremal region, null for infinite ones; null where bounds are unknown."""
     bounds, method = certificates.bounds, METHODS[certificates.method]
@@ -166,7 +192,12 @@ def _more(series: Series, certificates: Certificates) -> list[list[int | None]]:
     try:
         radii = [
             expected_radius(
-                series.method, tally, factor * tally.n, alpha=series.alpha, sigma=series.sigma
+                series.method,
+                tally,
+                factor * tally.n,
+                alpha=series.alpha,
+                sigma=series.sigma,
+                classes=series.classes,
             )
             for factor in FACTORS
         ]

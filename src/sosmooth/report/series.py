@@ -58,6 +58,7 @@ class Series:
         label: −1 where unknown. prediction: −1 = abstained.
         p_lower: lower bound of the top class's probability, NaN where unknown. seconds: NaN where unknown.
         dimension: features of one input, None where unknown. class_names: None where unknown.
+        classes: what the class is compared with, one of `methods.CLASSES`.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Series:
     environment: Mapping[str, Any]
     dimension: int | None
     class_names: Sequence[str] | None = None
+    classes: str = "top"
 
     def __len__(self) -> int:
         return len(self.index)
@@ -186,6 +188,7 @@ def series_of(run: RunLike, name: str | None = None) -> Series:
         settings=settings,
         environment=run.manifest.environment,
         class_names=run.manifest.class_names,
+        classes=settings.get("classes", "top"),
         dimension=run.manifest.dimension,
     )
 

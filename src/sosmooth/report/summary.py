@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sosmooth.measures import floored, in_grey_levels, linf_radius
 from sosmooth.report.series import RunLike, Series, series_of_all
-from sosmooth.results import UNKNOWN
+from sosmooth.results import COMPARED, UNKNOWN
 
 
 def summary_rows(runs: Sequence[RunLike]) -> list[dict[str, str]]:
@@ -35,6 +35,7 @@ def summary_row(series: Series, radii: Sequence[str]) -> dict[str, str]:
     return {
         "run": series.name,
         "method": series.method,
+        "compared with": COMPARED[series.classes],
         "sigma": f"{series.sigma:g}",
         "n": whole(series.n),
         "alpha": f"{series.alpha:g}",

@@ -283,6 +283,17 @@ def differences(stored: Manifest, asked: Manifest) -> list[str]:
     ]
 
 
+def hint(stored: Manifest, differing: Sequence[str]) -> str:
+    """What else leads to the run that was asked for, where only the comparison differs."""
+    # Runs that do not name it are of versions that did not count every class.
+    if "classes" in stored.settings and [one.split()[0] for one in differing] == ["classes"]:
+        return (
+            "; the run counts every class, so certifying it again (recertify) with the other"
+            " classes needs no samples"
+        )
+    return ""
+
+
 def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
     """Settings within settings by their full name, as in `model.spec`."""
     flat: dict[str, Any] = {}

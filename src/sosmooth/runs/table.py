@@ -157,7 +157,12 @@ def rule_of(settings: Mapping[str, Any]) -> StoppingRule | None:
     """
     asked = {name: settings[name] for name in ("method", "n", "sigma", "alpha")}
     try:
-        return stopping_rule(settings.get("radius"), settings.get("tolerance"), **asked)
+        return stopping_rule(
+            settings.get("radius"),
+            settings.get("tolerance"),
+            classes=settings.get("classes", "top"),
+            **asked,
+        )
     except (TypeError, ValueError) as error:
         raise RunError(f"the settings of the run name no stopping rule: {error}") from None
 

@@ -122,6 +122,7 @@ class RunWriter:
                     raise RunError(
                         f"{folder} was written with other settings: {'; '.join(differing)}."
                         " Give the same settings, or another folder"
+                        + manifest.hint(stored, differing)
                     )
                 asked = replace(
                     stored,
@@ -169,8 +170,8 @@ class RunWriter:
             ValueError: an input is there already or not among the run's indices, or the certificates have other settings.
             RunError: the folder cannot be written; what was added before stays.
         """
-        settings = self._manifest.settings
-        for name in ("method", "sigma", "alpha", "n0", "seed"):
+        settings = {"classes": "top"} | self._manifest.settings
+        for name in ("method", "classes", "sigma", "alpha", "n0", "seed"):
             if getattr(certificates, name) != settings[name]:
                 raise ValueError(
                     f"{name} of the certificates is {getattr(certificates, name)!r}, of the run {settings[name]!r}"

@@ -200,6 +200,7 @@ def rehearse(
     return {
         "inputs": len(indices),
         "method": request.method,
+        "classes": request.compared,
         "evaluations": evaluations,
         "batch_size": sampler.batch_size,
         "samples_per_second": round(rate),

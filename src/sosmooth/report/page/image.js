@@ -44,10 +44,12 @@ function certificateTable(looking, i) {
     ["radius", (run) => decimal(run.radius[i], 5)],
     ["p ≥", (run) => (run.p[i] === null ? "—" : decimal(run.p[i], 6))],
     ["samples", (run) => count(run.n[i])],
+    ["leading classes", (run) => run.leading[i]?.map(([one, share]) => `${called(one)} ${percent(share / 1e6, 1)}`).join(", ") ?? ""],
+    ["what ends the radius", (run) => limit(run, i)],
     ...data.factors.map((factor, k) => [`radius from ${factor} × the samples, about`, (run) => (run.more[k] ? decimal(run.more[k][i]) : "—")]),
     ["failure probability", (run) => String(run.alpha)],
     ["reason", (run) => data.reasons[run.reason[i]] ?? ""],
-  ].filter(([title]) => title !== "reason" || looking.some((run) => run.reason[i] >= 0));
+  ].filter(([title, cell]) => !["reason", "leading classes", "what ends the radius"].includes(title) || looking.some((run) => cell(run) !== ""));
   const name = (run) => make("th", { scope: "col" }, swatch(run), run.name, run.method === run.name ? null : make("div", { class: "faint" }, run.method));
   return make(
     "table",
@@ -55,6 +57,14 @@ function certificateTable(looking, i) {
     make("thead", {}, make("tr", {}, make("td"), ...looking.map(name))),
     make("tbody", {}, ...rows.map(([title, cell]) => make("tr", {}, make("th", { scope: "row" }, title), ...looking.map((run) => make("td", {}, cell(run)))))),
   );
+}
+
+function limit(run, i) {
+  const one = run.limit[i] ?? null;
+  if (one === null) return "";
+  if (one === -1) return "one half";
+  const rival = one === -2 ? "a class that was never returned" : `class ${called(one)}`;
+  return certified(run, i) ? rival : `not ahead for sure of ${rival}`;
 }
 
 const abstained = (run, i) => (run.selected[i] === null ? "abstained" : `abstained, on class ${run.selected[i]}`);
@@ -94,7 +104,7 @@ function regions(looking, i) {
   if (!known.length) return [];
   return [
     make("h3", {}, "The worst classifier that fits the bounds"),
-    make("p", { class: "note" }, "It gives the answer exactly in the coloured part of the axis from the image, at 0, towards an adversary, in units of σ. The noise moves along with the adversary: where no more than half of it is left in the coloured part, the radius ends."),
+    make("p", { class: "note" }, "It gives the answer exactly in the coloured part of the axis from the image, at 0, towards an adversary, in units of σ. The noise moves along with the adversary: where no more than half of it is left in the coloured part, or no more than another class may have, the radius ends."),
     make("div", { class: "regions" }, ...known.map((run) => regionPicture(run, i))),
   ];
 }
