@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,14 @@ def test_the_api_page_shows_what_the_package_offers():
     assert sorted(sosmooth.__all__) == sorted(sosmooth._HOMES)
     assert sorted(shown(offered)) == sorted(homes)
     assert not homes & set(shown(others))
+
+
+def test_the_version_is_written_once():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "version" in project["dynamic"]
+    assert metadata.version("sosmooth") == sosmooth.__version__
+    assert re.search(r"^## \[([\d.]+)\]", changes, re.MULTILINE)[1] == sosmooth.__version__
 
 
 #: What the site does not list in full yet; an entry that is no longer needed fails.

@@ -250,6 +250,7 @@ def worst_failure(design, classes, alpha, runner_up):
             values = smoothed_values(labels, ends, 0.0)
             if values[0] <= values[1:].max():
                 continue
+            far, near = (), ()
             if design is Design.INDEPENDENT:
                 outcomes, law, key = compositions(n, classes), values, None
             else:
