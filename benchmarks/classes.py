@@ -1,14 +1,15 @@
 """What comparing with each other class gives over comparing with one half, from the same samples.
 
-    python -m benchmarks.classes RUN [RUN ...]
+    python -m benchmarks.classes RUN [RUN ...] [--at 0,0.25,0.5]
 
 Each run is certified again with `classes` "top" and "all", by its own method and alpha. ACR is the
-average certified radius over all images, wrong and abstained ones counted 0. The last columns are
+average certified radius over all images, wrong and abstained ones counted 0; certified is the
+certified accuracy at the radii of --at, input units. The last columns are
 the smallest ratio of the radii of one image: of all that "top" certifies, and of those whose class
 has more than 0.99 of the samples.
 """
 
-import sys
+import argparse
 
 import numpy as np
 
@@ -32,7 +33,7 @@ COLUMNS = (
 _SURE = 0.99
 
 
-def row(run: Run, radii: tuple[float, ...] = (0.0,)) -> tuple[str, ...]:
+def row(run: Run, radii: tuple[float, ...]) -> tuple[str, ...]:
     """The figures of one run; certified accuracy at each of `radii`, in input units."""
     stored, label = run.certificates(), run["label"]
     top, every = (recomputed(stored, stored.method, stored.alpha, c) for c in ("top", "all"))
@@ -56,17 +57,18 @@ def row(run: Run, radii: tuple[float, ...] = (0.0,)) -> tuple[str, ...]:
     )
 
 
-def main(words: list[str]) -> None:
-    """Print a table of the runs; numbers among the words are radii for the certified accuracy."""
-    radii = tuple(float(word) for word in words if word.replace(".", "").isdigit()) or (0.0,)
+def main() -> None:
+    """Print a table of the runs."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.classes")
+    parser.add_argument("runs", nargs="+", metavar="RUN")
+    parser.add_argument("--at", default="0", help="radii of the certified accuracy, input units")
+    chosen = parser.parse_args()
+    radii = tuple(float(at) for at in chosen.at.split(","))
     print("| " + " | ".join(COLUMNS) + " |")
     print("|" + "---|" * len(COLUMNS))
-    for path in words:
-        if not path.replace(".", "").isdigit():
-            print("| " + " | ".join(row(load_run(path), radii)) + " |", flush=True)
+    for path in chosen.runs:
+        print("| " + " | ".join(row(load_run(path), radii)) + " |", flush=True)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit("usage: python -m benchmarks.classes RUN [RUN ...]")
-    main(sys.argv[1:])
+    main()

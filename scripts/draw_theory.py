@@ -1,6 +1,7 @@
 """Draw the pictures of the pages in docs/theory: `python -m scripts.draw_theory`, from the root of the repository.
 
-Every number is the library's own, at exact probabilities or expected counts: nothing is sampled.
+Every number is the library's own, at exact probabilities or expected counts. Nothing is sampled but
+the probabilities of images in `several_classes`, with a fixed seed.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 from scipy import special
 
+from sosmooth import SmoothedClassifier, load_classifier, load_dataset
 from sosmooth.certificates.dipole import dipole_radius, dipole_region
 from sosmooth.certificates.first_order import first_order_radius, first_order_region
-from sosmooth.certificates.region import Region, pdf
+from sosmooth.certificates.region import Region, multiclass_radius, pdf
 from sosmooth.certificates.second_order import second_order_radius, second_order_region
 from sosmooth.certificates.second_order_dipole import (
     one_sided_cost,
@@ -364,6 +366,61 @@ def gradient_from_pairs() -> Figure:
     return figure
 
 
+def several_classes() -> Figure:
+    """What the rivals' shares change, and how sure a noisy classifier is of images."""
+    p = np.linspace(0.12, 0.999, 500)
+    with styled():
+        figure = Figure(figsize=(9.2, 3.9), layout=ConstrainedLayoutEngine(wspace=0.06))
+        axes, images = figure.subplots(1, 2)
+        for position, rivals in enumerate((9, 5, 2)):
+            radius = multiclass_radius(
+                first_order_region(p), [first_order_region(error=(1 - p) / rivals)]
+            )
+            label = f"each of {rivals} rivals has the same"
+            axes.plot(p, radius, color=HIGHER, linestyle=dashes_of(position), label=label)
+        axes.plot(
+            p,
+            first_order_radius(p),
+            color=LOWER,
+            linewidth=2.2,
+            label="one rival has all the rest: ½",
+        )
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 2.5)
+        axes.set_xlabel("probability of the class")
+        axes.set_ylabel("radius, units of σ")
+        axes.set_title("Cohen et al.: ½ (Φ⁻¹(p_A) − Φ⁻¹(p_B))")
+        axes.legend(loc="upper left")
+        edges = np.linspace(0, 1, 21)
+        for position, sigma in enumerate((0.12, 0.25, 0.5)):
+            share = _observed_shares(sigma)
+            below = f"{np.mean(share <= 0.5):.0%} at most ½"
+            images.stairs(
+                np.histogram(share, edges)[0] / len(share),
+                edges,
+                color=INK,
+                linestyle=dashes_of(position),
+                label=f"σ = {sigma:g}: {below}",
+            )
+        images.axvline(0.5, color=LOWER, linewidth=0.9)
+        images.set_xlim(0, 1)
+        images.set_xlabel("share of the leading class among 1000 noisy copies")
+        images.set_ylabel("share of the images")
+        images.set_title("7×7 MNIST, 500 test images")
+        images.legend(loc="upper left")
+    return figure
+
+
+def _observed_shares(sigma: float) -> np.ndarray:
+    """Of 500 images, the share of noisy copies that the bundled classifier puts in its class."""
+    smoothed = SmoothedClassifier(
+        load_classifier("mnist7", sigma=sigma), sigma=sigma, num_classes=10, device="cpu"
+    )
+    inputs = load_dataset("mnist7").get(list(range(0, 10_000, 20)))
+    found = smoothed.certify(inputs, method="first_order", n=1000, classes="top")
+    return found.tally.p_estimate()
+
+
 def _three_and_one() -> tuple[Figure, list[Axes], Axes]:
     """Three small axes one below the other, for regions, and a large one to their right."""
     figure = Figure(figsize=(9.2, 4.3), layout=ConstrainedLayoutEngine(wspace=0.06))
@@ -407,6 +464,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
         second_order_dipole,
         pair_counts,
         gradient_from_pairs,
+        several_classes,
     )
 }
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sosmooth._frames import Framed
 from sosmooth._html import ROWS, table
-from sosmooth.confidence.bounds import Bounds
+from sosmooth.confidence.bounds import ONE_HALF, UNSEEN, Bounds
 from sosmooth.confidence.bounds import concatenate as concatenate_bounds
 from sosmooth.measures import ABSTAINED, floored, in_grey_levels, linf_radius
 from sosmooth.tally import Tally
@@ -96,12 +96,21 @@ class Certificate:
             "sigma": f"{self.sigma:g}",
             "alpha": f"{self.alpha:g}",
             "compared with": COMPARED[self.classes],
-        } | counts
+        }
+        if self.bounds.limiting_class is not None:
+            rows["what ends the radius"] = _limit(int(self.bounds.limiting_class[0]))
+        rows |= counts
         return table(
             {"": list(rows), "value": list(rows.values())},
             caption=f"Input {self.input_index}",
             total=len(rows),
         )
+
+
+def _limit(limiting_class: int) -> str:
+    """What ends a radius, in words."""
+    others = {ONE_HALF: "one half", UNSEEN: "the classes that were never returned"}
+    return others.get(limiting_class, f"class {limiting_class}")
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,15 @@ def test_where_most_abstain_the_cause_is_named(tmp_path, capsys):
         "certify --model mnist7 --data mnist7 --sigma 0.5 --max 30 --seed 1 --n 1000"
         f" --method dipole_joint --out {tmp_path}/run"
     )
-    assert "was the classifier trained with noise of sigma 0.5?" in sosmooth(capsys, line)[2]
+    said = sosmooth(capsys, line)[2]
+    assert "was the classifier trained with noise of sigma 0.5?" in said
+    again = f"recertify {tmp_path}/run --method dipole_joint --classes all --out {tmp_path}/run2"
+    assert again.replace(f"{tmp_path}/run2", "RUN2") in said
+    assert sosmooth(capsys, again)[0] == 0
+    assert (
+        "--classes all"
+        not in sosmooth(capsys, line.replace("joint", "joint --classes all") + "3")[2]
+    )
     line = f"certify --model mnist7 --data mnist7 --sigma 0.12 --max 2 --n 18 --out {tmp_path}/few"
     assert f"sosmooth plan {tmp_path}/few --n 180" in sosmooth(capsys, line)[2]
 

@@ -8,6 +8,9 @@ import pytest
 import torch
 
 from sosmooth import METHODS, SmoothedClassifier, load_run, recertify, validate_run
+from sosmooth.report.compared import compared_rows
+from sosmooth.report.payload import _leading, _limits
+from sosmooth.report.series import series_of_all
 from sosmooth.runs import RunError, RunWriter
 from sosmooth.runs.schema import COLUMNS
 
@@ -183,6 +186,36 @@ def test_random_scores_of_a_thousand_classes():
     assert np.all(found.tally.class_ids.max(axis=1) > 900)
     np.testing.assert_array_equal(found.tally.class_votes().sum(1) + found.tally.count_top, 20_000)
     assert found.tally.class_ids.shape[1] < 1000  # most directions belong to few classes
+
+
+def test_the_report_names_the_leading_classes_and_what_ends_the_radius(tmp_path):
+    found = certificates("second_order_dipole", "all")
+    run = write(tmp_path / "run", found, classes="all")
+    leading, limits = _leading(found), _limits(run.certificates())
+    for i, classes in enumerate(leading):
+        assert classes[0] == [found.selected[i], found.tally.count_top[i] * 10**6 // 2000]
+        assert len(classes) <= 3
+        others = [share for _, share in classes[1:]]
+        assert others == sorted(others, reverse=True)
+        votes = found.tally.class_votes()[i]
+        assert others == [vote * 10**6 // 2000 for vote in sorted(votes)[::-1][: len(others)]]
+    assert limits == found.bounds.limiting_class.tolist()
+    assert "what ends the radius" in found[0]._repr_html_()
+
+
+def test_both_comparisons_stand_side_by_side(tmp_path):
+    runs = {}
+    for classes in ("top", "all"):
+        found = certificates("second_order_dipole", classes)
+        runs[classes] = write(tmp_path / classes, found, classes=classes)
+    rows = compared_rows(list(runs.values()), series_of_all(list(runs.values())), ["0.5"])
+    assert [row.pop("run") for row in rows] == ["top", "top", "all", "all"]
+    assert [row["compared with"] for row in rows] == ["one half", "each other class"] * 2
+    assert rows[:2] == rows[2:]
+    assert rows[0]["average certified radius"] < rows[1]["average certified radius"]
+    rewrite(tmp_path / "top", lambda table: table.drop_columns([*CLASSES]))
+    old = [load_run(tmp_path / "top")]
+    assert compared_rows(old, series_of_all(old), ["0.5"]) == []
 
 
 def test_every_column_of_the_classes_is_optional():

@@ -24,6 +24,9 @@ _TANGENTS, _CORNERS = 6, 129
 # the stakes, a factor 2 apart.
 _LEVELS: Floats = np.asarray(special.ndtr(np.linspace(0.0, -1.2, 5)), np.float64)
 _TANGENTS_OF_TWO = 3
+# Values at which the class and "not the rival" may both be too low. More of them cost nothing but
+# time: one martingale bounds the evidence at all of them.
+_LOW_LEVELS: Floats = np.asarray(special.ndtr(np.linspace(0.0, -1.5, 16)), np.float64)
 _STAKES_OF_TWO = slice(0, None, 2)
 # Taken off a logarithm of wealth, relative to the size of its terms: far more than their rounding.
 _ROUNDING = 1e-11
@@ -98,7 +101,7 @@ def proportion_ahead(
     right, rival, n = np.broadcast_arrays(*(np.asarray(k, float) for k in (right, rival, n)))
     counts = np.stack([right, rival, n - right - rival], -1)
     ahead = _log_wealth(counts, _two_proportions(float(distance)))
-    at = special.ndtri(_LEVELS)
+    at = special.ndtri(_LOW_LEVELS)
     below = [
         [_proportion_below(k, n - k, float(special.ndtr(z + distance))) for z in levels]
         for k, levels in ((right, at), (n - rival, -at))
@@ -145,11 +148,14 @@ def pairs_ahead(
     ahead = _log_wealth(np.stack([both, mixed, *rest], -1), _two_pairs(float(distance)))
     of_class = np.stack([both, one, pairs - both - one], -1)
     of_others = np.stack([pairs - rival_both - rival_one, rival_one, rival_both], -1)
-    below = [
-        [_below(counts, *_level_curve(float(distance), float(v))) for v in levels]
-        for counts, levels in ((of_class, _LEVELS), (of_others, 1 - _LEVELS))
-    ]
-    return ahead, np.array(below[0]), np.array(below[1])
+    below = np.full((2, len(_LOW_LEVELS), *ahead.shape), -np.inf)
+    for position, level in enumerate(_LOW_LEVELS.tolist()):
+        curves = [_level_curve(float(distance), v) for v in (level, 1 - level)]
+        # Only both together say something.
+        both_low = _is_below(of_class, *curves[0]) & _is_below(of_others, *curves[1])
+        for of, (counts, curve) in enumerate(zip((of_class, of_others), curves, strict=True)):
+            below[of, position, both_low] = _below(counts[both_low], *curve)
+    return ahead, below[0], below[1]
 
 
 def _log_wealth(counts: Floats, log_gains: Floats) -> Floats:
@@ -182,7 +188,7 @@ def _slab(value: Floats, r: float) -> Floats:
     return high
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def _level_curve(r: float, level: float) -> tuple[Floats, Floats]:
     """Points (C_N, C_S) with the value `level` at distance r, from `C_N = 0` to its largest C_N."""
     c_n = _largest_c_n(r, level) * np.linspace(0.0, 1.0, _CORNERS)
@@ -284,6 +290,12 @@ def _below(counts: Floats, c_n: Floats, c_s: Floats) -> Floats:
         )
     inner = np.where(np.isnan(inner), np.inf, np.maximum(inner, np.maximum(at_start, at_end)))
     largest = np.where(rise <= 0, at_start, np.where(fall >= 0, at_end, inner)).max(-1)
+    found = mixture - largest - _ROUNDING * (1 + total)
+    return np.where(_is_below(counts, c_n, c_s), found, -np.inf)
+
+
+def _is_below(counts: Floats, c_n: Floats, c_s: Floats) -> NDArray[np.bool_]:
+    """Whether the observed shares lie on the near side of a curve."""
+    total = counts.sum(-1)
     share = counts / np.maximum(total, 1)[..., None]
-    inside = share[..., 0] < np.interp(0.5 * share[..., 1], c_n, c_s)
-    return np.where(inside & (total > 0), mixture - largest - _ROUNDING * (1 + total), -np.inf)
+    return (share[..., 0] < np.interp(0.5 * share[..., 1], c_n, c_s)) & (total > 0)
