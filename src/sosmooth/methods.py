@@ -64,7 +64,7 @@ class Method:
     classes: str = "top"
 
     def bounds(self, tally: Tally, alpha: float, sigma: float) -> Bounds:
-        """The bounds that the radius is computed from: those at the corner with the smallest one."""
+        """The bounds that the radius comes from: those at the corner with the smallest one."""
         return concatenate(
             [self.worst(tally[part], alpha, sigma)[0] for part in _chunks(len(tally), _CORNERS)]
         )

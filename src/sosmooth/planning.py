@@ -1,4 +1,4 @@
-"""What other numbers of samples would give, from the tallies of a pilot: an estimate for planning, never a certificate."""
+"""What other numbers of samples would give, from the tallies of a pilot: estimates for planning."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ _GRID = np.unique(2 * np.round(np.geomspace(1, MOST / 2, 111)).astype(np.int64))
 def scaled(tally: Tally, n: ArrayLike) -> Tally:
     """The tally that n evaluations would give if every share stayed as it was observed.
 
-    The length of the gradient's mean consists of the gradient and of chance, `‖X̄‖² ≈ γ² + d p_E / (4 n₁)`; only the second
-    part falls with more pairs.
+    The length of the gradient's mean consists of the gradient and of chance,
+    `‖X̄‖² ≈ γ² + d p_E / (4 n₁)`; only the second part falls with more pairs.
 
     Args:
-        tally: of a pilot, (batch,). n: evaluations, even for pairs; a number, or (batch,).
+        tally: of a pilot, (batch,).
+        n: evaluations, even for pairs; a number, or (batch,).
     """
     n = np.broadcast_to(np.asarray(n, dtype=np.int64), (len(tally),)).copy()
     arrays = tally.arrays()
@@ -52,12 +53,19 @@ def expected_radius(
     """The radius that n evaluations would certify if every share stayed as it was observed.
 
     Args:
-        method: a key of `METHODS`. tally: of a pilot, (batch,). n: evaluations, even for pairs; a number, or (batch,).
-        alpha: failure probability, in (0, 1). sigma: input units.
+        method: a key of `METHODS`.
+        tally: of a pilot, (batch,).
+        n: evaluations, even for pairs; a number, or (batch,).
+        alpha: failure probability, in (0, 1).
+        sigma: noise level, input units.
+        classes: what the class is compared with, one of `CLASSES`.
+
     Returns:
         Float64 (batch,), input units. An estimate: it has no guarantee.
+
     Raises:
-        ValueError: unknown method. LookupError: the tally lacks what the method needs.
+        ValueError: unknown method.
+        LookupError: the tally lacks what the method needs.
     """
     return bounds_and_radii(method, scaled(tally, n), alpha=alpha, sigma=sigma, classes=classes)[1]
 
@@ -67,10 +75,21 @@ def samples_for_radius(
 ) -> NDArray[np.int64]:
     """How many evaluations would certify a radius if every share stayed as it was observed.
 
+    Args:
+        method: as for `expected_radius`.
+        tally: as for `expected_radius`.
+        radius: input units.
+        alpha: as for `expected_radius`.
+        sigma: as for `expected_radius`.
+        classes: as for `expected_radius`.
+
     Returns:
-        int64 (batch,), to within a fifth; −1 where more than 1e9 would be needed, or no number is enough.
+        int64 (batch,), to within a fifth; −1 where more than 1e9 would be needed, or no number is
+        enough.
+
     Raises:
-        ValueError, LookupError: as for `expected_radius`.
+        ValueError: as for `expected_radius`.
+        LookupError: as for `expected_radius`.
     """
     low, high = np.zeros(len(tally), dtype=np.int64), np.full(len(tally), len(_GRID))
     while np.any(low < high):

@@ -25,13 +25,14 @@ from sosmooth.methods import METHODS, bounds_and_radii, certify_tally
 from sosmooth.results import Certificates, concatenate
 from sosmooth.tally import NO_CLASS, Design, Tally
 
-#: Radii further out than this many sigma take more than 1e9 samples, were the classifier never wrong.
+#: Radii of more sigma than this take more than 1e9 samples even if the classifier is never wrong.
 _FURTHEST = 6.0
-# The first look of `RobustAt`, in noise vectors, and by which share of what was drawn the next one comes later.
+# The first look of `RobustAt`, in noise vectors; the next one comes after one more `_SHARE`-th part of
+# what was drawn.
 _FIRST, _SHARE = 64, 8
 # Of what is said of rivals, for the runner-up of the selection.
 _RUNNER_UP_SHARE = 0.8
-# Looks of `WithinTolerance`, each at twice the samples of the one before; the last has half of alpha.
+# Looks of `WithinTolerance`, each at twice the samples of the one before; the last has alpha/2.
 _DOUBLINGS = 8
 # Inputs looked at at once.
 _CHUNK = 1024
@@ -150,7 +151,7 @@ class WithinTolerance:
         )
 
     def stopped(self, tally: Tally) -> NDArray[np.bool_]:
-        """Which inputs could not gain more than the tolerance, (batch,), all drawn up to one look."""
+        """Which inputs could not gain more than the tolerance, (batch,); all are at one look."""
         if not len(tally):
             return np.zeros(0, dtype=bool)
         tally = _counts_of(self, tally)
@@ -198,7 +199,8 @@ class WithinTolerance:
         looks = self.looks()
         if n not in looks:
             raise ValueError(
-                f"n is {n}, which is no look of a rule that looks at {', '.join(map(str, looks))} evaluations"
+                f"n is {n}, which is no look of a rule that looks at"
+                f" {', '.join(map(str, looks))} evaluations"
             )
         if len(looks) == 1:
             return self.alpha
@@ -251,7 +253,8 @@ def stopping_rule(
         return None
     if radius is not None and tolerance is not None:
         raise ValueError(
-            f"radius and tolerance are two rules for stopping; give one of them; got {radius!r} and {tolerance!r}"
+            "radius and tolerance are two rules for stopping; give one of them;"
+            f" got {radius!r} and {tolerance!r}"
         )
     name, value, rule = (
         ("radius", radius, RobustAt)
@@ -261,11 +264,12 @@ def stopping_rule(
     without = ("second_order",) if tolerance is not None else ("second_order", "second_order_pairs")
     if method in without:
         allowed = ", ".join(other for other in METHODS if other not in without)
-        raise ValueError(f"{name} is not to be had with {method}; it is with: {allowed}")
+        raise ValueError(f"{method} has no {name}; these methods have: {allowed}")
     furthest = _FURTHEST * sigma if rule is RobustAt else np.inf
     if not (value is not None and 0 < value <= furthest and np.isfinite(value)):
         raise ValueError(
-            f"{name} must be a positive number, in units of the inputs, at most {furthest:g}; got {value!r}"
+            f"{name} must be a positive number, in units of the inputs, at most {furthest:g};"
+            f" got {value!r}"
         )
     return rule(float(value), method, n, sigma, alpha, classes)
 

@@ -115,9 +115,9 @@ def test_looks_grow_up_to_n(n, method):
         ({"radius": float("nan")}, "positive"),
         ({"tolerance": -1.0}, "positive"),
         ({"tolerance": float("inf")}, "positive"),
-        ({"radius": 0.1, "method": "second_order"}, "it is with: first_order"),
-        ({"radius": 0.1, "method": "second_order_pairs"}, "it is with: first_order"),
-        ({"tolerance": 0.1, "method": "second_order"}, "it is with: first_order"),
+        ({"radius": 0.1, "method": "second_order"}, "these methods have: first_order"),
+        ({"radius": 0.1, "method": "second_order_pairs"}, "these methods have: first_order"),
+        ({"tolerance": 0.1, "method": "second_order"}, "these methods have: first_order"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(asked, message):

@@ -1,8 +1,10 @@
-"""Evidence, valid at every stopping time, on which side of one half a certificate's value lies: tests by betting.
+"""Evidence, valid at every stopping time, on a certificate's value at a distance: tests by betting.
 
-Each bet pays `1 + λ (Y − 1/2)`, where the mean of Y is at most the value; under the null its expectation is at most 1, so
-the wealth of any mixture of bets exceeds `1/alpha`, ever, with probability at most alpha (Ville 1939). The mixture is fixed
-beforehand, so the wealth follows from the counts alone, whatever their order. Statement and proof: docs/theory/stopping.md.
+Is the value above one half, or is the class ahead of a rival there? Each bet pays
+`1 + λ (Y − 1/2)`, where the mean of Y is at most the value. Under the null its expectation is at
+most 1, so the wealth of any mixture of bets ever exceeds `1/alpha` with probability at most alpha
+(Ville 1939). The mixture is fixed beforehand, so the wealth follows from the counts alone, whatever
+their order. Statements and proofs: docs/theory/stopping.md.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from scipy import special
 
 Floats = NDArray[np.float64]
 
-#: Bets, as shares of the largest that cannot lose everything: a factor √2 apart costs at most four per cent of the growth.
+#: Bets, as shares of the largest that cannot lose everything: a factor √2 between them costs at
+#: most four per cent of the growth.
 _STAKES: Floats = np.asarray(0.995 * 2.0 ** (-0.5 * np.arange(18)), np.float64)
 # Points of the curve "value = 1/2" where pairs bet on its tangent, and those of the polygon that
 # bounds it.
@@ -35,17 +38,26 @@ _ROUNDING = 1e-11
 def proportion_evidence(
     right: ArrayLike, wrong: ArrayLike, distance: float
 ) -> tuple[Floats, Floats]:
-    """Evidence that the first-order value at a distance is above, and that it is below, one half: of p against `Φ(distance)`.
+    """Evidence that the first-order value at a distance is above, or below, one half.
+
+    That is, that p is above, or below, `Φ(distance)`.
 
     Args:
-        right, wrong: counts, whole numbers of at least 0; any shape, broadcast.
+        right: right evaluations, whole numbers of at least 0; any shape.
+        wrong: the others, likewise; broadcasts.
         distance: units of sigma, positive.
+
     Returns:
-        Logarithms of the wealth of those who bet that it is above, and that it is below; rounded down.
+        Logarithms of the wealth of those who bet that it is above, and that it is below; rounded
+        down.
+
     Guarantee:
-        For every p ≤ Φ(distance), `P(above ≥ ln(1/alpha) at any time) ≤ alpha`; for every p ≥ Φ(distance) the same of below.
+        For every p ≤ Φ(distance), `P(above ≥ ln(1/alpha) at any time) ≤ alpha`; for every
+        p ≥ Φ(distance) the same of below.
+
     Source:
-        Ville 1939; bets on a binomial proportion for certification: Voráček 2024. docs/theory/stopping.md.
+        Ville 1939; bets on a binomial proportion for certification: Voráček 2024.
+        docs/theory/stopping.md.
     """
     counts = np.stack(np.broadcast_arrays(np.asarray(right, float), np.asarray(wrong, float)), -1)
     up, down = special.ndtr(-distance), -special.ndtr(distance)
@@ -57,16 +69,21 @@ def proportion_evidence(
 def pair_evidence(
     both: ArrayLike, one: ArrayLike, none: ArrayLike, distance: float
 ) -> tuple[Floats, Floats]:
-    """Evidence that the dipole certificate's value at a distance is above, and that it is at most, one half.
+    """Evidence that the dipole certificate's value at a distance is above, or at most, one half.
 
     Args:
-        both, one, none: antithetic pairs right on both sides, on exactly one, on none; any shape, broadcast.
+        both: antithetic pairs right on both sides; any shape.
+        one: right on exactly one side; broadcasts.
+        none: right on none; broadcasts.
         distance: units of sigma, positive.
+
     Returns:
         Logarithms of wealth as in `proportion_evidence`, rounded down.
+
     Guarantee:
-        If the value `Φ(c − r) + Φ(s − r) − Φ(−s − r)` at the truth is at most 1/2, `P(above ≥ ln(1/alpha) at any time) ≤ alpha`;
-        if it is at least 1/2, the same of below.
+        If the value `Φ(c − r) + Φ(s − r) − Φ(−s − r)` at the truth is at most 1/2,
+        `P(above ≥ ln(1/alpha) at any time) ≤ alpha`; if it is at least 1/2, the same of below.
+
     Source:
         docs/theory/stopping.md.
     """

@@ -1,8 +1,9 @@
-"""From the tally of antithetic pairs to the worst truths that it allows, with one place where alpha is split.
+"""From the tally of antithetic pairs to the worst truths that it allows.
 
-Where the tally holds a gradient, its norm gets the share of alpha that the tally names, the pair counts
-all the rest. Whether there is a gradient, and its share, is decided from the selection samples before
-the pairs are drawn (`planned_gradient`), so the split depends on no estimation sample.
+If the tally holds a gradient, its norm gets the share of alpha that the tally names, and the pair
+counts get the rest. Whether there is a gradient, and its share, is decided from the selection
+samples before the pairs are drawn (`planned_gradient`), so the split depends on no estimation
+sample.
 """
 
 from __future__ import annotations
@@ -65,20 +66,27 @@ def joint_corners(
     costs: Sequence[OneSidedCost],
     costs_with_gradient: Sequence[OneSidedCost] | None = None,
 ) -> Bounds:
-    """The corners of the joint region of the pair counts, and the gradient bound that holds at each of them.
+    """The corners of the joint region of the pair counts, and the gradient bound of all of them.
 
     Args:
-        tally: of antithetic pairs. alpha: failure probability, in (0, 1). sigma: input units.
+        tally: of antithetic pairs.
+        alpha: failure probability, in (0, 1).
+        sigma: noise level, input units.
         costs: the order of the outcomes (see `pair_cells`) where there is no gradient.
         costs_with_gradient: the order where there is one; None where the certificate uses none.
+
     Returns:
-        Bounds whose `c_s_lower`, `c_n_lower`, `error_upper`, `p_lower` are (corners, batch). They are not bounds each for itself.
-        `gradient_norm_upper` is (batch,), `inf` where no gradient was drawn.
+        Bounds whose `c_s_lower`, `c_n_lower`, `error_upper`, `p_lower` are (corners, batch); alone
+        none of them is a bound. `gradient_norm_upper` is (batch,), `inf` where no gradient was
+        drawn.
+
     Raises:
         LookupError: the tally lacks what is needed (the message names it).
+
     Guarantee:
-        With probability at least 1 − alpha, for each input on its own: at some corner, with the gradient bound, every measure at
-        a distance that falls when a pair moves from "both" to "one" or from "one" to "none" is at most that at the truth.
+        With probability at least 1 − alpha, for each input by itself: take any measure at a
+        distance that falls when a pair moves from "both" to "one" or from "one" to "none". At some
+        corner, with the gradient bound, it is at most the measure at the truth.
     """
     both, none = required(tally, "pair_both"), required(tally, "pair_none")
     one = required(tally, "pair_plus_only") + required(tally, "pair_minus_only")

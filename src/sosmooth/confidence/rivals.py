@@ -181,7 +181,7 @@ def _of_distinct(
     n: NDArray[np.int64],
     alpha: float,
 ) -> NDArray[np.float64]:
-    """The bound of each count, computed once for equal ones: of many classes most have few votes."""
+    """The bound of each count, computed once for equal ones: most classes have few votes."""
     cases = np.stack([counts, np.broadcast_to(n, counts.shape)]).reshape(2, -1)
     (count, of), inverse = np.unique(cases, axis=1, return_inverse=True)
     return bound(count, of, alpha)[inverse.ravel()].reshape(counts.shape)

@@ -69,7 +69,7 @@ def _arrow(name: str, value: ArrayLike | None, size: int, length: NDArray[np.int
 def numpy_of(table: pa.Table, name: str) -> NDArray:
     """A column as a NumPy array; null is −1 in integers, NaN in floats, empty in text.
 
-    Lists become an array (rows, width of the longest), shorter ones filled up; null is an empty one.
+    Lists become an array (rows, width of the longest), shorter ones filled up; null is empty.
     """
     column = table[name].combine_chunks()
     if pa.types.is_list(column.type):

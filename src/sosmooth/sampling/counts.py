@@ -1,4 +1,4 @@
-"""What sampling adds up: whole numbers only, so that no order and no division of work changes a sum.
+"""What sampling adds up: whole numbers only, so that no order or division of work changes a sum.
 
 Sums of floats are rounded upward to multiples of 2^−30 (of 2^−20 for products of noise) block by
 block. So the parts of one input's samples, counted anywhere and added in any order, give the tally

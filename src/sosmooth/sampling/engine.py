@@ -49,7 +49,7 @@ class Engine:
         inputs: float tensor (batch, …) on the device.
         sigma: noise level, input units.
         seed: of all the noise.
-        lattice: the inputs and their noise are multiples of it, the noise drawn exactly; None: float
+        lattice: the inputs and their noise are multiples of it, and the noise is exact; None: float
             noise.
         progress: called after each pack.
     """
