@@ -51,7 +51,7 @@ clean:
 
 $(DEMO)/.installed: PACKAGE = .
 $(TEST)/.installed: PACKAGE = .[test]
-# PyTorch is installed first, by its exact version, so that nothing later replaces it by another build.
+# PyTorch is installed first, by its exact version, so that no later step replaces it.
 $(DEMO)/.installed $(TEST)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "sosmooth needs Python 3.11 or later; '$(PYTHON)' is `$(PYTHON) --version 2>&1`." \
