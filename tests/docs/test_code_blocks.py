@@ -34,7 +34,7 @@ NOT_RUN = {
     "sosmooth reproduce": "minutes to a night; run small by tests/end_to_end/test_reproduce.py",
     "sosmooth demo": "minutes; run small by tests/end_to_end/test_cli.py",
     "sosmooth download": "downloads",
-    "timm:": "torchvision, of which not every build of PyTorch has one; a stand-in is run by tests/end_to_end/test_loaders.py",
+    "timm:": "torchvision, which not every build of PyTorch has; run by tests/end_to_end/test_loaders.py",
     "hf:google/": "weights that must be downloaded",
     "examples/imagenet.py": "weights that must be downloaded; run by tests/end_to_end/test_imagenet.py where they are",
 }

@@ -328,7 +328,7 @@ def test_the_command_line_with_workers(tmp_path, own, capsys):
     assert load_run(tmp_path / "run").complete
     for wrong, said in (
         (("--workers", 0), "--workers must be at least 1; got 0"),
-        (("--address", "here:1"), "give --engine ray with it"),
+        (("--address", "here:1"), "give --engine='ray' with it"),
         (("--engine", "steam"), "steam"),
     ):
         assert main([*call, *map(str, wrong), "--out", str(tmp_path / "no")]) == 2
