@@ -113,7 +113,7 @@ class Request:
                 f"n must be even for {self.method}: it counts evaluations, and a pair is two; got"
                 f" {self.n}"
             )
-        object.__setattr__(self, "classes", classes_of(self.method, self.classes))
+        classes_of(self.method, self.classes)
 
     @property
     def design(self) -> Design:
@@ -127,7 +127,7 @@ class Request:
 
     @property
     def compared(self) -> str:
-        """What the class is compared with, one of `CLASSES`."""
+        """What the class is compared with, one of `CLASSES`: as asked, or the method's default."""
         return classes_of(self.method, self.classes)
 
     @property

@@ -1,12 +1,14 @@
 """`--classes top|all`: certify, certify again, resume, plan, report, stopping, exact noise, workers."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from sosmooth import load_run, validate_run
 from sosmooth.cli import main
+from sosmooth.request import Request
 
 MNIST = ["--model", "mnist7", "--data", "mnist7", "--sigma", "0.5", "--batch-size", "1000"]
 SOME = [*MNIST, "--max", "6", "--n", "2000", "--n0", "40"]
@@ -70,6 +72,14 @@ def test_another_comparison_is_another_run(folder, capsys):
     assert rows(folder / "all").equals(before)
 
 
+def test_a_request_keeps_what_was_asked_for():
+    """Another method of the same request has its own default."""
+    request = Request("first_order")
+    assert request.compared == "top"
+    assert replace(request, method="second_order_dipole").compared == "all"
+    assert replace(Request(classes="top"), n=10).compared == "top"
+
+
 def test_what_is_no_comparison_is_refused(folder, capsys):
     code, _, err = call(capsys, "certify", *SOME, "--classes", "each", "--out", folder / "none")
     assert code == 2
@@ -130,6 +140,23 @@ def test_export_and_compare(folder, capsys):
     code, printed, _ = call(capsys, "export", folder / "all", "--format", "tsv")
     assert code == 0
     assert len(printed.splitlines()) == 7
+    method = ["--method", "first_order"]
+    every = folder / "first, all"
+    assert (
+        call(capsys, "recertify", folder / "first", *method, "--classes", "all", "--out", every)[0]
+        == 0
+    )
+    log = folder / "first.tsv"
+    assert call(capsys, "export", every, "--out", log)[0] == 0
+    # The radii do not follow from the counts of one class, so the log has none.
+    assert log.read_text().splitlines()[0].split("\t") == [
+        "idx", "label", "predict", "radius", "correct", "time",
+    ]  # fmt: skip
+    asked = ["--sigma", "0.5", "--n", "2000", "--n0", "40", "--alpha", "0.001"]
+    back = folder / "imported"
+    assert call(capsys, "import-log", log, *method, *asked, "--out", back)[0] == 0
+    found = load_run(back)["radius"]
+    assert np.all((found <= load_run(every)["radius"]) & (found > load_run(every)["radius"] - 1e-6))
     code, printed, _ = call(capsys, "compare", folder / "top", folder / "all", "--json")
     assert code == 0
     assert [run["classes"] for run in json.loads(printed)["runs"]] == ["top", "all"]

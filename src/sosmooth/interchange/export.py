@@ -29,10 +29,12 @@ _LAST_DIGIT = Decimal("1e-6")
 def export_tsv(run: Run | str | Path, file: TextIO | str | Path) -> None:
     """Write a run as the log that `import_log` and the field's analysis scripts read.
 
-    Columns: `idx label predict radius`, the counts and bounds of the method (`log_layout`; none where the run has no
-    counts), `correct time`. An unknown label is −1, an unknown time 0:00:00. Where a rule stopped
-    the drawing, there are no counts, only the column `stopped_by`: the radii hold, but nothing
-    that takes n for fixed may be computed from the counts.
+    Columns: `idx label predict radius`, the counts and bounds of the method (`log_layout`), `correct
+    time`. There are no counts and bounds where the run has no counts, or where its radii compare
+    the class with each other class: they do not follow from the counts of one class. An unknown
+    label is −1, an unknown time 0:00:00. Where a rule stopped the drawing, there are no counts,
+    only the column `stopped_by`: the radii hold, but nothing that takes n for fixed may be computed
+    from the counts.
     Inputs that failed or were not reached are written last, as abstentions without a vote.
 
     Args:
@@ -108,7 +110,7 @@ def _counted(stored: Certificates) -> tuple[tuple[str, ...], list[list]]:
     if stored.tally.stopped_by is not None:
         return (STOPPED_BY,), [[stored.tally.stopped_by] * len(stored)]
     layout = LAYOUTS.get(stored.method, NO_COUNTS)
-    if not layout.columns:
+    if not layout.columns or stored.classes == "all":
         return (), []
     try:
         bounds = method_named(stored.method).bounds(stored.tally, stored.alpha, stored.sigma)

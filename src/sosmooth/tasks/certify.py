@@ -224,6 +224,7 @@ def _identity(
     return {
         "sigma": smoothing.sigma,
         **asked,
+        "classes": request.compared,
         "num_classes": smoothing.num_classes,
         "lattice": smoothing.lattice,
         **smoothing.execution.settings(),
