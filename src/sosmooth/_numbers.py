@@ -1,4 +1,4 @@
-"""Whole numbers as people give them: 400, 400.0 and 1e5 are whole, 400.5 is not."""
+"""Numbers as people give them, checked: whole numbers, failure probabilities, noise levels."""
 
 from __future__ import annotations
 
@@ -6,9 +6,19 @@ import math
 from numbers import Integral, Real
 from typing import Any, cast
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+#: The distance from 1 to the next larger float64.
+EPS = np.finfo(np.float64).eps
+
 
 def whole_number(name: str, value: Any, *, least: int, below: int | None = None) -> int:
     """A whole number in [least, below), as an int, whatever type of number it came as.
+
+    400, 400.0 and 1e5 are whole, 400.5 is not.
 
     Raises:
         ValueError: it is no number, not whole, not finite, or out of range.
@@ -21,6 +31,32 @@ def whole_number(name: str, value: Any, *, least: int, below: int | None = None)
         allowed = f"of at least {least}" if below is None else f"in [{least}, {_named(below)})"
         raise ValueError(f"{name} must be a whole number {allowed}; got {value!r}")
     return number
+
+
+def checked_alpha(alpha: ArrayLike) -> Floats:
+    """Failure probabilities as float64.
+
+    Raises:
+        ValueError: one is outside (0, 1), or NaN.
+    """
+    array = np.asarray(alpha, dtype=np.float64)
+    bad = ~((array > 0) & (array < 1))
+    if np.any(bad):
+        given = array[bad].tolist()[:3] if array.ndim else alpha
+        raise ValueError(f"alpha must be a failure probability in (0, 1); got {given!r}")
+    return array
+
+
+def checked_sigma(sigma: ArrayLike) -> Floats:
+    """Noise levels as float64.
+
+    Raises:
+        ValueError: one is not positive, infinite, or NaN.
+    """
+    array = np.asarray(sigma, dtype=np.float64)
+    if not np.all((array > 0) & np.isfinite(array)):
+        raise ValueError(f"sigma must be a positive number, in units of the inputs; got {sigma!r}")
+    return array
 
 
 def _named(bound: int) -> str:

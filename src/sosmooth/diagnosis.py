@@ -30,7 +30,7 @@ from sosmooth.sampling.evaluator import (
     points_for,
 )
 from sosmooth.sampling.modes import EvaluationMode
-from sosmooth.sampling.noise import Block, NoiseSource, Stage
+from sosmooth.sampling.noise import Block, NoiseSource, Stage, float64_device
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -143,7 +143,7 @@ def examine_generator(
             source.fill(out, block)
     except RuntimeError as error:
         return Finding(name, Status.BROKEN, str(error).splitlines()[0])
-    z = drawn[0].double().cpu() if device.type == "mps" else drawn[0].double()
+    z = drawn[0].to(float64_device(device)).double()
     # Standardised by their deviations for standard normal z: beyond 6 once in 10⁹.
     count = z.numel()
     scores = {

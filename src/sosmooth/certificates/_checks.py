@@ -17,14 +17,6 @@ def checked(
     return array
 
 
-def checked_sigma(sigma: ArrayLike) -> NDArray[np.float64]:
-    """Sigma as float64, positive and finite."""
-    array = np.asarray(sigma, dtype=np.float64)
-    if not np.all((array > 0) & np.isfinite(array)):
-        raise ValueError(f"sigma must be a positive number, in units of the inputs; got {sigma!r}")
-    return array
-
-
 def probability_and_error(
     p: ArrayLike | None, error: ArrayLike | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

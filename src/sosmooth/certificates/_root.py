@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from sosmooth._numbers import EPS, Floats
+
 #: At the points `x` of the elements `index`: values and (negative) slopes.
 ValueAndSlope = Callable[[Floats, NDArray[np.intp]], tuple[Floats, Floats]]
 
@@ -35,7 +36,7 @@ def decreasing_root(function: ValueAndSlope, low: Floats, high: Floats, start: F
         inside = (step > low[active]) & (step < high[active]) & (count < _NEWTON_STEPS)
         # A step that leaves the bracket (or is NaN) is replaced by halving; a step to a neighbouring float ends the search.
         following = np.where(inside, step, 0.5 * (low[active] + high[active]))
-        near = np.abs(following - here) <= 2 * np.finfo(float).eps * np.abs(here)
+        near = np.abs(following - here) <= 2 * EPS * np.abs(here)
         done = (value == 0) | near | (high[active] <= low[active])
         x[active] = np.where(value == 0, here, following)
         active = active[~done]

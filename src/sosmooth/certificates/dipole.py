@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from sosmooth.certificates._checks import checked, checked_sigma, in_input_units
+from sosmooth._numbers import EPS, checked_sigma
+from sosmooth.certificates._checks import checked, in_input_units
 from sosmooth.certificates.region import Region, interval, quantile_from_tail
 
 
@@ -32,7 +33,7 @@ def excess_over_half(c_s: NDArray[np.float64], c_n: NDArray[np.float64]) -> NDAr
     excess = np.minimum(
         excess, 0.5 * c_s
     )  # c_n is at most (1 − c_s)/2, which may have been rounded up
-    return excess - np.finfo(np.float64).eps * np.abs(excess)
+    return excess - EPS * np.abs(excess)
 
 
 def dipole_region(c_s: ArrayLike, c_n: ArrayLike) -> Region:

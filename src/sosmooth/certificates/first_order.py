@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sosmooth.certificates._checks import checked_sigma, in_input_units, probability_and_error
+from sosmooth._numbers import checked_sigma
+from sosmooth.certificates._checks import in_input_units, probability_and_error
 from sosmooth.certificates.region import Region, interval, quantile_from_tail
 
 

@@ -17,19 +17,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from sosmooth.certificates._root import Floats, decreasing_root
+from sosmooth._numbers import EPS, Floats
+from sosmooth.certificates._root import decreasing_root
 
-_EPS = np.finfo(np.float64).eps
 # SciPy's normal distribution function is accurate to a few units in the last place of its value, which is below one
 # where the root lies: this bounds the error of one call there. tests/unit/test_rounding.py holds it against mpmath.
-_CDF_ERROR = 2 * _EPS
+_CDF_ERROR = 2 * EPS
 # The same for a quantile, relative to itself.
-_END_ERROR = 8 * _EPS
+_END_ERROR = 8 * EPS
 # Where the measure exceeds one half by less than this, it is the mass lost on the way that is computed, not what is left.
 _NEAR_HALF = 1e-3
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 # How far the computed loss of one interval may be off, relative to the way: its ends' errors and those of the density.
-_LOSS_ERROR = 32 * _EPS
+_LOSS_ERROR = 32 * EPS
 # Measures as near as this count as equal when the worst of several is looked for: far above their errors.
 _TIE = 1e-9
 # The same for a tail mass, relative to itself, down to the smallest floats.
@@ -227,7 +227,7 @@ def _crossing_near_half(ends: Sequence[tuple[Floats, ...]], excess: Floats) -> F
     root = decreasing_root(left_and_slope, np.zeros(high.shape), high, np.minimum(excess, high))
     slope = left_and_slope(root, np.arange(root.size))[1]
     with np.errstate(divide="ignore"):
-        return np.maximum(root - _LOSS_ERROR * len(ends) * root / -slope - 4 * _EPS * root, 0.0)
+        return np.maximum(root - _LOSS_ERROR * len(ends) * root / -slope - 4 * EPS * root, 0.0)
 
 
 def _alone(region: Region) -> Region:
@@ -278,7 +278,7 @@ def _crossing(*groups: Sequence[Region]) -> Floats:
         slope = value_and_slope(root, solve)[1]
         count = sum(max(len(region.intervals) for region in group) for group in groups)
         with np.errstate(divide="ignore"):
-            safe = root - _CDF_ERROR * (1 + count) / -slope - 4 * _EPS * root
+            safe = root - _CDF_ERROR * (1 + count) / -slope - 4 * EPS * root
         result[solve] = np.maximum(safe, 0.0)
     if len(regions) == 1 and len(regions[0].intervals) == 1:
         # A half-line needs no search: its measure is Φ(upper − r), exactly 1/2 at its end.

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from sosmooth._numbers import EPS, Floats, checked_sigma
 from sosmooth.certificates._checks import (
     checked,
-    checked_sigma,
     in_input_units,
     probability_and_error,
 )
-from sosmooth.certificates._root import Floats, decreasing_root
+from sosmooth.certificates._root import decreasing_root
 from sosmooth.certificates.region import Region, interval, pdf, quantile_from_tail
 
 
@@ -112,5 +112,5 @@ def _right_tail(error: Floats, gamma: Floats) -> Floats:
         return target[index] - pdf(v) + pdf(u), u - v
 
     root = decreasing_root(shortfall, 0.5 * mass, mass.copy(), 0.5 * mass * (1 + share[solve]))
-    right[solve] = np.minimum(root * (1 + 8 * np.finfo(np.float64).eps), mass)
+    right[solve] = np.minimum(root * (1 + 8 * EPS), mass)
     return right

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from sosmooth.certificates._checks import checked, checked_sigma, in_input_units
-from sosmooth.certificates._root import Floats, decreasing_root
+from sosmooth._numbers import EPS, Floats, checked_sigma
+from sosmooth.certificates._checks import checked, in_input_units
+from sosmooth.certificates._root import decreasing_root
 from sosmooth.certificates.dipole import checked_pair_masses, excess_over_half
 from sosmooth.certificates.region import Region, interval, pdf, quantile_from_tail
-
-_EPS = np.finfo(np.float64).eps
 
 
 def second_order_dipole_region(c_s: ArrayLike, c_n: ArrayLike, gradient_norm: ArrayLike) -> Region:
@@ -44,12 +43,12 @@ def second_order_dipole_region(c_s: ArrayLike, c_n: ArrayLike, gradient_norm: Ar
     c_s, c_n, gamma = c_s.ravel(), c_n.ravel(), gamma.ravel()
     not_both = 1 - c_s
     # Twice the error of the two subtractions: a P_0 too large is on the safe side.
-    none = np.where(c_s < 1, np.maximum(not_both - 2 * c_n, 0.0) + _EPS * not_both, 0.0)
+    none = np.where(c_s < 1, np.maximum(not_both - 2 * c_n, 0.0) + EPS * not_both, 0.0)
     # Each of s, t, m is rounded down, in this order: the region is then the exact one of a slightly smaller C_S, of a
     # slightly larger P_0 and of a gradient norm that is not smaller.
     s = interval(0.0, quantile_from_tail(0.5 * not_both))[1]
     t = np.maximum(interval(0.0, quantile_from_tail(0.5 * none))[1], s)
-    middle = 0.5 * (pdf(s) + pdf(t) + gamma) * (1 + 8 * _EPS)
+    middle = 0.5 * (pdf(s) + pdf(t) + gamma) * (1 + 8 * EPS)
     odd = 2 * middle < 2 * pdf(s)
     left_end, left_start = special.ndtri(c_n), np.full(c_n.shape, -np.inf)
     band = np.flatnonzero(~odd & (gamma < pdf(left_end)))
@@ -90,7 +89,7 @@ def second_order_dipole_radius(
         docs/theory/second_order_dipole.md.
 
     >>> float(round(second_order_dipole_radius(0.6068, 0.1932, 0.195973344285), 6))
-    0.976937
+    0.976938
     """
     sigma = checked_sigma(sigma)
     gamma = checked("gradient_norm", gradient_norm, 0.0, np.inf, "at least 0") * sigma
@@ -104,7 +103,7 @@ def _left_band(mass: Floats, gamma: Floats, largest: Floats) -> tuple[Floats, Fl
     """
 
     def right(u: Floats, mass: Floats) -> Floats:
-        return special.ndtri((special.ndtr(u) + mass) * (1 - 4 * _EPS))
+        return special.ndtri((special.ndtr(u) + mass) * (1 - 4 * EPS))
 
     def excess(u: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
         v = right(u, mass[index])
@@ -116,7 +115,7 @@ def _left_band(mass: Floats, gamma: Floats, largest: Floats) -> tuple[Floats, Fl
     )
     slope = excess(root, np.arange(mass.size))[1]
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        u = root - 8 * _EPS * (np.abs(root) + (pdf(right(root, mass)) + gamma) / -slope)
+        u = root - 8 * EPS * (np.abs(root) + (pdf(right(root, mass)) + gamma) / -slope)
     # A band too narrow for floats becomes the half-line, which has the largest gradient.
     u = np.where((u > -38.4) & (slope < 0), u, -np.inf)
     return u, right(u, mass)

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-Floats = NDArray[np.float64]
+from sosmooth._numbers import Floats
+from sosmooth.confidence._bisection import safe_end
 
 #: Bets, as shares of the largest that cannot lose everything: a factor √2 between them costs at
 #: most four per cent of the growth.
@@ -197,12 +198,11 @@ def _half_value(c_n: Floats, r: float) -> Floats:
 
 def _slab(value: Floats, r: float) -> Floats:
     """The half-width s with `Φ(s − r) − Φ(−s − r) = value`, rounded up."""
-    low, high = np.zeros(np.shape(value)), np.full(np.shape(value), r + 10.0)
-    for _ in range(70):
-        s = 0.5 * (low + high)
-        enough = special.ndtr(s - r) - special.ndtr(-s - r) >= value
-        low, high = np.where(enough, low, s), np.where(enough, s, high)
-    return high
+
+    def is_enough(s: Floats) -> NDArray[np.bool_]:
+        return special.ndtr(s - r) - special.ndtr(-s - r) >= value
+
+    return safe_end(is_enough, np.zeros(np.shape(value)), np.full(np.shape(value), r + 10.0), 70)
 
 
 @lru_cache(maxsize=64)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sosmooth._numbers import checked_alpha
+
 
 def gradient_norm_upper_bound(
     gradient_sq_estimate: ArrayLike, pairs: ArrayLike, *, dimension: int, sigma: float, alpha: float
@@ -36,8 +38,7 @@ def gradient_norm_upper_bound(
         raise ValueError(
             f"the gradient bound needs a dimension and pairs of at least 1; got {dimension} and {pairs.min()}"
         )
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must be a failure probability in (0, 1); got {alpha!r}")
+    checked_alpha(alpha)
     log_term = -np.log(alpha)
     slack = np.where(
         2 * log_term <= dimension * pairs,

@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-Floats = NDArray[np.float64]
+from sosmooth._numbers import EPS, Floats, checked_alpha
+from sosmooth.confidence._bisection import safe_end
+
 #: `(c_s, c_n) → ` what a pair right on one side costs, in [0, 1], relative to one right on none.
 #: Fixed before the samples are seen.
 OneSidedCost = Callable[[Floats, Floats], Floats]
@@ -34,7 +36,6 @@ _NODES, _BOXES = 40, 64
 _LARGEST_TANGENT = 1.0
 _TAIL_ERROR = 1e-9
 _HAZARD_ERROR = 1e-5
-_EPS = np.finfo(np.float64).eps
 _NODE_SCORES = np.linspace(-8.0, 2.6, _NODES)
 _EDGES = np.sin(np.arange(_BOXES + 1) * (np.pi / (2 * _BOXES))) ** 2
 _LEVELS = 7  # the last one spans all the boxes: 2^6 = _BOXES
@@ -159,16 +160,15 @@ def _levels(alpha: float) -> tuple[float, float]:
 
     Capping the second score adds at most `Φ(−cap)` of the first level to it.
     """
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must be a failure probability in (0, 1); got {alpha!r}")
+    checked_alpha(alpha)
     far = _FAR_SHARE * alpha
     return float((alpha - far) / (1 + special.ndtr(-_SCORE_CAP)) * (1 - 1e-9)), far
 
 
 def _corners(not_both: Floats, share: Floats) -> PairCells:
-    up, down = 1 + 8 * _EPS, 1 - 8 * _EPS
-    c_s = np.maximum((1 - not_both) - _EPS, 0.0)
-    c_n = 0.5 * not_both * np.maximum(1 - share - _EPS, 0.0) * down
+    up, down = 1 + 8 * EPS, 1 - 8 * EPS
+    c_s = np.maximum((1 - not_both) - EPS, 0.0)
+    c_n = 0.5 * not_both * np.maximum(1 - share - EPS, 0.0) * down
     error = np.minimum(0.5 * not_both * (1 + share) * up, 1.0)
     return PairCells(not_both, c_s, c_n, error)
 
@@ -206,7 +206,7 @@ class _Tail:
             bound = (
                 p
                 + missing / (hazard * np.where(missing > 0, 1 - _HAZARD_ERROR, 1 + _HAZARD_ERROR))
-                + 4 * _EPS * p
+                + 4 * EPS * p
             )
         return np.where(self._full | ~(np.isfinite(log_tail) & (bound < 1)), 1.0, bound)
 
@@ -267,12 +267,11 @@ def _rejecting_score(level: float, angle: Floats) -> Floats:
 
     That measure is `Φ(−z) + angle/2π · exp(−z²/2)`.
     """
-    low, high = np.zeros(angle.shape), np.full(angle.shape, 40.0)
-    for _ in range(60):
-        z = 0.5 * (low + high)
-        above = special.ndtr(-z) + angle / (2 * np.pi) * np.exp(-0.5 * z * z) > level
-        low, high = np.where(above, z, low), np.where(above, high, z)
-    return high * (1 + 1e-12)
+
+    def is_far(z: Floats) -> NDArray[np.bool_]:
+        return special.ndtr(-z) + angle / (2 * np.pi) * np.exp(-0.5 * z * z) <= level
+
+    return safe_end(is_far, np.zeros(angle.shape), np.full(angle.shape, 40.0), 60) * (1 + 1e-12)
 
 
 def _over_windows(values: NDArray[np.float32], extreme: np.ufunc) -> NDArray[np.float32]:

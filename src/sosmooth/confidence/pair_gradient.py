@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from sosmooth._numbers import EPS, Floats, checked_alpha
+from sosmooth.confidence._bisection import safe_end
 from sosmooth.confidence.proportion import proportion_lower_bound, proportion_upper_bound
 from sosmooth.confidence.scalar_mean import mean_upper_bound
 from sosmooth.tally import SLOPE_CAP
-
-Floats = NDArray[np.float64]
 
 #: Shares of the pairs that may give the direction: all of them, and its length bounds the norm; or the first half, and the rest
 #: gives the slope along it, which costs more samples but no more than the square root of the dimension.
@@ -26,7 +26,6 @@ _WHOLE = (0.90, 0.0, 0.05)
 _SUM_ERROR = 1e-6
 # Up to which the sums keep that error: each coordinate is rounded by 2^−30 a block, of two pairs at least.
 _MOST_FEATURES = 4 * 10**6
-_EPS = np.finfo(np.float64).eps
 # The λ of step 2, fixed in advance: neighbours differ by 7 %, which is within 0.2 % of the best bound.
 _LAMBDAS = np.geomspace(1e-3, 60.0, 160)
 
@@ -67,8 +66,7 @@ def pair_gradient_norm_upper_bound(
     Source:
         docs/theory/gradient_from_pairs.md.
     """
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must be a failure probability in (0, 1); got {alpha!r}")
+    checked_alpha(alpha)
     names = (
         direction_norm,
         direction_pairs,
@@ -107,16 +105,7 @@ def pair_gradient_norm_upper_bound(
             alpha=for_slope * alpha,
         )
         product = length * np.maximum(slope + _CAP_BIAS + _SUM_ERROR, 0.0)
-        # Both sides of γ ≤ G(product / γ) cross once: the right one falls with γ.
-        low, high = np.zeros_like(length), shortfall.truth_upper_bound(length)
-        for _ in range(60):
-            middle = 0.5 * (low + high)
-            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-                along = np.where(product > 0, product / middle, 0.0) + _SUM_ERROR
-                along = np.minimum(along, length)
-            holds = middle <= shortfall.truth_upper_bound(along)
-            low, high = np.where(holds, middle, low), np.where(holds, high, middle)
-        gamma[where] = high
+        gamma[where] = _largest_gamma(length, product, shortfall)
     with np.errstate(over="ignore"):  # infinity bounds it too
         return (gamma * (1 + _SUM_ERROR) / sigma).reshape(given[0].shape)[()]
 
@@ -150,9 +139,22 @@ class _Shortfall:
         """`G`: the largest γ that a mean along w of at most this is compatible with, (batch,), rounded up."""
         with np.errstate(over="ignore"):
             exact = (1 + self._psi - np.exp(-_LAMBDAS * mean[:, None] - self._cost)) / _LAMBDAS
-        exact = exact + 4 * _EPS * (1 + self._psi) / _LAMBDAS
+        exact = exact + 4 * EPS * (1 + self._psi) / _LAMBDAS
         exact = np.max(np.where(self._possible, exact, -np.inf), axis=1)
         return np.minimum(exact, mean + self._linear) * (1 + 1e-12)
+
+
+def _largest_gamma(length: Floats, product: Floats, shortfall: _Shortfall) -> Floats:
+    """The largest γ with `γ ≤ G(min(length, product / γ))`, (batch,), rounded up."""
+
+    def is_too_large(gamma: Floats) -> NDArray[np.bool_]:
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            along = np.where(product > 0, product / gamma, 0.0) + _SUM_ERROR
+        return gamma > shortfall.truth_upper_bound(np.minimum(along, length))
+
+    # The two sides cross once: the right one falls with γ.
+    at_most = shortfall.truth_upper_bound(length)
+    return safe_end(is_too_large, np.zeros_like(length), at_most, 60)
 
 
 def _psi(disagreement: Floats) -> Floats:
@@ -164,7 +166,7 @@ def _psi(disagreement: Floats) -> Floats:
     grown = np.exp(0.5 * half**2) * special.ndtr(half - cut)
     psi = 2 * (grown - 0.5 * share - half * density)
     # Exponentials of squares, and tails, are off by as many units in their last place as the squares are large.
-    return np.maximum(psi, 0.0) + (64 + half**2 + 4 * cut**2) * _EPS * (
+    return np.maximum(psi, 0.0) + (64 + half**2 + 4 * cut**2) * EPS * (
         grown + share + half * density
     )
 

@@ -6,6 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from sosmooth._numbers import EPS, Floats, checked_alpha
+from sosmooth.confidence._bisection import safe_end
+
 # How far SciPy's incomplete beta function may be from the binomial tail, relative: a thousand times what was seen against
 # mpmath (tests/unit/test_proportion.py), up to counts of 1e8.
 _TAIL_ERROR = 1e-10
@@ -81,16 +84,11 @@ def proportion_upper_bound(count: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> 
 
 
 def _checked(count: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> list[NDArray[np.float64]]:
-    count, n, alpha = (np.asarray(value, dtype=np.float64) for value in (count, n, alpha))
-    if not np.all((n >= 1) & (n == np.floor(n)) & np.isfinite(n)):
-        raise ValueError(
-            f"n must be a whole number of at least 1; got {n[~((n >= 1) & (n == np.floor(n)))].tolist()[:3]}"
-        )
-    if not np.all((alpha > 0) & (alpha < 1)):
-        raise ValueError(
-            f"alpha must be a failure probability in (0, 1); got {alpha[~((alpha > 0) & (alpha < 1))].tolist()[:3]}"
-        )
-    count, n, alpha = np.broadcast_arrays(count, n, alpha)
+    count, n = (np.asarray(value, dtype=np.float64) for value in (count, n))
+    bad = ~((n >= 1) & (n == np.floor(n)) & np.isfinite(n))
+    if np.any(bad):
+        raise ValueError(f"n must be a whole number of at least 1; got {n[bad].tolist()[:3]}")
+    count, n, alpha = np.broadcast_arrays(count, n, checked_alpha(alpha))
     bad = ~((count >= 0) & (count <= n) & (count == np.floor(count)))
     if np.any(bad):
         raise ValueError(
@@ -103,7 +101,7 @@ def _outward(
     start: NDArray[np.float64], tail, alpha: NDArray[np.float64], direction: int
 ) -> NDArray[np.float64]:
     """Step outward from `start` until the tail there, error of its evaluation included, is at most alpha."""
-    bound, step = start, 4 * np.finfo(np.float64).eps
+    bound, step = start, 4 * EPS
     for _ in range(60):
         high = tail(bound) * (1 + _TAIL_ERROR) > alpha
         if not np.any(high):
@@ -130,16 +128,16 @@ def _chernoff_where(
     small = alpha < _LEAST_ALPHA
     if not np.any(small):
         return bound
-    alpha, count, n, outer = (values[small] for values in (alpha, count, n, outside))
-    inner, needed = count / n, -np.log(alpha) * (1 + 1e-12)
-    for _ in range(120):
-        middle = 0.5 * (inner + outer)
+    alpha, count, n = (values[small] for values in (alpha, count, n))
+    needed = -np.log(alpha) * (1 + 1e-12)
+
+    def is_enough(p: Floats) -> NDArray[np.bool_]:
         with np.errstate(divide="ignore", invalid="ignore"):
-            right = special.xlogy(count, count / (n * middle))
-            wrong = special.xlogy(n - count, (n - count) / (n * (1 - middle)))
+            right = special.xlogy(count, count / (n * p))
+            wrong = special.xlogy(n - count, (n - count) / (n * (1 - p)))
         # The two nearly cancel: the error of the sum is that of its parts.
-        enough = right + wrong >= needed + 1e-14 * (np.abs(right) + np.abs(wrong))
-        inner, outer = np.where(enough, inner, middle), np.where(enough, middle, outer)
+        return right + wrong >= needed + 1e-14 * (np.abs(right) + np.abs(wrong))
+
     result = np.array(bound)
-    result[small] = outer
+    result[small] = safe_end(is_enough, count / n, outside[small], 120)
     return result

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-Floats = NDArray[np.float64]
+from sosmooth._numbers import Floats, checked_alpha
+from sosmooth.confidence._bisection import safe_end
 
 # Stakes around the one that suits the expected second moment, and the shares of the level they get.
 _STAKES = np.array([1 / 1.5, 1.0, 1.5])
@@ -52,8 +53,7 @@ def mean_upper_bound(
         np.asarray(value, dtype=np.float64) for value in (count, total, total_sq, expected_sq)
     )
     n, total, total_sq, guess = (value[..., None] for value in np.broadcast_arrays(*arrays))
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must be a failure probability in (0, 1); got {alpha!r}")
+    checked_alpha(alpha)
     if not upper > 0 or np.any(~(guess > 0)) or np.any(~(n >= 0)):
         raise ValueError(
             "mean_upper_bound needs a positive upper and expected_sq, and a count of at least 0"
@@ -64,13 +64,12 @@ def mean_upper_bound(
     )
     price = -np.log1p(-stake) - stake
     fixed = np.log(_SHARES) - stake * total / upper - price * (1 + 1e-9) * total_sq / upper**2
-    low, high = (
-        np.minimum(total / np.maximum(n, 1), upper)[..., 0],
-        np.full(n.shape[:-1], float(upper)),
-    )
-    for _ in range(60):
-        mean = 0.5 * (low + high)
+
+    def has_won(mean: Floats) -> NDArray[np.bool_]:
+        """Whether the bet against this mean has won `1/alpha`, the rounding of its capital aside."""
         capital = special.logsumexp(fixed - n * np.log1p(-stake * mean[..., None] / upper), axis=-1)
-        won = capital > level + 1e-9 * (1 + level)
-        low, high = np.where(won, low, mean), np.where(won, mean, high)
-    return np.where(n[..., 0] > 0, high, upper)[()]
+        return capital > level + 1e-9 * (1 + level)
+
+    low = np.minimum(total / np.maximum(n, 1), upper)[..., 0]
+    bound = safe_end(has_won, low, np.full(low.shape, float(upper)), 60)
+    return np.where(n[..., 0] > 0, bound, upper)[()]

@@ -9,7 +9,13 @@ import numpy as np
 import torch
 
 from sosmooth.sampling.launches import launches
-from sosmooth.sampling.noise import Block, BlockGenerators, Noise, NoiseSource
+from sosmooth.sampling.noise import (
+    Block,
+    BlockGenerators,
+    Noise,
+    NoiseSource,
+    float64_device,
+)
 from sosmooth.sampling.rounded_gaussian import FEWEST_STEPS, MOST_STEPS, rounded_gaussian
 
 #: Names the rule by which words become noise; a run that was begun under another one cannot be
@@ -104,7 +110,8 @@ class LatticeNoise:
         self._generators = BlockGenerators(seed, device)
         draws_on = self._generators.device
         self._thresholds = torch.from_numpy(law.thresholds).to(draws_on)
-        self._means = _float64(np.concatenate([-law.means[:0:-1], law.means]), device)
+        means = np.concatenate([-law.means[:0:-1], law.means])
+        self._means = torch.from_numpy(means).to(float64_device(device))
         self._undecided = torch.full(
             (), -1, dtype=torch.int64, device=draws_on
         )  # the index of an input
@@ -193,7 +200,3 @@ def _first_bits_table(thresholds: np.ndarray, bits: int) -> np.ndarray:
         np.where(decided, sign * cell, _STRADDLES).astype(np.int32) for sign in (1, -1)
     )
     return np.concatenate([negative[::-1], positive])
-
-
-def _float64(values: np.ndarray, device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(values).to("cpu" if device.type == "mps" else device)

@@ -176,6 +176,11 @@ class _PhiloxWords:
         return self._philox.random_raw(_MT19937_WORDS // 2)
 
 
+def float64_device(device: torch.device) -> torch.device:
+    """The device, or the CPU instead of MPS, which has no float64."""
+    return torch.device("cpu") if device.type == "mps" else device
+
+
 def checked_seed(seed: float) -> int:
     """The seed as an int; one that is no key of the generator is refused."""
     return whole_number("seed", seed, least=0, below=2**64)
