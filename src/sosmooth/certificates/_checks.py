@@ -20,7 +20,10 @@ def checked(
 def probability_and_error(
     p: ArrayLike | None, error: ArrayLike | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Both masses, from whichever one was given; the other loses nothing where it matters (1 − p is exact for p ≥ 1/2)."""
+    """Both masses from the one that was given.
+
+    The other one loses no digit where it matters: 1 − p is exact for p ≥ 1/2.
+    """
     if (p is None) == (error is None):
         raise ValueError("give either p or error (error = 1 − p), and only one of them")
     if p is not None:
@@ -36,7 +39,7 @@ def in_input_units(radius: ArrayLike, sigma: NDArray[np.float64]) -> NDArray[np.
     radius, float64 = np.asarray(radius), np.finfo(np.float64)
     with np.errstate(over="ignore"):
         product = np.where(np.isfinite(radius), np.minimum(radius * sigma, float64.max), radius)
-    # Near zero floats are evenly spaced: there the last step counts, not the share.
+    # Near zero, floats are evenly spaced: there the error is a step, not a fraction of the product.
     step = (
         2 * float64.eps * np.where(np.isfinite(product), product, 0.0) + float64.smallest_subnormal
     )

@@ -12,14 +12,15 @@ from sosmooth._numbers import EPS, Floats
 #: At the points `x` of the elements `index`: values and (negative) slopes.
 ValueAndSlope = Callable[[Floats, NDArray[np.intp]], tuple[Floats, Floats]]
 
-# Newton needs about six steps; should it creep, halving takes over, and closes any bracket to neighbouring floats.
+# Newton needs about six steps. Where it is slow, halving takes over; it closes any bracket to
+# neighbouring floats.
 _NEWTON_STEPS, _MAX_STEPS = 40, 240
 
 
 def decreasing_root(function: ValueAndSlope, low: Floats, high: Floats, start: Floats) -> Floats:
     """Elementwise root of decreasing functions with `f(low) >= 0 >= f(high)`, to float64 precision.
 
-    The result is the best float that the evaluations can tell apart, not yet a safe one: who needs a safe end subtracts
+    The result is as exact as the evaluations allow, but it is not rounded to a safe side: subtract
     a margin for the error of `function` (see `Region.radius`).
     """
     low, high, x = low.copy(), high.copy(), np.clip(start, low, high)
@@ -34,7 +35,8 @@ def decreasing_root(function: ValueAndSlope, low: Floats, high: Floats, start: F
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             step = here - value / slope
         inside = (step > low[active]) & (step < high[active]) & (count < _NEWTON_STEPS)
-        # A step that leaves the bracket (or is NaN) is replaced by halving; a step to a neighbouring float ends the search.
+        # Halving replaces a step that leaves the bracket or is NaN. A step to a neighbouring float
+        # ends the search.
         following = np.where(inside, step, 0.5 * (low[active] + high[active]))
         near = np.abs(following - here) <= 2 * EPS * np.abs(here)
         done = (value == 0) | near | (high[active] <= low[active])

@@ -1,4 +1,7 @@
-"""First-order certificate: what the probability of the top class alone gives (Cohen, Rosenfeld, Kolter 2019)."""
+"""First-order certificate: what the probability of the top class alone gives.
+
+Source: Cohen, Rosenfeld, Kolter 2019.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,13 @@ def first_order_region(p: ArrayLike | None = None, *, error: ArrayLike | None = 
     Args:
         p: probability of the class, or a lower bound of it, in [0, 1]; any shape.
         error: the same as `1 − p`, exact in the tail; give one of the two.
+
     Returns:
         The region, in units of sigma.
+
     Raises:
-        ValueError: none or both were given, or a value is outside [0, 1] or NaN.
+        ValueError: neither or both were given, or a value is outside [0, 1] or NaN.
+
     Source:
         Levine et al. 2020, appendix A.1, after Cohen et al. 2019, Theorem 1.
     """
@@ -36,12 +42,18 @@ def first_order_radius(
         p: lower bound of the probability, in [0, 1]; any shape.
         error: the same as `1 − p`, exact in the tail; give one of the two.
         sigma: noise level, input units, positive; broadcasts.
+
     Returns:
-        Float64 of the broadcast shape, input units, rounded down; 0 where p ≤ 1/2, `inf` where p = 1.
+        Float64 of the broadcast shape, input units, rounded down; 0 where p ≤ 1/2, `inf` where
+        p = 1.
+
     Raises:
-        ValueError: none or both of `p` and `error`, a value outside its range, or NaN.
+        ValueError: neither or both of `p` and `error` were given, or a value is outside its range
+            or NaN.
+
     Guarantee:
         Exact and tight for the given p.
+
     Source:
         Cohen et al. 2019, Theorem 1.
 

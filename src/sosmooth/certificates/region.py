@@ -1,11 +1,13 @@
 """The extremal region: what every theorem of smoothing comes down to.
 
-Of all base classifiers that agree with what is known around `x`, the one that loses class `a` fastest on the way to `x'`
-is the indicator of a union of intervals of the axis `(x' - x)/‖x' - x‖`. At distance `r` (in units of sigma) its smoothed
-value is the Gaussian measure of the region shifted by `r`, and the certified radius is where that value is 1/2.
+Many base classifiers agree with what is known around `x`. The one among them that loses class `a`
+fastest on the way to `x'` is the indicator of a union of intervals of the axis
+`(x' - x)/‖x' - x‖`. At distance `r` (in units of sigma) its smoothed value is the Gaussian measure
+of the region shifted by `r`. The certified radius is the distance where that value is 1/2.
 
-A theorem is therefore a function *bounds → region*; measure, radius and indicator are written here, once.
-Source: Levine, Kumar, Goldstein, Feizi 2020, "Tight Second-Order Certificates for Randomized Smoothing", Theorems 1 and 3.
+So a theorem is a function *bounds → region*; measure, radius and indicator are written here, once.
+Source: Levine, Kumar, Goldstein, Feizi 2020, "Tight Second-Order Certificates for Randomized
+Smoothing", Theorems 1 and 3.
 """
 
 from __future__ import annotations
@@ -20,19 +22,23 @@ from scipy import special
 from sosmooth._numbers import EPS, Floats
 from sosmooth.certificates._root import decreasing_root
 
-# SciPy's normal distribution function is accurate to a few units in the last place of its value, which is below one
-# where the root lies: this bounds the error of one call there. tests/unit/test_rounding.py holds it against mpmath.
+# The error of one call of SciPy's normal distribution function. It is accurate to a few units in
+# the last place of its value, and the value is below one. tests/unit/test_rounding.py compares it
+# with mpmath.
 _CDF_ERROR = 2 * EPS
 # The same for a quantile, relative to itself.
 _END_ERROR = 8 * EPS
-# Where the measure exceeds one half by less than this, it is the mass lost on the way that is computed, not what is left.
+# Where the measure exceeds one half by less than this, the mass lost on the way is computed, not
+# the mass that is left.
 _NEAR_HALF = 1e-3
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
-# How far the computed loss of one interval may be off, relative to the way: its ends' errors and those of the density.
+# The error of the computed loss of one interval, relative to the way: it comes from the ends of the
+# interval and from the density.
 _LOSS_ERROR = 32 * EPS
-# Measures as near as this count as equal when the worst of several is looked for: far above their errors.
+# Measures as near as this count as equal when the worst of several is searched. It is far above
+# their errors.
 _TIE = 1e-9
-# The same for a tail mass, relative to itself, down to the smallest floats.
+# The error of a tail mass, relative to itself, down to the smallest floats.
 _TAIL_ERROR = 1e-12
 
 
@@ -48,7 +54,7 @@ def quantile_from_tail(upper_tail: ArrayLike) -> Floats:
 
 
 def interval(lower: ArrayLike, upper: ArrayLike) -> tuple[Floats, Floats]:
-    """The interval, shrunk at both ends by more than the rounding of the quantiles they come from."""
+    """The interval, shrunk at both ends by more than the rounding of its quantiles."""
     lower, upper = np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64)
     with np.errstate(invalid="ignore"):  # inf - inf
         return (
@@ -59,16 +65,19 @@ def interval(lower: ArrayLike, upper: ArrayLike) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True)
 class Region:
-    """A union of disjoint intervals of one axis, in units of sigma, the input at 0 and the adversary to the right.
+    """A union of disjoint intervals of one axis, in units of sigma.
+
+    The input is at 0 and the adversary moves to the right.
 
     Attributes:
-        intervals: pairs `(lower, upper)` of broadcastable float arrays. Their measure falls as they are left behind, for which
-            it is enough that each midpoint is at or left of 0; an interval with `upper <= lower` is empty. They come from left
-            to right, and at the last end at most half of the measure is left.
-        excess: the measure minus one half where it is known better than the ends tell it (they are rounded), never more than
-            it is; None where it is not.
-        half_line: the end of the half-line of the same measure, rounded down: no region of that measure has a smaller radius.
-            None where it would say nothing.
+        intervals: pairs `(lower, upper)` of broadcastable float arrays, from left to right; an
+            interval with `upper <= lower` is empty. The measure falls as the adversary moves away:
+            it is enough that each midpoint is at or left of 0. At the last end at most half of the
+            measure is left.
+        excess: the measure minus one half, where it is known better than the rounded ends give it,
+            and never more than the truth; None where it is not known.
+        half_line: the end of the half-line of the same measure, rounded down. No region of that
+            measure has a smaller radius. None where it would say nothing.
     """
 
     intervals: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
@@ -76,10 +85,12 @@ class Region:
     half_line: NDArray[np.float64] | None = None
 
     def measure(self, shift: ArrayLike = 0.0) -> Floats:
-        """The smoothed value at distance `shift` (units of sigma): `Σ Φ(upper − shift) − Φ(lower − shift)`.
+        """The smoothed value at a distance: `Σ Φ(upper − shift) − Φ(lower − shift)`.
 
         Args:
-            shift: distance from the input, any shape that broadcasts against the region's arrays.
+            shift: distance from the input, units of sigma, any shape that broadcasts against the
+                region's arrays.
+
         Returns:
             Float array of the broadcast shape, in [0, 1].
         """
@@ -92,17 +103,21 @@ class Region:
         return np.minimum(total, 1.0)[()]
 
     def complement_measure(self, shift: ArrayLike = 0.0) -> Floats:
-        """What lies outside at distance `shift`: one minus the measure, without loss of digits where that is small.
+        """One minus the measure at a distance, without loss of digits where that is small.
 
-        For an upper bound of `p_c(x')`, take the region of `1 − f_c`: from an upper bound of `p_c(x)` as `error` and an upper
-        bound of the norm of its gradient (section 3.2).
+        For an upper bound of `p_c(x')`, take the region of `1 − f_c`. Make it from an upper bound
+        of `p_c(x)` as `error` and an upper bound of the norm of its gradient (section 3.2).
 
         Args:
-            shift: distance from the input, units of sigma, any shape that broadcasts against the region's arrays.
+            shift: distance from the input, units of sigma, any shape that broadcasts against the
+                region's arrays.
+
         Returns:
             Float array of the broadcast shape, in [0, 1], rounded up.
+
         Guarantee:
             Tight for the given bounds; it holds when they hold simultaneously.
+
         Source:
             Levine et al. 2020, section 3.2.
         """
@@ -115,7 +130,14 @@ class Region:
         return np.minimum(total * (1 + _TAIL_ERROR), 1.0)[()]
 
     def indicator(self, z: ArrayLike) -> NDArray[np.bool_]:
-        """Whether the coordinate `z` (units of sigma, along the axis) lies in the region; shape by broadcasting."""
+        """Whether a coordinate along the axis lies in the region.
+
+        Args:
+            z: units of sigma, any shape that broadcasts against the region's arrays.
+
+        Returns:
+            Bool array of the broadcast shape.
+        """
         z = np.asarray(z, dtype=np.float64)
         inside = np.zeros((), dtype=bool)
         for lower, upper in self.intervals:
@@ -126,7 +148,8 @@ class Region:
         """The largest distance at which the smoothed value is at least 1/2, rounded down.
 
         Returns:
-            Float array in units of sigma; 0 where the region's measure is at most 1/2, `inf` where it is the whole axis.
+            Float array in units of sigma; 0 where the region's measure is at most 1/2, `inf` where
+            the region is the whole axis.
         """
         result = np.array(_crossing([_alone(self)]))
         if self.excess is not None:
@@ -137,7 +160,7 @@ class Region:
                     tuple(np.broadcast_to(end, result.shape)[near] for end in interval)
                     for interval in self.intervals
                 ]
-                # A half-line's crossing is its end, which is at hand: that one has every digit.
+                # A half-line crosses at its end, which is known to every digit.
                 half_line = np.isneginf(ends[0][0]) & (len(ends) == 1)
                 result[near] = np.where(
                     half_line, result[near], _crossing_near_half(ends, excess[near])
@@ -152,16 +175,22 @@ def multiclass_radius(top: Region, others: Sequence[Region]) -> Floats:
 
     Args:
         top: extremal region of the top class: its measure bounds `p_top(x')` from below.
-        others: for each other class `c`, the extremal region of `1 − f_c`, made from a *lower* bound of `1 − p_c` and an
-            upper bound of its gradient norm: one minus its measure bounds `p_c(x')` from above.
+        others: for each other class `c`, the extremal region of `1 − f_c`, made from a *lower*
+            bound of `1 − p_c` and an upper bound of its gradient norm: one minus its measure bounds
+            `p_c(x')` from above.
+
     Returns:
-        Float array in units of sigma, rounded down; 0 where some other class is not beaten at the input itself.
+        Float array in units of sigma, rounded down; 0 where some other class is not beaten at the
+        input itself.
+
     Raises:
         ValueError: `others` is empty.
+
     Guarantee:
-        Holds with the probability that all the bounds hold *simultaneously*; split the failure probability over every
-        class and every quantity estimated. Every class counts, not only the runner-up: a class with a smaller
-        probability but a larger gradient may catch up first.
+        Holds with the probability that all the bounds hold *simultaneously*; split the failure
+        probability over every class and every estimated quantity. Every class counts, not only the
+        runner-up: a class with a smaller probability but a larger gradient may catch up first.
+
     Source:
         Levine et al. 2020, section 3.2.
     """
@@ -173,18 +202,23 @@ def multiclass_radius(top: Region, others: Sequence[Region]) -> Floats:
 
 
 def worst_multiclass_radius(tops: Region, others: Region) -> Floats:
-    """`multiclass_radius` of a batch, with alternatives along the first axis of which the worst counts.
+    """`multiclass_radius` of a batch with several alternatives, of which the worst counts.
 
-    The measure of the worst of `tops` at `r` meets that of the worst of `others` at the same `r`: all pairs of alternatives
-    in the time of one, for the two may be looked for apart.
+    At every `r` the worst of `tops` and the worst of `others` can be found separately. So all pairs
+    of alternatives take the time of one.
 
     Args:
-        tops: regions of the top class, (corners, batch), or (batch,): the truth is at least as good as one of them.
+        tops: regions of the top class, (corners, batch) or (batch,): the truth is at least as good
+            as one of them.
         others: a region of `1 − f_c` for each other class, (classes, batch).
+
     Returns:
-        Float array (batch,), units of sigma, rounded down: the minimum of `multiclass_radius` over the corners.
+        Float array (batch,), units of sigma, rounded down: the minimum of `multiclass_radius` over
+        the corners.
+
     Guarantee:
         As for `multiclass_radius`.
+
     Source:
         Levine et al. 2020, section 3.2; docs/theory/several_classes.md.
     """
@@ -195,25 +229,24 @@ def worst_multiclass_radius(tops: Region, others: Region) -> Floats:
 
 
 def _mass(lower: Floats, upper: Floats) -> Floats:
-    """The measure of `[lower, upper]`, taken in the tail that it lies in; 0 where it is empty."""
+    """The measure of `[lower, upper]`, computed in its own tail; 0 where it is empty."""
     mirrored = lower > 0
     left, right = np.where(mirrored, -upper, lower), np.where(mirrored, -lower, upper)
     return np.maximum(special.ndtr(right) - special.ndtr(left), 0.0)
 
 
 def _crossing_near_half(ends: Sequence[tuple[Floats, ...]], excess: Floats) -> Floats:
-    """Where the measure lost on the way reaches the excess over 1/2, rounded down."""
+    """Where the measure lost on the way reaches the excess over 1/2, rounded down.
+
+    Args:
+        ends: the `(lower, upper)` of each interval, (elements,).
+        excess: the measure at 0 minus 1/2, positive, (elements,).
+    """
 
     def lost(z: Floats, r: Floats) -> Floats:
-        """`Φ(z) − Φ(z − r)` by quadrature: to full relative precision for small r, where the difference has none."""
-        return (
-            0.5
-            * r
-            * np.sum(
-                [w * pdf(z - 0.5 * r * (1 + x)) for x, w in zip(_NODES, _WEIGHTS, strict=True)],
-                axis=0,
-            )
-        )
+        """`Φ(z) − Φ(z − r)` by quadrature, to full relative precision for small r."""
+        nodes = zip(_NODES, _WEIGHTS, strict=True)
+        return 0.5 * r * np.sum([w * pdf(z - 0.5 * r * (1 + x)) for x, w in nodes], axis=0)
 
     def left_and_slope(r: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
         value, slope = excess[index], np.zeros(r.shape)
@@ -231,14 +264,22 @@ def _crossing_near_half(ends: Sequence[tuple[Floats, ...]], excess: Floats) -> F
 
 
 def _alone(region: Region) -> Region:
-    """The region as the only one of its alternatives."""
+    """The region with a first axis of length 1: it has no alternatives."""
     return Region(tuple((lower[None], upper[None]) for lower, upper in region.intervals))
 
 
 def _crossing(*groups: Sequence[Region]) -> Floats:
-    """Where the mean over the groups of their smallest measure falls to 1/2, rounded down (of two: where top meets other).
+    """The distance where the mean over the groups of their smallest measure falls to 1/2.
 
-    The first axis of the arrays holds a group's alternatives, and so do the regions of a group.
+    Of two groups it is the distance where the top class meets another one.
+
+    Args:
+        groups: the smallest measure is taken over all regions of a group and over the first axis of
+            their arrays, (alternatives, *shape). `shape` is the batch, and the same for all regions
+            after broadcasting.
+
+    Returns:
+        Float array of `shape`, units of sigma, rounded down.
     """
     regions = [region for group in groups for region in group]
     shape = np.broadcast_shapes(
@@ -248,11 +289,13 @@ def _crossing(*groups: Sequence[Region]) -> Floats:
     weight = 1.0 / len(groups)
 
     def value_and_slope(r: Floats, index: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        """Mean measure minus 1/2 and slope, at `r` of the elements `index`; all (active,)."""
         value, slope = np.zeros(r.shape), np.zeros(r.shape)
         for group in flat:
+            # For each region of the group two arrays (alternatives, active).
             worst = [_excess_and_slope(intervals, r, index) for intervals in group]
             least = np.minimum.reduce([excess.min(axis=0) for excess, _ in worst])
-            # Of those nearly the worst the flattest: the margin below must hold for each of them.
+            # Of those that are nearly the worst, the flattest: the margin below must hold for each.
             slopes = [
                 np.where(excess <= least + _TIE, fall, -np.inf).max(axis=0)
                 for excess, fall in worst
@@ -261,12 +304,13 @@ def _crossing(*groups: Sequence[Region]) -> Floats:
             slope += weight * np.maximum.reduce(slopes)
         return value, slope
 
-    zero = np.zeros(int(np.prod(shape)))
+    zero = np.zeros(int(np.prod(shape)))  # `shape` flattened, as all arrays from here on
     at_zero = value_and_slope(zero, np.arange(zero.size))[0]
     result = np.where(np.logical_or.reduce([_whole(group) for group in flat]), np.inf, 0.0)
     solve = np.flatnonzero((at_zero > 0) & (result == 0))
     if solve.size:
-        # Right of every end the worst of each group has at most half its measure left: the bracket closes there.
+        # Right of every end the worst of each group has at most half its measure left: the bracket
+        # closes there.
         ends = [
             np.where(np.isfinite(v), v, 0.0).max(axis=0)
             for group in flat
@@ -289,7 +333,7 @@ def _crossing(*groups: Sequence[Region]) -> Floats:
 
 
 def _flat_intervals(region: Region, shape: tuple[int, ...]) -> list[tuple[Floats, Floats]]:
-    """The ends as arrays (alternatives, elements of `shape`)."""
+    """The ends of each interval as arrays (alternatives, elements of `shape`)."""
     ends = np.broadcast_arrays(*(end for interval in region.intervals for end in interval))
     full = [np.broadcast_to(end, (end.shape[0], *shape)).reshape(end.shape[0], -1) for end in ends]
     full = [np.ascontiguousarray(end, dtype=np.float64) for end in full]
@@ -299,7 +343,13 @@ def _flat_intervals(region: Region, shape: tuple[int, ...]) -> list[tuple[Floats
 def _excess_and_slope(
     intervals: list[tuple[Floats, Floats]], r: Floats, index: NDArray[np.intp]
 ) -> tuple[Floats, Floats]:
-    """The measure of each alternative at `r`, less one half, and its slope: (alternatives, index)."""
+    """Measure minus one half of each alternative, and its slope, (alternatives, active).
+
+    Args:
+        intervals: of one region, arrays (alternatives, elements).
+        r: distances, (active,).
+        index: the elements that they belong to, (active,).
+    """
     excess, slope = np.array(-0.5), np.array(0.0)
     for lower, upper in intervals:
         u, v = lower[:, index] - r, upper[:, index] - r
@@ -310,7 +360,7 @@ def _excess_and_slope(
 
 
 def _whole(group: list[list[tuple[Floats, Floats]]]) -> NDArray[np.bool_]:
-    """Whether every alternative is the whole axis."""
+    """Whether every alternative of every region is the whole axis, (elements,)."""
     whole = [
         np.logical_or.reduce(
             [np.isneginf(lower) & np.isposinf(upper) for lower, upper in intervals]

@@ -1,4 +1,7 @@
-"""Second-order certificate: what the probability and the norm of its gradient give together (Levine et al. 2020, Theorem 1)."""
+"""Second-order certificate: what the probability and the norm of its gradient give together.
+
+Source: Levine et al. 2020, Theorem 1.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +27,21 @@ def second_order_region(
 ) -> Region:
     """The band `[u, v]` with `Φ(v) − Φ(u) = p` and `φ(v) − φ(u) = γ`.
 
-    A gradient norm at or above the largest possible, `φ(Φ⁻¹(p))`, says nothing: there the half-line of first order.
+    A gradient norm at or above the largest possible one, `φ(Φ⁻¹(p))`, says nothing. The region is
+    then the half-line of first order.
 
     Args:
         p: probability of the class, or a lower bound of it, in [0, 1]; any shape.
         gradient_norm: `γ = σ‖∇p‖₂`, or an upper bound of it, at least 0; broadcasts.
-        error: `1 − p`, exact in the tail; give one of p and error.
+        error: the same as `1 − p`, exact in the tail; give one of the two.
+
     Returns:
         The region, in units of sigma.
+
     Raises:
-        ValueError: a value outside its range or NaN, none or both of `p` and `error`, no gradient norm.
+        ValueError: a value is outside its range or NaN, neither or both of `p` and `error` were
+            given, or there is no gradient norm.
+
     Source:
         Levine et al. 2020, Theorem 1, equations 2 and 3, with `u = Φ⁻¹(a')`.
     """
@@ -49,7 +57,7 @@ def second_order_region(
     shape = error.shape
     right = _right_tail(error.ravel(), gamma.ravel()).reshape(shape)
     left = np.maximum(error - right, 0.0)
-    # Close to the largest gradient the rounding of the search would lose against the closed form of the half-line.
+    # Close to the largest gradient the search rounds more than the closed form of the half-line.
     half_line = interval(-np.inf, quantile_from_tail(error))[1]
     return Region(
         (interval(special.ndtri(left), quantile_from_tail(right)),),
@@ -69,15 +77,22 @@ def second_order_radius(
 
     Args:
         p: lower bound of the probability, in [0, 1]; any shape.
-        gradient_norm: upper bound of `‖∇p‖₂`, per input unit, at least 0; `inf` where nothing is known; broadcasts.
-        error: `1 − p`, exact in the tail; give one of p and error.
+        gradient_norm: upper bound of `‖∇p‖₂`, per input unit, at least 0; `inf` where nothing is
+            known; broadcasts.
+        error: the same as `1 − p`, exact in the tail; give one of the two.
         sigma: noise level, input units, positive; broadcasts.
+
     Returns:
-        Float64 of the broadcast shape, input units, rounded down; 0 where p ≤ 1/2, `inf` where p = 1. Never below first order.
+        Float64 of the broadcast shape, input units, rounded down; 0 where p ≤ 1/2, `inf` where
+        p = 1. Never below the first-order radius.
+
     Raises:
-        ValueError: a value outside its range or NaN, none or both of `p` and `error`, no gradient norm.
+        ValueError: a value is outside its range or NaN, neither or both of `p` and `error` were
+            given, or there is no gradient norm.
+
     Guarantee:
         Exact, and tight for the given pair; with bounds it holds when both hold simultaneously.
+
     Source:
         Levine et al. 2020, Theorem 1.
 
@@ -94,14 +109,15 @@ def second_order_radius(
 
 
 def _right_tail(error: Floats, gamma: Floats) -> Floats:
-    """The mass `b = 1 − Φ(v)` beyond the band: `φ(Φ⁻¹(b)) − φ(Φ⁻¹(error − b)) = γ`, with `error/2 ≤ b ≤ error`, rounded up.
+    """The mass `b = 1 − Φ(v)` beyond the band, rounded up; `error/2 ≤ b ≤ error`.
 
-    The two tails are carried instead of p: for p near 1 nothing else keeps any digit. Rounding b up (and the other tail
-    down) is moving to a slightly larger gradient at the same p, which is the safe side.
+    It solves `φ(Φ⁻¹(b)) − φ(Φ⁻¹(error − b)) = γ`. The search uses the two tails instead of p: for p
+    near 1, p itself has no digits left. Rounding b up, and the other tail down, means a slightly
+    larger gradient at the same p. That is the safe side.
     """
     largest = pdf(special.ndtri(error))
-    share = np.divide(gamma, largest, out=np.full(error.shape, np.inf), where=largest > 0)
-    solve = np.flatnonzero(share < 1)
+    fraction = np.divide(gamma, largest, out=np.full(error.shape, np.inf), where=largest > 0)
+    solve = np.flatnonzero(fraction < 1)
     right = error.copy()
     if solve.size == 0:
         return right
@@ -111,6 +127,6 @@ def _right_tail(error: Floats, gamma: Floats) -> Floats:
         v, u = -special.ndtri(b), special.ndtri(np.maximum(mass[index] - b, 0.0))
         return target[index] - pdf(v) + pdf(u), u - v
 
-    root = decreasing_root(shortfall, 0.5 * mass, mass.copy(), 0.5 * mass * (1 + share[solve]))
+    root = decreasing_root(shortfall, 0.5 * mass, mass.copy(), 0.5 * mass * (1 + fraction[solve]))
     right[solve] = np.minimum(root * (1 + 8 * EPS), mass)
     return right

@@ -1,4 +1,4 @@
-"""Second-order dipole certificate: antithetic pairs and the norm of the gradient together, in closed form.
+"""Second-order dipole certificate, in closed form: antithetic pairs and the gradient norm.
 
 Statement and proof: docs/theory/second_order_dipole.md.
 """
@@ -17,7 +17,7 @@ from sosmooth.certificates.region import Region, interval, pdf, quantile_from_ta
 
 
 def second_order_dipole_region(c_s: ArrayLike, c_n: ArrayLike, gradient_norm: ArrayLike) -> Region:
-    """The region that loses fastest among all with these pair probabilities and at most this gradient norm.
+    """The region that loses fastest, given the pair probabilities and a bound of the gradient norm.
 
     With `s = Φ⁻¹((1 + C_S)/2)`, `c = Φ⁻¹(C_N)`, `P_0 = 1 − C_S − 2 C_N`, `t = −Φ⁻¹(P_0/2)`:
 
@@ -27,12 +27,17 @@ def second_order_dipole_region(c_s: ArrayLike, c_n: ArrayLike, gradient_norm: Ar
 
     Args:
         c_s: probability that both of a pair `x ± ε` are right, or a lower bound of it; any shape.
-        c_n: probability that `x + ε` is right and `x − ε` is wrong, or a lower bound of it; broadcasts.
-        gradient_norm: `γ = σ‖∇p‖₂`, or an upper bound of it, at least 0; `inf` where nothing is known; broadcasts.
+        c_n: probability that `x + ε` is right and `x − ε` is wrong, or a lower bound of it;
+            broadcasts.
+        gradient_norm: `γ = σ‖∇p‖₂`, or an upper bound of it, at least 0;
+            `inf` where nothing is known; broadcasts.
+
     Returns:
         The region, in units of sigma.
+
     Raises:
-        ValueError: a value outside its range or NaN, or `c_s + 2 c_n > 1` beyond rounding.
+        ValueError: a value is outside its range or NaN, or `c_s + 2 c_n > 1` beyond rounding.
+
     Source:
         docs/theory/second_order_dipole.md; case 1 is Levine et al. 2020, Theorem 3.
     """
@@ -42,10 +47,10 @@ def second_order_dipole_region(c_s: ArrayLike, c_n: ArrayLike, gradient_norm: Ar
     shape = c_s.shape
     c_s, c_n, gamma = c_s.ravel(), c_n.ravel(), gamma.ravel()
     not_both = 1 - c_s
-    # Twice the error of the two subtractions: a P_0 too large is on the safe side.
+    # Adds twice the error of the two subtractions: a P_0 that is too large is on the safe side.
     none = np.where(c_s < 1, np.maximum(not_both - 2 * c_n, 0.0) + EPS * not_both, 0.0)
-    # Each of s, t, m is rounded down, in this order: the region is then the exact one of a slightly smaller C_S, of a
-    # slightly larger P_0 and of a gradient norm that is not smaller.
+    # s, t and m are rounded down, in this order. The region is then the exact one for a slightly
+    # smaller C_S, a slightly larger P_0 and a gradient norm that is not smaller.
     s = interval(0.0, quantile_from_tail(0.5 * not_both))[1]
     t = np.maximum(interval(0.0, quantile_from_tail(0.5 * none))[1], s)
     middle = 0.5 * (pdf(s) + pdf(t) + gamma) * (1 + 8 * EPS)
@@ -60,7 +65,7 @@ def second_order_dipole_region(c_s: ArrayLike, c_n: ArrayLike, gradient_norm: Ar
         m = np.sqrt(np.maximum(-2 * np.log(np.sqrt(2 * np.pi) * middle[odd]), 0.0))
     m = np.clip(interval(0.0, m)[1], s[odd], t[odd])
     left_start[odd], left_end[odd], right_end[odd] = -t[odd], -m, m
-    # Never into the slab, or mass is counted twice.
+    # The left interval must not reach into the slab, or mass would be counted twice.
     left_end = np.minimum(left_end, -s)
     ends = (left_start, left_end, -s, right_end)
     left_start, left_end, slab_start, slab_end = (end.reshape(shape) for end in ends)
@@ -71,20 +76,27 @@ def second_order_dipole_region(c_s: ArrayLike, c_n: ArrayLike, gradient_norm: Ar
 def second_order_dipole_radius(
     c_s: ArrayLike, c_n: ArrayLike, gradient_norm: ArrayLike, *, sigma: ArrayLike = 1.0
 ) -> NDArray[np.float64]:
-    """Certified l2 radius from the probabilities of the antithetic pairs and the norm of the gradient.
+    """Certified l2 radius from the probabilities of the pairs and the norm of the gradient.
 
     Args:
-        c_s: lower bound of the probability that both of a pair `x ± ε` are right, in [0, 1]; any shape.
-        c_n: lower bound of the probability that `x + ε` is right and `x − ε` is wrong, in [0, 1]; broadcasts.
-        gradient_norm: upper bound of `‖∇p‖₂`, per input unit, at least 0; `inf` where nothing is known; broadcasts.
+        c_s: lower bound of the probability that both of a pair `x ± ε` are right, in [0, 1]; any
+            shape.
+        c_n: lower bound of the probability that `x + ε` is right and `x − ε` is wrong, in [0, 1];
+            broadcasts.
+        gradient_norm: upper bound of `‖∇p‖₂`, per input unit, at least 0;
+            `inf` where nothing is known; broadcasts.
         sigma: noise level, input units, positive; broadcasts.
+
     Returns:
-        Float64 of the broadcast shape, input units, rounded down; 0 where `c_s + c_n ≤ 1/2`, `inf` where `c_s = 1`.
-        Up to rounding, never below the dipole and the second-order radius.
+        Float64 of the broadcast shape, input units, rounded down; 0 where `c_s + c_n ≤ 1/2`, `inf`
+        where `c_s = 1`. Up to rounding, never below the dipole and the second-order radius.
+
     Raises:
-        ValueError: a value outside its range or NaN, or `c_s + 2 c_n > 1` beyond rounding.
+        ValueError: a value is outside its range or NaN, or `c_s + 2 c_n > 1` beyond rounding.
+
     Guarantee:
         Exact, and tight for the given three; with bounds it holds when all hold simultaneously.
+
     Source:
         docs/theory/second_order_dipole.md.
 
@@ -99,7 +111,7 @@ def second_order_dipole_radius(
 def _left_band(mass: Floats, gamma: Floats, largest: Floats) -> tuple[Floats, Floats]:
     """`[u, v]` left of 0 with `Φ(v) − Φ(u) = mass`, `φ(v) − φ(u) = γ`, and `u ≤ largest`.
 
-    `u` is rounded down, which is moving to a slightly larger gradient.
+    `u` is rounded down, which means a slightly larger gradient.
     """
 
     def right(u: Floats, mass: Floats) -> Floats:
@@ -116,23 +128,27 @@ def _left_band(mass: Floats, gamma: Floats, largest: Floats) -> tuple[Floats, Fl
     slope = excess(root, np.arange(mass.size))[1]
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         u = root - 8 * EPS * (np.abs(root) + (pdf(right(root, mass)) + gamma) / -slope)
-    # A band too narrow for floats becomes the half-line, which has the largest gradient.
+    # A band that is too narrow for floats becomes the half-line, which has the largest gradient.
     u = np.where((u > -38.4) & (slope < 0), u, -np.inf)
     return u, right(u, mass)
 
 
 def one_sided_cost(c_s: ArrayLike, c_n: ArrayLike, gradient_share: float) -> Floats:
-    """What a pair costs the radius by becoming right on one side only, relative to becoming wrong on both.
+    """What a pair right on one side costs the radius, relative to one right on none.
 
     It is `1 − b/(2a)` with the multipliers `a` of C_S and `b` of C_N of the linear programme
-    (docs/theory/second_order_dipole.md): the slope of a level curve of the radius in the plane of the probabilities
-    "right on one side", "right on none".
+    (docs/theory/second_order_dipole.md). That is the slope of a level curve of the radius in the
+    plane of the probabilities "right on one side" and "right on none".
 
     Args:
-        c_s, c_n: as for `second_order_dipole_region`; any shape, broadcast.
-        gradient_share: the gradient norm, as a share of the largest possible, at least 0; from 1 on, the dipole's radius.
+        c_s: as for `second_order_dipole_region`; any shape.
+        c_n: as for `second_order_dipole_region`; broadcasts.
+        gradient_share: the gradient norm as a fraction of the largest possible one, at least 0;
+            from 1 on, the cost belongs to the dipole's radius.
+
     Returns:
-        Float64 of the broadcast shape, in [0, 1]; 1/2 where the radius is 0. It serves to order outcomes, so it is not rounded.
+        Float64 of the broadcast shape, in [0, 1]; 1/2 where the radius is 0. It only orders
+        outcomes, so it is not rounded.
     """
     c_s, c_n = np.broadcast_arrays(*checked_pair_masses(c_s, c_n))
     region = second_order_dipole_region(c_s, c_n, gradient_share * pdf(special.ndtri(c_n)))

@@ -5,11 +5,18 @@ from __future__ import annotations
 import re
 
 _ARGUMENTS = re.compile(
-    r"\b(output(?==…)|class_names(?==…)|single_score(?==['…])|batch_size(?= 1\b)"
-    r"|(?<=a smaller )batch_size|(?:workers|engine|address)(?= must be)|engine(?=='ray'))"
+    r"\b((?:output|class_names|num_classes|dimension|batch_timeout)(?==…)|single_score(?==['…])"
+    r"|batch_size(?= 1\b)|(?<=a smaller )batch_size"
+    r"|(?:workers|engine|address|num_classes)(?= must be)|engine(?=='ray'))"
 )
+# Options whose name is another than the argument's.
+_NAMES = {"batch_timeout": "timeout"}
 
 
 def with_flags(message: str) -> str:
     """The message with `--single-score=…` where it says `single_score=…`, and alike."""
-    return _ARGUMENTS.sub(lambda match: f"--{match[0].replace('_', '-')}", message)
+
+    def flag(match: re.Match[str]) -> str:
+        return "--" + _NAMES.get(match[0], match[0]).replace("_", "-")
+
+    return _ARGUMENTS.sub(flag, message)

@@ -15,8 +15,8 @@ def safe_end(
 ) -> Floats:
     """The end of a bracket at which `is_safe` holds, after halving the bracket `steps` times.
 
-    Every array has one shape. The result is the end `safe` itself, or a point at which `is_safe` was
-    evaluated and held. So it is on the safe side whatever `is_safe` does in between.
+    Every array has one shape. The result is the end `safe` itself, or a point at which `is_safe`
+    was evaluated and held. So it is on the safe side whatever `is_safe` does in between.
 
     Args:
         is_safe: tests one point of each bracket.

@@ -18,8 +18,8 @@ from scipy import special
 from sosmooth._numbers import Floats
 from sosmooth.confidence._bisection import safe_end
 
-#: Bets, as shares of the largest that cannot lose everything: a factor √2 between them costs at
-#: most four per cent of the growth.
+#: Bets, as fractions of the largest one that cannot lose everything: a factor √2 between them costs
+#: at most four per cent of the growth.
 _STAKES: Floats = np.asarray(0.995 * 2.0 ** (-0.5 * np.arange(18)), np.float64)
 # Points of the curve "value = 1/2" where pairs bet on its tangent, and those of the polygon that
 # bounds it.
@@ -45,7 +45,7 @@ def proportion_evidence(
 
     Args:
         right: right evaluations, whole numbers of at least 0; any shape.
-        wrong: the others, likewise; broadcasts.
+        wrong: the others, whole numbers of at least 0; broadcasts.
         distance: units of sigma, positive.
 
     Returns:
@@ -211,7 +211,7 @@ def _level_curve(r: float, level: float) -> tuple[Floats, Floats]:
     c_n = _largest_c_n(r, level) * np.linspace(0.0, 1.0, _CORNERS)
     c_s = 1 - 2 * special.ndtr(-_slab(level - _half_value(c_n, r), r))
     if special.ndtri(level) + r < 0:
-        c_s[-1] = 0.0  # it is rounded up, and shares beyond the end are not below the level
+        c_s[-1] = 0.0  # it is rounded up, and fractions beyond the end are not below the level
     return c_n, c_s
 
 
@@ -299,7 +299,7 @@ def _below(counts: Floats, c_n: Floats, c_s: Floats) -> Floats:
         at_start, at_end = (special.xlogy(k, p).sum(-1) for p in (start, end))
         rise, fall = (np.where(k > 0, k * step / p, 0.0).sum(-1) for p in (start, end))
         crossing = at_start + rise * (at_end - at_start - fall) / (rise - fall)
-        # At the ends of the polygon the likelihood may vanish: there one tangent serves.
+        # At the ends of the polygon the likelihood may be 0: there one tangent is enough.
         inner = np.where(
             np.isneginf(at_start),
             at_end - fall,
@@ -312,7 +312,7 @@ def _below(counts: Floats, c_n: Floats, c_s: Floats) -> Floats:
 
 
 def _is_below(counts: Floats, c_n: Floats, c_s: Floats) -> NDArray[np.bool_]:
-    """Whether the observed shares lie on the near side of a curve."""
+    """Whether the observed fractions lie on the near side of a curve."""
     total = counts.sum(-1)
-    share = counts / np.maximum(total, 1)[..., None]
-    return (share[..., 0] < np.interp(0.5 * share[..., 1], c_n, c_s)) & (total > 0)
+    part = counts / np.maximum(total, 1)[..., None]
+    return (part[..., 0] < np.interp(0.5 * part[..., 1], c_n, c_s)) & (total > 0)

@@ -1,5 +1,6 @@
-"""An upper bound of the gradient norm from antithetic pairs; its slack follows the disagreement of their two sides.
+"""An upper bound of the gradient norm from antithetic pairs.
 
+Its slack follows the disagreement of the two sides of the pairs.
 Statement and proof: docs/theory/gradient_from_pairs.md.
 """
 
@@ -15,18 +16,23 @@ from sosmooth.confidence.proportion import proportion_lower_bound, proportion_up
 from sosmooth.confidence.scalar_mean import mean_upper_bound
 from sosmooth.tally import SLOPE_CAP
 
-#: Shares of the pairs that may give the direction: all of them, and its length bounds the norm; or the first half, and the rest
-#: gives the slope along it, which costs more samples but no more than the square root of the dimension.
+#: Fractions of the pairs that may give the direction. ALL: the length of the direction bounds the
+#: norm. HALF: the second half gives the slope along the direction, which costs more samples, but no
+#: more than the square root of the dimension.
 ALL, HALF = 1.0, 0.5
 
-# What the events get of the failure probability: direction, slope along it, each side of the interval of the disagreement.
+# Parts of the failure probability: for the direction, the slope along it, and each side of the
+# interval of the disagreement.
 _SPLIT = (0.45, 0.45, 0.05)
 _WHOLE = (0.90, 0.0, 0.05)
-# Error that the sampler's sums may have: of a slope and of the mean absolutely, of its norm relative to it.
+# Error that the sampler's sums may have: absolute for a slope and for the mean, relative for the
+# norm of the mean.
 _SUM_ERROR = 1e-6
-# Up to which the sums keep that error: each coordinate is rounded by 2^−30 a block, of two pairs at least.
+# With more features the sums may exceed that error: each coordinate is rounded by 2^−30 for each
+# block, and a block has at least two pairs.
 _MOST_FEATURES = 4 * 10**6
-# The λ of step 2, fixed in advance: neighbours differ by 7 %, which is within 0.2 % of the best bound.
+# The λ of step 2, fixed in advance. Neighbours differ by 7 %, which costs at most 0.2 % of the
+# bound.
 _LAMBDAS = np.geomspace(1e-3, 60.0, 160)
 
 
@@ -45,24 +51,34 @@ def pair_gradient_norm_upper_bound(
 ) -> NDArray[np.float64]:
     """Upper bound of `‖∇p‖₂`: the largest γ with `γ ≤ G(min(‖X̄‖, ‖X̄‖ U / γ))`, divided by sigma.
 
-    With `z = ε/σ` and `h = (f(x + ε) − f(x − ε))/2`: X̄ is the mean of `h z` over the first pairs, U bounds the mean of
-    `h û·z`, `û = X̄/‖X̄‖`, from the others, and G says how far X̄ may fall short along the true gradient. Where all pairs
-    are in X̄ there is no U, and `γ ≤ G(‖X̄‖)`.
+    Let `z = ε/σ`, `h = (f(x + ε) − f(x − ε))/2` and `û = X̄/‖X̄‖`. X̄ is the mean of `h z` over the
+    first pairs. U bounds the mean of `h û·z` from the other pairs. G says how far X̄ may fall short
+    along the true gradient. Where all pairs are in X̄ there is no U, and `γ ≤ G(‖X̄‖)`.
 
     Args:
         direction_norm: ‖X̄‖; any shape, all arguments broadcast.
-        direction_pairs: number of pairs in X̄, at least 0. direction_one: those of them right on exactly one side.
-        slope_pairs: number of pairs in the two sums. slope_sum, slope_sq_sum: sums of `min(h û·z, SLOPE_CAP)` and its square.
-        pair_one: pairs right on exactly one side among all. pairs: number of all, at least 1.
+        direction_pairs: number of pairs in X̄, at least 0.
+        direction_one: those of them that are right on exactly one side.
+        slope_pairs: number of pairs in the two sums.
+        slope_sum: sum of `y = min(h û·z, SLOPE_CAP)`.
+        slope_sq_sum: sum of `y²`.
+        pair_one: pairs right on exactly one side among all.
+        pairs: number of all pairs, at least 1.
         sigma: noise level, input units.
         alpha: failure probability of this bound alone, in (0, 1).
+
     Returns:
-        Float64 of the broadcast shape, per input unit, at least 0, rounded up; `inf` where X̄ has no pair.
+        Float64 of the broadcast shape, per input unit, at least 0, rounded up; `inf` where X̄ has
+        no pair.
+
     Raises:
-        ValueError: alpha outside (0, 1), counts out of range.
+        ValueError: alpha is outside (0, 1), or a count is out of range.
+
     Guarantee:
-        P(bound < ‖∇p‖₂) ≤ alpha for every base classifier with values in {0, 1}, every dimension and number of pairs, provided
-        that which pairs are first was fixed before they were drawn and the sums are accurate to 1e-6 a slope.
+        P(bound < ‖∇p‖₂) ≤ alpha for every base classifier with values in {0, 1}, every dimension
+        and every number of pairs. This needs two things: which pairs come first was fixed before
+        they were drawn, and the sums are accurate to 1e-6 a slope.
+
     Source:
         docs/theory/gradient_from_pairs.md.
     """
@@ -94,7 +110,7 @@ def pair_gradient_norm_upper_bound(
         if not split:
             gamma[where] = shortfall.truth_upper_bound(length)
             continue
-        # Between h² alone and its largest second moment along one direction lies a factor of about three.
+        # The largest second moment of h along one direction is about three times that of h alone.
         guess = 1.7 * 0.25 * (one1[where] + 1) / n1[where]
         slope = mean_upper_bound(
             n2[where],
@@ -111,10 +127,14 @@ def pair_gradient_norm_upper_bound(
 
 
 class _Shortfall:
-    """Step 2: how far the mean of `h (w·z)` over n pairs may fall short of its expectation γ along a fixed direction w.
+    """Step 2: how far the mean of `h (w·z)` over n pairs may fall short of its expectation γ.
+
+    The direction w is fixed.
 
     Args:
-        disagreement_low, disagreement_high: an interval of the probability that the two sides of a pair differ, (batch,).
+        disagreement_low: lower end of an interval of the probability that the two sides of a pair
+            differ, (batch,).
+        disagreement_high: its upper end, (batch,).
         pairs: n, at least 1, (batch,).
         alpha: failure probability, in (0, 1), given that the interval holds.
     """
@@ -125,8 +145,8 @@ class _Shortfall:
         self._cost = -np.log(alpha) / pairs[:, None]
         self._psi = _psi(disagreement_high)
         linear = (self._psi + self._cost) / _LAMBDAS
-        # λ is a function of the true disagreement that falls as it rises, so it lies between those of the two ends; one more on
-        # either side, since rounding may have moved an end that is nearly a tie.
+        # λ falls as the true disagreement rises, so it lies between the λ of the two ends. One more
+        # on either side is possible, since rounding may have moved an end that is nearly a tie.
         first = np.argmin(linear, axis=1)[:, None]
         last = np.argmin((_psi(disagreement_low) + self._cost) / _LAMBDAS, axis=1)[:, None]
         index = np.arange(len(_LAMBDAS))
@@ -136,7 +156,11 @@ class _Shortfall:
         self._linear = np.min(linear, axis=1)
 
     def truth_upper_bound(self, mean: Floats) -> Floats:
-        """`G`: the largest γ that a mean along w of at most this is compatible with, (batch,), rounded up."""
+        """`G`: the largest γ that is compatible with a mean along w, (batch,), rounded up.
+
+        Args:
+            mean: along w, at most; (batch,).
+        """
         with np.errstate(over="ignore"):
             exact = (1 + self._psi - np.exp(-_LAMBDAS * mean[:, None] - self._cost)) / _LAMBDAS
         exact = exact + 4 * EPS * (1 + self._psi) / _LAMBDAS
@@ -158,21 +182,27 @@ def _largest_gamma(length: Floats, product: Floats, shortfall: _Shortfall) -> Fl
 
 
 def _psi(disagreement: Floats) -> Floats:
-    """`ψ(λ) = E[κ(λ|g|/2); |g| > c_π]`, `κ(t) = eᵗ − 1 − t`, `c_π = −Φ⁻¹(π/2)`, for each π and every λ, rounded up."""
-    share = np.maximum(disagreement, 1e-300)[:, None]
-    cut = -special.ndtri(0.5 * share)
+    """`ψ(λ) = E[κ(λ|g|/2); |g| > c_π]` with `κ(t) = eᵗ − 1 − t` and `c_π = −Φ⁻¹(π/2)`, rounded up.
+
+    Args:
+        disagreement: π, (batch,).
+
+    Returns:
+        For each π and every λ, (batch, lambdas).
+    """
+    pi = np.maximum(disagreement, 1e-300)[:, None]
+    cut = -special.ndtri(0.5 * pi)
     density = np.exp(-0.5 * cut**2) / np.sqrt(2 * np.pi)
     half = 0.5 * _LAMBDAS
     grown = np.exp(0.5 * half**2) * special.ndtr(half - cut)
-    psi = 2 * (grown - 0.5 * share - half * density)
-    # Exponentials of squares, and tails, are off by as many units in their last place as the squares are large.
-    return np.maximum(psi, 0.0) + (64 + half**2 + 4 * cut**2) * EPS * (
-        grown + share + half * density
-    )
+    psi = 2 * (grown - 0.5 * pi - half * density)
+    # The error of the exponential of a square, and of a tail, is about the square, in units of the
+    # last place.
+    return np.maximum(psi, 0.0) + (64 + half**2 + 4 * cut**2) * EPS * (grown + pi + half * density)
 
 
 def _cap_bias(cap: float) -> float:
-    """`E[(|g|/2 − cap)₊] = φ(c) − c Φ(−c)`, `c = 2 cap`: the most that cutting off takes from the mean."""
+    """`E[(|g|/2 − cap)₊] = φ(c) − c Φ(−c)`, `c = 2 cap`: what the cap takes off the mean."""
     c = 2 * cap
     return float(np.exp(-0.5 * c * c) / np.sqrt(2 * np.pi) - c * special.ndtr(-c)) * (1 + 1e-9)
 
@@ -181,36 +211,39 @@ _CAP_BIAS = _cap_bias(SLOPE_CAP)
 
 
 def direction_share(selection_wrong: int, n0: int, n: int, dimension: int, alpha: float) -> float:
-    """Which share of the pairs should give the direction: 0 where a gradient cannot help, else `HALF` or `ALL`.
+    """Which fraction of the pairs should give the direction.
 
-    At an error rate that the selection samples make likely, the slack is compared with half of the largest gradient norm, and
-    the two ways with each other.
+    It takes an error rate that the selection samples make likely. At that rate it compares the
+    slack with half of the largest gradient norm, and the two fractions with each other.
 
     Args:
-        selection_wrong: selection evaluations that did not return the selected class. n0: selection evaluations, at least 1.
-        n: estimation evaluations. dimension: features of one input.
+        selection_wrong: selection evaluations that did not return the selected class.
+        n0: selection evaluations, at least 1.
+        n: estimation evaluations.
+        dimension: features of one input.
         alpha: failure probability of the gradient bound, in (0, 1).
+
     Returns:
-        The share. It depends on the selection samples only, so the guarantee stands whatever it is; where it is 0, draw no
-        gradient and spend nothing on it.
+        `HALF`, `ALL`, or 0 where a gradient cannot help: then draw no gradient, and give it no part
+        of alpha. The fraction depends on the selection samples only, so the guarantee holds for
+        each of them.
     """
     pairs = n // 2
     if pairs < 2 or dimension > _MOST_FEATURES:
         return 0.0
-    error = min(
-        (selection_wrong + 0.7) / (n0 + 0.4), 0.5
-    )  # about the median of what the truth may be
+    # About the median of the error rates that the samples make likely.
+    error = min((selection_wrong + 0.7) / (n0 + 0.4), 0.5)
     largest = float(np.exp(-0.5 * special.ndtri(error) ** 2) / np.sqrt(2 * np.pi))
     disagreement, typical = np.array([2 * error * (1 - error)]), 0.85 * largest
     slack = {}
-    for share, budget in ((ALL, _WHOLE), (HALF, _SPLIT)):
-        used = np.array([share * pairs])
+    for fraction, budget in ((ALL, _WHOLE), (HALF, _SPLIT)):
+        used = np.array([fraction * pairs])
         length = np.hypot(typical, np.sqrt(dimension * disagreement / (4 * used)))
         shortfall = _Shortfall(disagreement, disagreement, used, budget[0] * alpha)
-        if share == ALL:
-            slack[share] = float(shortfall.truth_upper_bound(length)[0] - typical)
-        else:  # the slope errs about as much as the direction, and is stretched by the length
+        if fraction == ALL:
+            slack[fraction] = float(shortfall.truth_upper_bound(length)[0] - typical)
+        else:  # the slope is about as wrong as the direction, and the length scales its error
             missing = float(shortfall.truth_upper_bound(np.array([typical]))[0] - typical)
-            slack[share] = 0.5 * missing * (1 + float(length[0]) / typical)
-    best = min(slack, key=lambda share: slack[share])
+            slack[fraction] = 0.5 * missing * (1 + float(length[0]) / typical)
+    best = min(slack, key=lambda fraction: slack[fraction])
     return best if slack[best] < 0.5 * largest else 0.0

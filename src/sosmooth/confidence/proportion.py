@@ -9,28 +9,36 @@ from scipy import special
 from sosmooth._numbers import EPS, Floats, checked_alpha
 from sosmooth.confidence._bisection import safe_end
 
-# How far SciPy's incomplete beta function may be from the binomial tail, relative: a thousand times what was seen against
-# mpmath (tests/unit/test_proportion.py), up to counts of 1e8.
+# Relative error allowed for SciPy's incomplete beta function as a binomial tail: a thousand times
+# the largest error that was measured against mpmath (tests/unit/test_proportion.py), up to counts
+# of 1e8.
 _TAIL_ERROR = 1e-10
-# Below this alpha SciPy's quantiles become NaN and its tails denormal: Chernoff's bound instead.
+# Below this alpha SciPy's quantiles become NaN and its tails denormal, so Chernoff's bound is used.
 _LEAST_ALPHA = 1e-150
 
 
 def proportion_lower_bound(count: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> NDArray[np.float64]:
-    """One-sided Clopper–Pearson lower bound: the `p` with `P(Binomial(n, p) ≥ count) = alpha`, rounded down.
+    """One-sided Clopper–Pearson lower bound of a proportion, rounded down.
 
-    For alpha below 1e-150 by Chernoff's bound of that tail, which is a few per cent wider.
+    It is the `p` with `P(Binomial(n, p) ≥ count) = alpha`. For alpha below 1e-150 Chernoff's bound
+    of that tail replaces it, which is a few per cent wider.
 
     Args:
         count: successes, integers in [0, n]; any shape.
         n: trials, integers of at least 1; broadcasts.
         alpha: failure probability, in (0, 1); broadcasts.
+
     Returns:
         Float64 of the broadcast shape, in [0, 1].
+
     Raises:
-        ValueError: a count outside [0, n] or not whole, n below 1, alpha outside (0, 1), NaN.
+        ValueError: a count is outside [0, n] or not whole, n is below 1 or not whole, alpha is
+            outside (0, 1), or one is NaN.
+
     Guarantee:
-        For every p and n, P(bound > p) ≤ alpha: the exact binomial tail at the returned float is at most alpha.
+        For every p and n, P(bound > p) ≤ alpha: the exact binomial tail at the returned float is at
+        most alpha.
+
     Source:
         Clopper, Pearson 1934, Biometrika 26. Chernoff 1952, Annals of Mathematical Statistics 23.
 
@@ -53,21 +61,27 @@ def proportion_lower_bound(count: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> 
 
 
 def proportion_upper_bound(count: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> NDArray[np.float64]:
-    """One-sided Clopper–Pearson upper bound: the `p` with `P(Binomial(n, p) ≤ count) = alpha`, rounded up.
+    """One-sided Clopper–Pearson upper bound of a proportion, rounded up.
 
-    Exact for small results too: `proportion_upper_bound(n − count, n, alpha)` is one minus the lower bound without the
-    loss of digits, the `error` that the certificates take.
+    It is the `p` with `P(Binomial(n, p) ≤ count) = alpha`. Small results are exact too:
+    `proportion_upper_bound(n − count, n, alpha)` is one minus the lower bound without loss of
+    digits. Certificates take it as `error`.
 
     Args:
         count: successes, integers in [0, n]; any shape.
         n: trials, integers of at least 1; broadcasts.
         alpha: failure probability, in (0, 1); broadcasts.
+
     Returns:
         Float64 of the broadcast shape, in [0, 1].
+
     Raises:
-        ValueError: a count outside [0, n] or not whole, n below 1, alpha outside (0, 1), NaN.
+        ValueError: a count is outside [0, n] or not whole, n is below 1 or not whole, alpha is
+            outside (0, 1), or one is NaN.
+
     Guarantee:
         For every p and n, P(bound < p) ≤ alpha.
+
     Source:
         Clopper, Pearson 1934, Biometrika 26.
     """
@@ -100,7 +114,7 @@ def _checked(count: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> list[NDArray[n
 def _outward(
     start: NDArray[np.float64], tail, alpha: NDArray[np.float64], direction: int
 ) -> NDArray[np.float64]:
-    """Step outward from `start` until the tail there, error of its evaluation included, is at most alpha."""
+    """Step outward from `start` until the tail there, with its error, is at most alpha."""
     bound, step = start, 4 * EPS
     for _ in range(60):
         high = tail(bound) * (1 + _TAIL_ERROR) > alpha

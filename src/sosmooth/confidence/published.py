@@ -16,7 +16,8 @@ from sosmooth.tally import Design, Tally
 def top_probability(tally: Tally, alpha: float, sigma: float) -> Bounds:
     """Clopper–Pearson on the independent evaluations, all of alpha.
 
-    The two evaluations of an antithetic pair are not independent: of pairs only the side `x + ε` is used.
+    The two evaluations of an antithetic pair are not independent, so only the side `x + ε` of a
+    pair counts.
     """
     if tally.design is Design.ANTITHETIC:
         count, n = required(tally, "pair_both") + required(tally, "pair_plus_only"), tally.n // 2
@@ -26,11 +27,11 @@ def top_probability(tally: Tally, alpha: float, sigma: float) -> Bounds:
 
 
 def top_probability_and_gradient(tally: Tally, alpha: float, sigma: float) -> Bounds:
-    """Half of alpha for the probability (Clopper–Pearson), half for the gradient norm (Theorem 2)."""
+    """Half of alpha for the probability (Clopper–Pearson), half for the gradient (Theorem 2)."""
     estimate = required(tally, "gradient_sq_estimate")
     if tally.dimension is None:
         raise LookupError(
-            "the dimension of the inputs, which is unknown here; give it with --dimension when importing"
+            "the dimension of the inputs, which is unknown here; give dimension=… when importing"
         )
     bounds = _proportion(required(tally, "count_top"), tally.n, alpha / 2)
     gradient = gradient_norm_upper_bound(
@@ -40,10 +41,10 @@ def top_probability_and_gradient(tally: Tally, alpha: float, sigma: float) -> Bo
 
 
 def pair_probabilities(tally: Tally, alpha: float, sigma: float) -> Bounds:
-    """Half of alpha for "both right", half for "right at x + ε, wrong at x − ε" (Clopper–Pearson each).
+    """Half of alpha for "both right", half for "right at x + ε, wrong at x − ε".
 
-    The two bounds are separate and may add up to more than all the mass there is; then the second is lowered, so that no
-    mass is counted twice.
+    Each is a Clopper–Pearson bound. The two bounds are separate and may add up to more than 1. Then
+    the second one is lowered, so that no mass is counted twice.
     """
     pairs = tally.n // 2
     c_s = proportion_lower_bound(required(tally, "pair_both"), pairs, alpha / 2)
@@ -60,7 +61,7 @@ def _proportion(count, n, alpha: float) -> Bounds:
 
 
 def required(tally: Tally, name: str):
-    """The array of that name. Every bound for a fixed n takes its counts from here.
+    """The array of the tally with that name; every bound for a fixed n gets its counts here.
 
     Raises:
         ValueError: a stopping rule decided how many samples were drawn.
