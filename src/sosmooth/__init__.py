@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from sosmooth.certificates.region import Region, multiclass_radius
     from sosmooth.certificates.second_order import second_order_radius
     from sosmooth.certificates.second_order_dipole import second_order_dipole_radius
+    from sosmooth.certificates.third_order import third_order_radius
+    from sosmooth.certificates.third_order_dipole import third_order_dipole_radius
     from sosmooth.classifiers.from_numpy import from_numpy
     from sosmooth.classifiers.load import load_classifier
     from sosmooth.confidence.proportion import proportion_lower_bound
@@ -70,6 +72,8 @@ _HOMES = {
     "recertify": "tasks.recertify",
     "second_order_dipole_radius": "certificates.second_order_dipole",
     "second_order_radius": "certificates.second_order",
+    "third_order_dipole_radius": "certificates.third_order_dipole",
+    "third_order_radius": "certificates.third_order",
     "validate_run": "tasks.validate",
 }
 
@@ -98,6 +102,8 @@ __all__ = [
     "recertify",
     "second_order_dipole_radius",
     "second_order_radius",
+    "third_order_dipole_radius",
+    "third_order_radius",
     "validate_run",
 ]
 

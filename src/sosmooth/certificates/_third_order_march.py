@@ -1,0 +1,165 @@
+"""From the dual at single distances to one certified radius.
+
+Two lemmas carry the bound from a distance to all smaller ones (docs/theory/third_order.md):
+`Φ⁻¹` of the smallest value is 1-Lipschitz in the distance, and the bound of the wrong mass, times
+`exp(r²/2)`, is convex in the distance and the multipliers, scaled alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from sosmooth.certificates._root import Floats
+from sosmooth.certificates._third_order_dual import CURVATURE, ONE, Integral
+from sosmooth.certificates._third_order_search import (
+    natural_scale,
+    on_cuts,
+    pick,
+    polished,
+    put,
+    residual,
+    smoothed,
+)
+from sosmooth.certificates.region import pdf
+
+# Elements at a time: their arrays stay in the processor's cache.
+_CHUNK = 4096
+_ROUNDS, _TOLERANCE = 24, 1e-11
+# Below this distance the programme is not solved but extrapolated to: its terms would cancel.
+_NEAREST = 0.02
+# Constraints missed by more than this, relative to the wrong mass: the search is begun afresh.
+_LOST = 1e-5
+#: A wrong mass that provably lies below zero by more than this contradicts the bounds given.
+CONTRADICTION = -1e-9
+
+
+@dataclass(frozen=True)
+class Marched:
+    """What the march has found, for each element.
+
+    Attributes:
+        radius: up to here the value is at least one half, at least where the march started, (n,).
+        least: the smallest bound of the wrong mass on the way; below 0 the bounds contradict.
+        multipliers: of the last distance looked at, (4, n).
+        distance: that distance, (n,).
+    """
+
+    radius: Floats
+    least: Floats
+    multipliers: Floats
+    distance: Floats
+
+
+def march(prices: Floats, start: Floats, multipliers: Floats, *, tied: bool) -> Marched:
+    """The largest distance up to which the dual certifies a value of at least one half.
+
+    Args:
+        prices: `P_0/2`, `(1 − C_S)/2`, γ and κ, (4, n); `tied`: 0, `1 − p`, γ and κ.
+        start: a distance certified already, positive, (n,).
+        multipliers: good ones there without curvature, (4, n).
+        tied: nothing is known of pairs.
+    """
+    parts = []
+    for first in range(0, start.size, _CHUNK):
+        chunk = slice(first, first + _CHUNK)
+        parts.append(_march(prices[:, chunk], start[chunk], multipliers[:, chunk], tied=tied))
+    if not parts:
+        return Marched(start, start, multipliers, start)
+    return Marched(
+        *(
+            np.concatenate([getattr(part, name) for part in parts], axis=-1)
+            for name in ("radius", "least", "multipliers", "distance")
+        )
+    )
+
+
+# Overflow and undefined steps only spoil the search there, and the bound then certifies nothing.
+@np.errstate(all="ignore")
+def _march(prices: Floats, start: Floats, multipliers: Floats, *, tied: bool) -> Marched:
+    certified, r = start.copy(), np.maximum(start, _NEAREST)
+    # A first guess of ν: what it is for small distances.
+    y = multipliers.copy()
+    y[CURVATURE] = 0.1 * y[ONE] * r * r
+    y, heat = smoothed(y, prices, r, tied=tied)
+    y, wrong, found = polished(y, prices, r, heat, tied=tied, rounds=6)
+    least = wrong.copy()
+    active = np.arange(r.size)
+    # The last distance that is connected to 0, and the bound of the wrong mass there.
+    anchor, anchored = start.copy(), np.full(r.size, np.inf)
+    for _ in range(_ROUNDS):
+        score = -special.ndtri(np.clip(wrong[active], 1e-300, 1.0))
+        at = r[active]
+        joins = (score > 0) & (
+            (at - score <= certified[active]) | _connected(anchor[active], anchored[active], at)
+        )
+        up_to = (at + score - 1e-15) * (1 - 4 * np.finfo(np.float64).eps)
+        certified[active] = np.where(joins, np.fmax(certified[active], up_to), certified[active])
+        anchor[active[joins]], anchored[active[joins]] = at[joins], wrong[active[joins]]
+        # Where one half is expected, by Newton's method on Φ⁻¹ of the bound.
+        speed = np.clip(found.slope[active] / np.maximum(pdf(score), 1e-300), 0.05, 1.0)
+        aim = at + score / speed
+        off = np.abs(aim - at)
+        ahead = np.maximum(aim - certified[active], 0.0)
+        following = aim - np.minimum(0.25 * off * off, 0.2 * ahead) - 2e-12 * (1 + aim)
+        too_far = (score > 0) & ~joins
+        following = np.where(too_far, 0.5 * (certified[active] + at), following)
+        aim = np.where(too_far, at, aim)
+        go = (aim - certified[active] > _TOLERANCE * (1 + aim)) & (following > certified[active])
+        go &= (following < 30.0) & np.isfinite(following) & (wrong[active] > CONTRADICTION)
+        active, following = active[go], following[go]
+        if active.size == 0:
+            break
+        price = prices[:, active]
+        heat = 1e-3 * natural_scale(y[:, active], following)
+        moved = on_cuts(
+            y[:, active],
+            price,
+            following,
+            found.cuts[:, active],
+            found.states[:, active],
+            heat,
+            tied=tied,
+            steps=3,
+        )
+        moved, mass, moved_found = polished(moved, price, following, heat, tied=tied, rounds=2)
+        lost = np.flatnonzero(residual(moved, price, moved_found, tied=tied) > _LOST)
+        if lost.size:
+            _retry(moved, mass, moved_found, lost, y[:, active], price, following, tied=tied)
+        y[:, active], wrong[active], r[active] = moved, mass, following
+        least[active] = np.minimum(least[active], mass)
+        put(found, active, moved_found)
+    return Marched(certified, least, y, r)
+
+
+def _retry(
+    y: Floats,
+    wrong: Floats,
+    found: Integral,
+    lost: NDArray[np.intp],
+    before: Floats,
+    prices: Floats,
+    r: Floats,
+    *,
+    tied: bool,
+) -> None:
+    """Solve afresh, from the multipliers before, where the step to a new distance failed."""
+    price, at = prices[:, lost], r[lost]
+    start, heat = smoothed(before[:, lost], price, at, tied=tied)
+    again, mass, again_found = polished(start, price, at, heat, tied=tied, rounds=6)
+    better = np.flatnonzero(mass < wrong[lost])
+    y[:, lost[better]], wrong[lost[better]] = again[:, better], mass[better]
+    put(found, lost[better], pick(again_found, better))
+
+
+def _connected(near: Floats, wrong: Floats, far: Floats) -> NDArray[np.bool_]:
+    """Whether bounds of at most `wrong` at `near` and 1/2 at `far` give at most 1/2 between them.
+
+    The bound times `exp(r²/2)` is convex in distance and scaled multipliers together, so it lies
+    below its chord; the chord lies below `exp(r²/2)/2` if both ends lie below its tangent at `far`.
+    """
+    growth = np.exp(0.5 * (far - near) * (far + near))
+    return wrong <= 0.5 * growth * (1 - far * (far - near)) * (1 - 1e-13)

@@ -1,0 +1,475 @@
+"""Good multipliers for the third-order dual. Nothing here has to be right: any are sound.
+
+First the dual with its maximum smoothed, which Newton's method minimises from afar; then Newton's
+method on the optimality conditions, with the cuts between the states as unknowns of their own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from sosmooth.certificates._root import Floats
+from sosmooth.certificates._third_order_dual import (
+    BOTH,
+    CURVATURE,
+    FAR,
+    MINUS,
+    NONE,
+    ONE,
+    PLUS,
+    SLOPE,
+    SMALLEST,
+    WRONG,
+    Integral,
+    allowed,
+    gains,
+    integral,
+    turning_points,
+)
+from sosmooth.certificates.region import pdf
+
+Integers = NDArray[np.intp]
+# Temperatures of the smoothed dual, relative to the natural scale of the gains.
+_HOT, _COLD, _COOLING = 0.3, 2e-3, 0.3
+_SMOOTH_STEPS = 80
+# Nodes where the states change, and in the tail.
+_INNER, _OUTER = (np.polynomial.legendre.leggauss(count) for count in (40, 8))
+# A state that is missing is put in where the smoothed dual gives it this share of the wrong mass.
+_WORTH = 3e-4
+# Residual of the constraints, relative to the wrong mass, that is small enough.
+_CLOSE = 1e-7
+
+
+def bound(multipliers: Floats, prices: Floats, r: Floats) -> tuple[Floats, Integral]:
+    """The dual's bound of the wrong mass at distance `r`, rounded up, (n,), and its integral.
+
+    It holds for whatever multipliers are given; those below 0 are taken as 0.
+    """
+    used = allowed(multipliers)
+    found = integral(used, r)
+    terms = prices * used
+    rounding = 8 * np.finfo(np.float64).eps * np.abs(terms).sum(axis=0)
+    return terms.sum(axis=0) + rounding + found.value, found
+
+
+def natural_scale(multipliers: Floats, r: Floats) -> Floats:
+    """By how much the gains differ where they matter: to third order in small distances."""
+    return multipliers[ONE] * r**3 / (1 + r**3)
+
+
+def smoothed(
+    multipliers: Floats, prices: Floats, r: Floats, *, tied: bool
+) -> tuple[Floats, Floats]:
+    """Minimise the dual with `max` replaced by a soft maximum of falling temperature.
+
+    Args:
+        multipliers: a start, (4, n).
+        prices: of the four multipliers, (4, n).
+        r: distance in units of sigma, (n,).
+        tied: both masses have one multiplier: nothing is known of pairs.
+    Returns:
+        Multipliers, all positive, and the temperatures at the end.
+    """
+    n = r.size
+    z, mass = _nodes(prices[ONE], r)
+    w = np.exp(r * z - 0.5 * r * r), np.exp(-r * z - 0.5 * r * r)
+    scale = natural_scale(multipliers, r)
+    here = np.maximum(multipliers, 1e-4 * scale)
+    temperature = _HOT * scale
+    lowest, step, length = np.full(n, np.inf), np.zeros((4, n)), np.ones(n)
+    active = np.arange(n)
+    for _ in range(_SMOOTH_STEPS):
+        if active.size == 0:
+            break
+        trial = here[:, active] + length[active] * step[:, active]
+        heat, price = temperature[active], prices[:, active]
+        barrier = 1e-3 * heat * price[ONE]
+        value, gradient, hessian = _soft_dual(
+            trial, price, heat, barrier, z[:, active], mass[:, active], *(v[:, active] for v in w)
+        )
+        better = value <= lowest[active] + 1e-13 * np.abs(value)
+        move = newton_step(hessian, -gradient, np.zeros((4, active.size), bool), tied=tied)
+        decrease = -(gradient * move).sum(axis=0)
+        good = active[better]
+        here[:, good], step[:, good] = trial[:, better], move[:, better]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            room = np.where(move < 0, -0.9 * trial / move, np.inf).min(axis=0)
+        lowest[good], length[good] = value[better], np.minimum(room, 1.0)[better]
+        length[active[~better]] *= 0.25
+        settled = better & (decrease < 0.5 * heat * price[ONE])
+        done = settled & (heat <= 1.001 * _COLD * scale[active])
+        cooler = active[settled]
+        lowest[cooler] = np.inf
+        temperature[cooler] = np.maximum(_COOLING * temperature[cooler], _COLD * scale[cooler])
+        active = active[~done]
+    return here, temperature
+
+
+def polished(
+    multipliers: Floats, prices: Floats, r: Floats, temperature: Floats, *, tied: bool, rounds: int
+) -> tuple[Floats, Floats, Integral]:
+    """Newton's method on the optimality conditions; a step is taken only if the bound falls.
+
+    Args:
+        multipliers: near the best ones, (4, n).
+        prices: of the four multipliers, (4, n).
+        r: distance in units of sigma, (n,).
+        temperature: about how far the gains may be off, (n,).
+        tied: both masses have one multiplier.
+        rounds: at most so many.
+    Returns:
+        Multipliers, their bound of the wrong mass, rounded up, and its integral.
+    """
+    best = multipliers.copy()
+    value, found = bound(best, prices, r)
+    temperature = temperature.copy()
+    reach = 20 * temperature
+    active = np.arange(r.size)
+    for _ in range(rounds):
+        active = active[residual(best, prices, found, tied=tied)[active] > _CLOSE]
+        if active.size == 0:
+            break
+        cuts, states = _completed(
+            best[:, active],
+            prices[ONE, active],
+            r[active],
+            temperature[active],
+            pick(found, active),
+            tied=tied,
+        )
+        open_, gained = active, np.zeros(active.size)
+        rows = np.arange(active.size)
+        for steps in (5, 1):
+            trial = on_cuts(
+                best[:, open_],
+                prices[:, open_],
+                r[open_],
+                cuts[:, rows],
+                states[:, rows],
+                temperature[open_],
+                tied=tied,
+                steps=steps,
+            )
+            if steps == 1:
+                size = np.abs(trial - best[:, open_]).max(axis=0)
+                length = np.minimum(1.0, reach[open_] / np.maximum(size, 1e-300))
+                trial = best[:, open_] + length * (trial - best[:, open_])
+                cut_short = length < 1
+            else:
+                cut_short = np.zeros(open_.size, bool)
+            trial_value, trial_found = bound(trial, prices[:, open_], r[open_])
+            better = trial_value < value[open_]
+            good = open_[better]
+            gained[rows[better]] = (value[open_] - trial_value)[better]
+            best[:, good], value[good] = trial[:, better], trial_value[better]
+            put(found, good, pick(trial_found, np.flatnonzero(better)))
+            if steps == 1:
+                reach[open_[better & cut_short]] *= 3
+                reach[open_[~better]] *= 0.25
+                temperature[open_[~cut_short]] *= 0.5
+            else:
+                temperature[good] *= 0.2
+            open_, rows = open_[~better], rows[~better]
+            if open_.size == 0:
+                break
+        active = active[(gained == 0) | (gained > 1e-14)]
+    return best, value, found
+
+
+def on_cuts(
+    multipliers: Floats,
+    prices: Floats,
+    r: Floats,
+    cuts: Floats,
+    states: Integers,
+    temperature: Floats,
+    *,
+    tied: bool,
+    steps: int,
+) -> Floats:
+    """Newton's method for cuts and multipliers at once: every cut a tie, every constraint met."""
+    y, t = multipliers.copy(), cuts.copy()
+    change = states[1:] != states[:-1]
+    first = [(states[:1] == state).astype(np.float64) for state in (PLUS, MINUS, WRONG)]
+    jumps = [np.diff((states == s).astype(np.float64), axis=0) for s in (PLUS, MINUS, WRONG)]
+    plus, minus, wrong = jumps
+    scale = natural_scale(y, r)
+    fixed = np.zeros(y.shape, bool)
+    rows = np.arange(4)[:, None]
+    for count in range(steps):
+        shortfall = prices - _masses(t, jumps, first)
+        if count == 0:
+            # What the smoothed dual has pushed against its barrier is taken as zero.
+            small = 1e-2 * scale * np.maximum(shortfall, 0) / np.maximum(prices, 1e-12)
+            fixed = (y <= small) & (shortfall > 0) & (rows >= SLOPE)
+        else:
+            fixed = (y <= 1e-11) & ((shortfall > 0) | (fixed & (shortfall > -1e-9)))
+        y = np.where(fixed, 0.0, y)
+        rise, fall = gains(t, y[ONE], y[SLOPE], y[CURVATURE], r)
+        w, v = r * np.exp(r * t - 0.5 * r * r), r * np.exp(-r * t - 0.5 * r * r)
+        d_rise = w - y[SLOPE] - 2 * y[CURVATURE] * t
+        d_fall = y[SLOPE] - v - 2 * y[CURVATURE] * t
+        tie = plus * rise + minus * fall + wrong * (rise + fall + y[ONE] - y[BOTH])
+        d_tie = plus * d_rise + minus * d_fall + wrong * (d_rise + d_fall)
+        d_tie = np.where(np.abs(d_tie) < 1e-10, 1e-10, d_tie)
+        weight = np.where(change, pdf(t) / d_tie, 0.0)
+        by = -np.stack(
+            [
+                wrong,
+                plus + minus + wrong,
+                (plus - minus) * t,
+                (plus + minus + 2 * wrong) * (t * t - 1),
+            ]
+        )
+        hessian = np.einsum("kn,ikn,jkn->nij", weight, by, by)
+        right = -shortfall - np.einsum("kn,ikn->in", weight * tie, by)
+        off = np.abs(np.where(fixed, 0.0, shortfall)).max(axis=0) / (100 * temperature)
+        ridge = 1e-13 * np.einsum("nii->n", np.abs(hessian)) + off
+        hessian = hessian + ridge[:, None, None] * np.eye(4)
+        dy = newton_step(hessian, right, fixed, tied=tied)
+        dt = np.where(change, -(tie + np.einsum("ikn,in->kn", by, dy)) / d_tie, 0.0)
+        # No cut crosses the one before, and none goes far.
+        gap = np.diff(t, axis=0, prepend=0.0)
+        closing = -np.diff(dt, axis=0, prepend=0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            room = np.where(change & (closing > 0), 0.8 * gap / closing, np.inf).min(axis=0)
+            far = 0.5 / np.abs(dt).max(axis=0)
+        length = np.minimum(np.minimum(room, far), 1.0)
+        y = np.maximum(y + length * dy, 0.0)
+        t = t + length * dt
+    return y
+
+
+def newton_step(hessian: Floats, right: Floats, fixed: NDArray[np.bool_], *, tied: bool) -> Floats:
+    """The solution of `hessian · step = right`, (4, n), with some components fixed at 0."""
+    hessian, right = hessian.copy(), right.copy()
+    if tied:
+        hessian[:, ONE, :] += hessian[:, BOTH, :]
+        hessian[:, :, ONE] += hessian[:, :, BOTH]
+        right[ONE] += right[BOTH]
+        fixed = fixed.copy()
+        fixed[BOTH] = True
+    held = fixed.T
+    hessian[held[:, :, None] | held[:, None, :]] = 0.0
+    size = np.einsum("nii->n", np.abs(hessian)) + 1e-30
+    hessian = hessian + (held[:, :, None] + 1e-14) * size[:, None, None] * np.eye(4)
+    right = np.where(fixed, 0.0, right)
+    usable = np.isfinite(hessian).all(axis=(1, 2)) & np.isfinite(right).all(axis=0)
+    hessian[~usable], right[:, ~usable] = np.eye(4), 0.0
+    solved = np.linalg.solve(hessian, right.T[..., None])
+    step = np.array(solved[..., 0].T, dtype=np.float64)
+    if tied:
+        step[BOTH] = step[ONE]
+    return step
+
+
+def _nodes(wrong_mass: Floats, r: Floats) -> tuple[Floats, Floats]:
+    """Nodes and Gaussian weights on `z > 0`, dense where the states change."""
+    inner = np.maximum(-special.ndtri(np.minimum(0.02 * wrong_mass, 0.4)), 1.0)
+    outer = np.maximum(inner, r) + 5.0 - inner
+    (x, v), (tail_x, tail_v) = _INNER, _OUTER
+    z = np.concatenate(
+        [0.5 * inner * (x[:, None] + 1), inner + 0.5 * outer * (tail_x[:, None] + 1)]
+    )
+    weights = np.concatenate([0.5 * inner * v[:, None], 0.5 * outer * tail_v[:, None]])
+    return z, weights * pdf(z)
+
+
+def _soft_dual(
+    y: Floats,
+    prices: Floats,
+    heat: Floats,
+    barrier: Floats,
+    z: Floats,
+    mass: Floats,
+    rise: Floats,
+    fall: Floats,
+) -> tuple[Floats, Floats, Floats]:
+    """Value, gradient and Hessian of the smoothed dual with a logarithmic barrier."""
+    both, one, mu, nu = y
+    bend = z * z - 1
+    pull, even = (mu / heat) * z, (nu / heat) * bend + one / heat
+    plus, minus = rise / heat - pull - even, fall / heat + pull - even
+    wrong = plus + minus + (one - both) / heat
+    top = np.maximum(np.maximum(plus, minus), np.maximum(wrong, 0.0))
+    plus, minus, wrong = np.exp(plus - top), np.exp(minus - top), np.exp(wrong - top)
+    total = plus + minus + wrong + np.exp(-top)
+
+    def mean(values: Floats) -> Floats:
+        return np.einsum("kn,kn->n", mass, values)
+
+    value = heat * mean(top + np.log(total)) + (prices * y).sum(axis=0)
+    value -= (barrier * np.log(y)).sum(axis=0)
+    plus, minus, wrong = plus / total, minus / total, wrong / total
+    single = plus + minus
+    any_, lean, bent = single + wrong, z * (plus - minus), bend * (single + 2 * wrong)
+    gradient = prices - np.stack([mean(wrong), mean(any_), mean(lean), mean(bent)]) - barrier / y
+    hessian = np.empty((y.shape[1], 4, 4))
+    upper = {
+        (BOTH, BOTH): wrong * (1 - wrong),
+        (BOTH, ONE): wrong * (1 - any_),
+        (BOTH, SLOPE): -wrong * lean,
+        (BOTH, CURVATURE): wrong * (2 * bend - bent),
+        (ONE, ONE): any_ * (1 - any_),
+        (ONE, SLOPE): lean * (1 - any_),
+        (ONE, CURVATURE): bent * (1 - any_),
+        (SLOPE, SLOPE): z * z * single - lean * lean,
+        (SLOPE, CURVATURE): lean * (bend - bent),
+        (CURVATURE, CURVATURE): bend * bend * (single + 4 * wrong) - bent * bent,
+    }
+    for (i, j), values in upper.items():
+        hessian[:, i, j] = hessian[:, j, i] = mean(values) / heat
+    hessian[:, range(4), range(4)] += (barrier / y**2).T
+    return value, gradient, hessian
+
+
+def _masses(cuts: Floats, jumps: list[Floats], first: list[Floats]) -> Floats:
+    """What the four prices pay for, of the states between the cuts, (4, n)."""
+    plus, minus, wrong = jumps
+    tail, density = special.ndtr(-cuts), pdf(cuts)
+    start_plus, start_minus, start_wrong = (state[0] for state in first)
+    at_zero = float(pdf(0.0))
+    any_ = plus + minus + wrong
+    return np.stack(
+        [
+            (wrong * tail).sum(axis=0) + 0.5 * start_wrong,
+            (any_ * tail).sum(axis=0) + 0.5 * (start_plus + start_minus + start_wrong),
+            ((plus - minus) * density).sum(axis=0) + at_zero * (start_plus - start_minus),
+            ((any_ + wrong) * cuts * density).sum(axis=0),
+        ]
+    )
+
+
+def residual(y: Floats, prices: Floats, found: Integral, *, tied: bool) -> Floats:
+    """How far the constraints are from being met, relative to the wrong mass, (n,)."""
+    gradient = prices + found.gradient
+    if tied:
+        gradient = np.concatenate([gradient[:1] + gradient[1:2], gradient[2:]])
+        y = y[1:]
+    off = np.where((y <= 1e-11) & (gradient > 0), 0.0, gradient)
+    return np.abs(off).max(axis=0) / prices[ONE]
+
+
+def pick(found: Integral, index: Integers) -> Integral:
+    return Integral(
+        found.value[index],
+        found.gradient[:, index],
+        found.slope[index],
+        found.cuts[:, index],
+        found.states[:, index],
+    )
+
+
+def put(found: Integral, index: Integers, other: Integral) -> None:
+    found.value[index], found.gradient[:, index] = other.value, other.gradient
+    found.slope[index] = other.slope
+    found.cuts[:, index], found.states[:, index] = other.cuts, other.states
+
+
+def _completed(
+    y: Floats, wrong_mass: Floats, r: Floats, heat: Floats, found: Integral, *, tied: bool
+) -> tuple[Floats, Integers]:
+    """The cuts, with stretches of states that are nearly best, as wide as the heat makes them.
+
+    Such a state shows at a local maximum of its gain over the best one: at 0, at the turning points
+    of `G`, or at a cut where "wrong on both" touches both neighbours.
+    """
+    both, one, mu, nu = y
+    nu = np.maximum(nu, SMALLEST)
+    n = r.size
+    change = found.states[1:] != found.states[:-1]
+    cuts = np.where(change, found.cuts, FAR)
+    before, after = found.states[:-1].copy(), found.states[1:].copy()
+    start = found.states[0].copy()
+
+    def g(z: Floats) -> Floats:
+        return np.exp(r * z - 0.5 * r * r) - mu * z - nu * (z * z - 1)
+
+    def slope(z: Floats) -> Floats:
+        return r * np.exp(r * z - 0.5 * r * r) - mu - 2 * nu * z
+
+    def bend(z: Floats) -> Floats:
+        return r * r * np.exp(r * z - 0.5 * r * r) - 2 * nu
+
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        first, _, last = turning_points(r, mu, nu)
+        peaks = []
+        for turn, sign in ((first, 1), (last, -1)):
+            side = np.where(turn > 0, PLUS, MINUS)
+            for level, low, high in (
+                (one, np.full(n, NONE), side),
+                (both, PLUS + MINUS - side, np.full(n, WRONG)),
+            ):
+                old, new = (low, high) if sign > 0 else (high, low)
+                peaks.append((np.abs(turn), old, new, sign * (g(turn) - level), sign * bend(turn)))
+        if not tied:
+            zero = np.zeros(n)
+            peaks.append(
+                (
+                    zero,
+                    np.full(n, NONE),
+                    np.full(n, WRONG),
+                    2 * g(zero) - one - both,
+                    2 * bend(zero),
+                )
+            )
+        added = []
+        for place, old, new, lead, curve in peaks:
+            left, right = _room(place, cuts)
+            index = (found.cuts < place).sum(axis=0)
+            here = np.take_along_axis(found.states, index[None], axis=0)[0]
+            half = 0.5 * np.sqrt(2 * np.pi * heat / -curve) * np.exp(np.maximum(lead / heat, -40.0))
+            half = np.minimum(half, 0.4 * np.where(place > 0, np.minimum(left, right), right))
+            fits = (
+                (here == old)
+                & (curve < 0)
+                & (lead <= 0)
+                & (half * pdf(place) > _WORTH * wrong_mass)
+            )
+            central = fits & (place == 0)
+            start = np.where(central, new, start)
+            added.append((np.where(fits & ~central, place - half, FAR), old, new))
+            added.append((np.where(fits, place + half, FAR), new, old))
+        for k in range(0 if tied else len(cuts)):
+            place, left_state, right_state = cuts[k].copy(), before[k], after[k]
+            side = np.maximum(left_state, right_state)
+            other = np.where(side == PLUS, -place, place)
+            # The gain of "both" over "one" beyond its price, and the slopes of its lead.
+            lead = g(other) - both
+            over_none = np.where(side == PLUS, -1, 1) * slope(other)
+            over_side = over_none + np.where(side == PLUS, 1, -1) * slope(-other)
+            rising = np.where(left_state == NONE, over_side, over_none)
+            falling = np.where(right_state == NONE, over_side, over_none)
+            wide = 0.7 * heat * np.exp(np.clip(lead / heat, -40.0, 0.0))
+            left, right = wide / rising, -wide / falling
+            fits = change[k] & (np.minimum(left_state, right_state) == NONE) & (side < WRONG)
+            fits &= (rising > 0) & (falling < 0) & (lead <= 0)
+            fits &= (left + right) * pdf(place) > _WORTH * wrong_mass
+            room = _room(place, cuts)
+            added.append(
+                (
+                    np.where(fits, place + np.minimum(right, 0.4 * room[1]), FAR),
+                    np.full(n, WRONG),
+                    right_state.copy(),
+                )
+            )
+            cuts[k] = np.where(fits, place - np.minimum(left, 0.4 * room[0]), cuts[k])
+            after[k] = np.where(fits, WRONG, after[k])
+    places = np.concatenate([cuts, np.stack([place for place, _, _ in added])])
+    arrives = np.concatenate([after, np.stack([new for _, _, new in added])])
+    order = np.argsort(places, axis=0, kind="stable")[: len(cuts)]
+    places = np.take_along_axis(places, order, axis=0)
+    arrives = np.take_along_axis(arrives, order, axis=0)
+    states = np.empty((len(places) + 1, n), dtype=np.intp)
+    states[0] = start
+    for k, place in enumerate(places):
+        states[k + 1] = np.where(place < FAR, arrives[k], states[k])
+    return places, states
+
+
+def _room(place: Floats, cuts: Floats) -> tuple[Floats, Floats]:
+    """The distance to the cuts left and right."""
+    left = place - np.where(cuts < place, cuts, 0.0).max(axis=0)
+    return left, np.where(cuts > place, cuts, FAR).min(axis=0) - place
