@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from sosmooth.certificates._root import Floats
+from sosmooth._numbers import EPS, Floats
 from sosmooth.certificates.region import pdf
 
 #: Rows of multipliers and of what they price: b' of P_0/2, b of (1 − C_S)/2, μ of γ, ν of κ.
@@ -29,7 +29,6 @@ NONE, PLUS, MINUS, WRONG = range(4)
 FAR = 60.0
 #: The smallest curvature multiplier: the roots below need a positive one.
 SMALLEST = 1e-12
-_EPS = np.finfo(np.float64).eps
 _NEWTON = 9
 # By how many units in the last place of their absolute sum the sum of the terms may be off.
 _ULPS = 64
@@ -104,7 +103,7 @@ def integral(multipliers: Floats, r: Floats) -> Integral:
         gain_wrong = gain_plus + gain_minus + one - both
         tie = plus[1:] * gain_plus + minus[1:] * gain_minus + wrong[1:] * gain_wrong
         missed = np.where(changes & (cuts < FAR), np.abs(tie), 0.0) * density[1:]
-    error = _ULPS * _EPS * np.abs(parts).sum(axis=(0, 1)) + missed.sum(axis=0)
+    error = _ULPS * EPS * np.abs(parts).sum(axis=(0, 1)) + missed.sum(axis=0)
     gradient = -np.stack(
         [
             (wrong * tail).sum(axis=0),

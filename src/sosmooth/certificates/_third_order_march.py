@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from sosmooth.certificates._root import Floats
+from sosmooth._numbers import EPS, Floats
 from sosmooth.certificates._third_order_dual import CURVATURE, ONE, Integral
 from sosmooth.certificates._third_order_search import (
     natural_scale,
@@ -96,7 +96,7 @@ def _march(prices: Floats, start: Floats, multipliers: Floats, *, tied: bool) ->
         joins = (score > 0) & (
             (at - score <= certified[active]) | _connected(anchor[active], anchored[active], at)
         )
-        up_to = (at + score - 1e-15) * (1 - 4 * np.finfo(np.float64).eps)
+        up_to = (at + score - 1e-15) * (1 - 4 * EPS)
         certified[active] = np.where(joins, np.fmax(certified[active], up_to), certified[active])
         anchor[active[joins]], anchored[active[joins]] = at[joins], wrong[active[joins]]
         # Where one half is expected, by Newton's method on Φ⁻¹ of the bound.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from sosmooth.certificates._root import Floats
+from sosmooth._numbers import EPS, Floats
 from sosmooth.certificates._third_order_dual import (
     BOTH,
     CURVATURE,
@@ -50,7 +50,7 @@ def bound(multipliers: Floats, prices: Floats, r: Floats) -> tuple[Floats, Integ
     used = allowed(multipliers)
     found = integral(used, r)
     terms = prices * used
-    rounding = 8 * np.finfo(np.float64).eps * np.abs(terms).sum(axis=0)
+    rounding = 8 * EPS * np.abs(terms).sum(axis=0)
     return terms.sum(axis=0) + rounding + found.value, found
 
 
@@ -69,6 +69,7 @@ def smoothed(
         prices: of the four multipliers, (4, n).
         r: distance in units of sigma, (n,).
         tied: both masses have one multiplier: nothing is known of pairs.
+
     Returns:
         Multipliers, all positive, and the temperatures at the end.
     """
@@ -119,6 +120,7 @@ def polished(
         temperature: about how far the gains may be off, (n,).
         tied: both masses have one multiplier.
         rounds: at most so many.
+
     Returns:
         Multipliers, their bound of the wrong mass, rounded up, and its integral.
     """

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from sosmooth.certificates._checks import checked_sigma, in_input_units, probability_and_error
-from sosmooth.certificates._root import Floats
+from sosmooth._numbers import Floats, checked_sigma
+from sosmooth.certificates._checks import in_input_units, probability_and_error
 from sosmooth.certificates._third_order_dual import SMALLEST, line_roots, turning_points
 from sosmooth.certificates._third_order_march import Marched
 from sosmooth.certificates.region import Region, interval, pdf
@@ -41,11 +41,14 @@ def third_order_region(
         gradient_norm: `γ`, upper bound of `−∂p/∂v` in units of the noise; broadcasts.
         curvature: `−κ`, lower bound of `vᵀ∇²p v` in units of the noise; broadcasts.
         error: `1 − p`, exact in the tail; give one of p and error.
+
     Returns:
         The region, in units of sigma, as exact as the search for it. Where the curvature tells
         nothing, or nothing is certified, that of the second order.
+
     Raises:
         ValueError: as `third_order_radius`.
+
     Source:
         docs/theory/third_order.md.
     """
@@ -89,15 +92,19 @@ def third_order_radius(
             broadcasts.
         error: `1 − p`, exact in the tail; give one of p and error.
         sigma: noise level, input units, positive; broadcasts.
+
     Returns:
         Float64 of the broadcast shape, input units, rounded down; 0 where p ≤ 1/2, `inf` where
         p = 1. Up to rounding, never below the second-order radius.
+
     Raises:
         ValueError: a value outside its range or NaN, none or both of `p` and `error`, no slope or
             curvature, bounds that no base classifier meets.
+
     Guarantee:
         Sound for the given bounds when they hold simultaneously, whatever the search for the best
         multipliers has found. It is tight up to the accuracy of that search.
+
     Source:
         docs/theory/third_order.md.
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from sosmooth.certificates._checks import checked, checked_sigma, in_input_units
-from sosmooth.certificates._root import Floats
+from sosmooth._numbers import EPS, Floats, checked_sigma
+from sosmooth.certificates._checks import checked, in_input_units
 from sosmooth.certificates._third_order_dual import CURVATURE, SLOPE
 from sosmooth.certificates._third_order_march import CONTRADICTION, Marched, march
 from sosmooth.certificates.dipole import checked_pair_masses
@@ -49,15 +49,19 @@ def third_order_dipole_radius(
         curvature: lower bound of `vᵀ∇²p v`, per input unit squared; `−inf` where nothing is known;
             broadcasts.
         sigma: noise level, input units, positive; broadcasts.
+
     Returns:
         Float64 of the broadcast shape, input units, rounded down; 0 where `c_s + c_n ≤ 1/2`, `inf`
         where `c_s = 1`. Up to rounding, never below the second-order dipole radius.
+
     Raises:
         ValueError: a value outside its range or NaN, `c_s + 2 c_n > 1` beyond rounding, bounds that
             no base classifier meets.
+
     Guarantee:
         Sound for the given bounds when they hold simultaneously, whatever the search for the best
         multipliers has found. It is tight up to the accuracy of that search.
+
     Source:
         docs/theory/third_order.md.
 
@@ -73,7 +77,7 @@ def third_order_dipole_radius(
     second = second_order_dipole_region(c_s, c_n, np.maximum(gamma, 0.0))
     not_both = 0.5 * (1 - c_s)
     # Twice the error of the subtractions: too large is on the safe side.
-    none = np.maximum(not_both - c_n, 0.0) + 2 * np.finfo(float).eps * not_both
+    none = np.maximum(not_both - c_n, 0.0) + 2 * EPS * not_both
     inner = special.ndtri(0.5 + np.minimum(none, 0.5))
     outer = special.ndtri(np.minimum(0.5 + none + c_n, 1.0))
     lowest = -(moment(inner) + moment(outer))
@@ -97,7 +101,7 @@ def noise_units(
     gamma = checked("gradient_norm", gradient_norm, -np.inf, np.inf, "a number") * sigma
     kappa = -checked("curvature", curvature, -np.inf, np.inf, "a number") * sigma**2
     gamma, kappa = np.minimum(gamma, _STEEPEST), np.minimum(kappa, _MOST_CURVED)
-    step = 4 * np.finfo(np.float64).eps  # the products are rounded: up
+    step = 4 * EPS  # the products are rounded: up
     return gamma + step * np.abs(gamma), kappa + step * np.abs(kappa)
 
 
@@ -126,9 +130,11 @@ def curved_radius(
         second: the region without curvature, of n elements.
         multipliers: of elements at their distances without curvature, (4, m).
         tied: nothing is known of pairs.
+
     Returns:
         The radius, units of sigma, (n,); the march of those elements where curvature says
         something; their indices.
+
     Raises:
         ValueError: the bounds contradict each other.
     """
