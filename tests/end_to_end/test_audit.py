@@ -253,6 +253,38 @@ def test_doctor_asks_for_what_it_needs(options, line, capsys):
     assert line in err
 
 
+CODE = """
+import pathlib
+import numpy as np
+from sosmooth import load_classifier
+
+pathlib.Path("MADE").touch()
+
+def model():
+    return load_classifier("mnist7", sigma=0.25)
+
+def data():
+    return np.zeros((4, 7, 7), dtype=np.float32), np.zeros(4, dtype=np.int64)
+"""
+
+
+@pytest.mark.parametrize("kind", ["model", "data"])
+def test_code_that_a_run_names_is_not_run(tmp_path, monkeypatch, capsys, kind):
+    """Somebody else's run could name any file."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(CODE)
+    options = [*SMALL]
+    options[options.index(f"--{kind}") + 1] = f"own.py:{kind}"
+    assert call(capsys, "certify", *options, "--out", "run")[0] == 0
+    (tmp_path / "MADE").unlink()
+    code, _, err = call(capsys, "audit", "run", *QUICK)
+    assert code == 2
+    assert f"if you trust it, give --{kind} own.py:{kind}" in err
+    assert not (tmp_path / "MADE").exists()
+    assert call(capsys, "audit", "run", *QUICK, f"--{kind}", f"own.py:{kind}")[0] == 0
+    assert (tmp_path / "MADE").exists()
+
+
 def test_no_radius_is_certified_where_nothing_is(tmp_path, capsys):
     """Ten samples certify nothing: there is nothing to attack, and that is said."""
     options = [*SMALL]

@@ -184,10 +184,11 @@ def test_a_changed_classifier_is_not_attacked(changing, kind, capsys):
     run = changing.folder / "run"
     again = str(changing.folder / "again")
     assert main(["recertify", str(run), "--method", "dipole", "--out", again]) == 0
-    changing.version(kind, 0.2)
+    model = changing.version(kind, 0.2)
+    few = ["--max", "1", "--steps", "1", "--judge-n", "100"]
     for each in (str(run), again):
         capsys.readouterr()
-        assert main(["audit", each, "--max", "1", "--steps", "1", "--judge-n", "100"]) == 2
+        assert main(["audit", each, "--model", str(model), *few]) == 2
         assert "was made with another classifier: this one answers" in capsys.readouterr().err
 
 

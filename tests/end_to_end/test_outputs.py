@@ -153,7 +153,8 @@ def test_the_output_that_leaves_no_choice(capsys, own, expected, model, output, 
     assert recorded["output"] == output
     assert recorded["spec"].endswith(f"?output={output}")
     assert certify(capsys, own, f"{own}/own.py:{model}", "--output", output)[0] == 0  # the same run
-    assert main(["audit", str(own / "run"), "--max", "1", "--steps", "2", "--judge-n", "50"]) == 0
+    few = ["--max", "1", "--steps", "2", "--judge-n", "50"]
+    assert main(["audit", str(own / "run"), "--model", recorded["spec"], *few]) == 0
 
 
 @pytest.mark.parametrize("output", ["1", "number"])

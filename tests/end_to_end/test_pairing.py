@@ -44,7 +44,7 @@ def folder_of(place, names):
 
 
 def certified(capsys, model, data, *options):
-    """The share of right answers that were certified, the run, and what was said."""
+    """The fraction of right answers that were certified, the run, and what was said."""
     out = f"run_{np.random.default_rng().integers(2**60)}"
     call = ["certify", "--model", model, "--data", data, "--sigma", "0.1", "--n", "200"]
     code = main([*call, "--out", out, "--json", *options])
@@ -52,7 +52,8 @@ def certified(capsys, model, data, *options):
     assert code == 0, said.err
     run = load_run(out)
     few = ["--max", "1", "--steps", "1", "--samples", "4", "--judge-n", "50"]
-    if main(["audit", out, *few]) != 0:
+    recorded = [run.manifest.settings[name]["spec"] for name in ("model", "data")]
+    if main(["audit", out, "--model", recorded[0], "--data", recorded[1], *few]) != 0:
         raise AssertionError(capsys.readouterr().err)
     capsys.readouterr()
     return json.loads(said.out)["certified_accuracy"], run, said.err

@@ -627,18 +627,6 @@ def _onnx_files(place: Path) -> list[bytes]:
     return files
 
 
-def _exported_files(place: Path) -> list[bytes]:
-    batch = {0: torch.export.Dim("batch", min=1, max=64)}
-    files = []
-    for number, shapes in enumerate([None, (batch,)]):
-        network = torch.nn.Sequential(torch.nn.Linear(2, 3))
-        program = torch.export.export(network, (torch.zeros(4, 2),), dynamic_shapes=shapes)
-        path = place / f"{number}.pt2"
-        torch.export.save(program, path)
-        files.append(path.read_bytes())
-    return files
-
-
 def _skops_files(place: Path) -> list[bytes]:
     inputs, labels = np.arange(12.0).reshape(6, 2), np.arange(6) % 3
     estimators = [LogisticRegression(), make_pipeline(StandardScaler(), GaussianNB())]
@@ -915,8 +903,7 @@ READERS: dict[str, Reader] = {
     "checkpoint": Reader(_checkpoints, _read_checkpoint, 20, _varied_safetensors),
     "torch": Reader(_torch_files, _read_torch_file, 6, varied_zip),
     "preparation": Reader(_preparations, _read_preparation, 3, varied_json),
-    "onnx": Reader(_onnx_files, _model_reader(".onnx"), 6),
-    "exported": Reader(_exported_files, _model_reader(".pt2"), 1, varied_zip),
+    "onnx": Reader(_onnx_files, _model_reader(".onnx"), 7),
     "skops": Reader(_skops_files, _model_reader(".skops"), 2, varied_zip),
     "npy": Reader(_npy_files, _read_npy, 5),
     "batch": Reader(_batches, _read_batch, 3),

@@ -31,7 +31,7 @@ from sosmooth.runs.table import parquet_bytes, table_from_parquet
 
 SLOW = {
     **{f"run of a {part}": 60 for part in ("manifest", "table", "journal")},
-    **{"torch": 150, "preparation": 80, "exported": 30, "skops": 80},
+    **{"torch": 150, "preparation": 80, "skops": 80},
 }
 settings.register_profile("fuzz", derandomize=True, deadline=None, database=None, max_examples=300)
 

@@ -6,13 +6,19 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from sosmooth.classifiers.architectures import ARCHITECTURES, architectures_that_fit, build
+from sosmooth import SmoothedClassifier
+from sosmooth.classifiers.architectures import (
+    ARCHITECTURES,
+    INPUT_SHAPES,
+    architectures_that_fit,
+    build,
+)
 from sosmooth.classifiers.from_numpy import from_numpy
 from sosmooth.classifiers.load import bundled_sigmas, load_classifier, open_classifier
 from sosmooth.classifiers.resnet import CifarResNet
 from sosmooth.classifiers.weights import load_weights, save_weights, weights_sha256
 from sosmooth.datasets import load_dataset
-from sosmooth.training.train import accuracy
+from sosmooth.training.accuracy import accuracy
 
 METADATA = {"architecture": "mnist7_cnn", "num_classes": 10, "sigma": 0.25}
 
@@ -242,6 +248,29 @@ def test_weights_that_cannot_be_read(tmp_path, monkeypatch):
         match=r"missing \['bias'\], not in the network \[\], of another shape \['weight'\]",
     ):
         load_weights(path)
+
+
+def test_a_loaded_classifier_knows_its_classes_and_its_inputs(tmp_path):
+    classifier = load_classifier("mnist7?normalize=0.5/0.25&output=0", sigma=0.25)
+    assert (classifier.num_classes, classifier.input_shape) == (10, (7, 7))
+    found = SmoothedClassifier(classifier, sigma=0.25).certify(np.zeros((1, 7, 7)), n=100)
+    assert len(found) == 1
+    (tmp_path / "own.py").write_text(
+        "def classify(x):\n    return x.sum(1)\n\ndef make():\n    return classify\n"
+    )
+    unknown = load_classifier(f"{tmp_path}/own.py:make")
+    assert not hasattr(unknown, "num_classes")
+    assert not hasattr(unknown, "input_shape")
+    with pytest.raises(ValueError, match="num_classes must be given"):
+        SmoothedClassifier(unknown, sigma=0.25)
+
+
+def test_architectures_take_inputs_of_their_shape():
+    for name, shape in INPUT_SHAPES.items():
+        one = torch.zeros(1, *(length or 64 for length in shape))
+        with torch.inference_mode():
+            assert build(name).eval()(one).shape[0] == 1
+    assert INPUT_SHAPES.keys() == ARCHITECTURES.keys()
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,11 @@ from sosmooth.classifiers.weights import load_weights, read_tensors, weights_sha
 from sosmooth.cli import main
 from sosmooth.datasets import cifar10
 from sosmooth.training import train as training
+from sosmooth.training.accuracy import accuracy
 from sosmooth.training.augmentation import cropped_and_flipped
-from sosmooth.training.train import RECIPES, accuracy, train_dataset, train_with_noise
+from sosmooth.training.recipes import RECIPES
+from sosmooth.training.sgd import train_with_noise
+from sosmooth.training.train import train_dataset
 
 BUNDLED = ("mnist7", "mnist7_pca10", "swiss_roll")
 
@@ -245,7 +248,7 @@ def test_a_checkpoint_is_not_lost_nor_taken_for_another_training(tmp_path, tiny_
     checkpoint = tmp_path / "a.checkpoint.safetensors"
     before = checkpoint.read_bytes()
     with pytest.raises(
-        ValueError, match="from an unfinished training; go on with --resume, or remove it"
+        ValueError, match=r"an unfinished training; resume it \(resume=True\), or remove the file"
     ):
         train_dataset("cifar10", sigma=0.25, **arguments)
     with pytest.raises(ValueError, match=r"a training with sigma 0\.25, not 0\.5"):

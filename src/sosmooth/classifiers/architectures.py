@@ -1,6 +1,6 @@
 """The networks that weights files are rebuilt with: one row an architecture.
 
-Each takes inputs in [0, 1] as its data set gives them; what they need of normalisation happens inside.
+Each takes inputs in [0, 1], as its data set gives them. Normalisation is a part of the network.
 """
 
 from __future__ import annotations
@@ -32,12 +32,18 @@ def mnist7_cnn() -> nn.Module:
 
 
 def pca10_mlp() -> nn.Module:
-    """The network for ten principal components of 7×7 MNIST: (batch, 10) → scores (batch, 10); two hidden layers of 100, ReLU."""
+    """The network for ten principal components of 7×7 MNIST: (batch, 10) → scores (batch, 10).
+
+    Two hidden layers of 100, ReLU.
+    """
     return _mlp(10, 100, 100, 10)
 
 
 def swiss_roll_mlp() -> nn.Module:
-    """The network for the swiss roll: (batch, 2) → scores (batch, 2); two hidden layers of 10, ReLU."""
+    """The network for the swiss roll: (batch, 2) → scores (batch, 2).
+
+    Two hidden layers of 10, ReLU.
+    """
     return _mlp(2, 10, 10, 2)
 
 
@@ -55,12 +61,26 @@ ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
     "resnet50": ImageNetResNet50,
 }
 
+#: Name → the shape of one input; None: an axis of any length.
+INPUT_SHAPES: dict[str, tuple[int | None, ...]] = {
+    "mnist7_cnn": (7, 7),
+    "pca10_mlp": (10,),
+    "swiss_roll_mlp": (2,),
+    **{f"resnet{depth}": (3, 32, 32) for depth in CIFAR_DEPTHS},
+    "resnet50": (3, None, None),
+}
+
 
 def build(architecture: str, *, seed: int = 0) -> nn.Module:
-    """The network of that name, its starting weights drawn from `seed`; the global generator of torch is left as it was.
+    """The network of that name, with starting weights drawn from `seed`.
 
+    The global generator of torch stays as it was.
+
+    Args:
+        architecture: a key of `ARCHITECTURES`.
+        seed: of the starting weights.
     Raises:
-        ValueError: there is none.
+        ValueError: there is no such architecture.
     """
     if architecture not in ARCHITECTURES:
         raise ValueError(
@@ -72,7 +92,7 @@ def build(architecture: str, *, seed: int = 0) -> nn.Module:
 
 
 def architectures_that_fit(state: Mapping[str, Tensor]) -> list[str]:
-    """The architectures whose weights have these names and shapes; nothing is allocated to find out."""
+    """The architectures whose weights have these names and shapes; no weights are allocated."""
     found = []
     for name, make in ARCHITECTURES.items():
         with torch.device("meta"):
@@ -84,5 +104,8 @@ def architectures_that_fit(state: Mapping[str, Tensor]) -> list[str]:
 
 
 def is_counter(name: str) -> bool:
-    """Whether it counts batches for a normalisation layer: no evaluation uses it, and files of before 2018 lack it."""
+    """Whether a buffer counts batches for a normalisation layer.
+
+    No evaluation uses it, and files from before 2018 lack it.
+    """
     return name.endswith(".num_batches_tracked")

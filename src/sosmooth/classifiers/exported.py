@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,47 +15,51 @@ import torch
 from torch import Tensor
 from torch.export import ExportedProgram
 
-from sosmooth._errors import text_of
 from sosmooth.classifiers.batches import in_batches
-from sosmooth.classifiers.exported_archive import ArchiveRefused, checked_archive
-from sosmooth.classifiers.loaded import LoadedClassifier
+from sosmooth.classifiers.loaded import LoadedClassifier, known_lengths
 from sosmooth.classifiers.outputs import Output, Wanted, chosen, outputs_of
 from sosmooth.sampling.outputs import named_outputs
 
 
 def open_exported(path: Path, wanted: Wanted) -> LoadedClassifier:
-    """The program of a `.pt2` file: of one tensor (batch, …), its batch axis fixed or dynamic, to scores or labels.
+    """The program of a `.pt2` file: of one tensor (batch, …), to scores or labels.
 
-    Of several outputs one is named, or its name or shape leaves no choice (`outputs.chosen`). It
-    runs on whatever device its inputs are on. The file is read with care (`exported_archive`), but
-    it is a program: use what you trust.
+    Its batch axis is fixed or dynamic. One of several outputs is named, or its name or shape leaves
+    no choice (`outputs.chosen`). The program runs on the device of its inputs.
 
+    Opening the file runs code: torch unpickles parts of it and evaluates expressions in it.
+
+    Args:
+        path: the file, as `torch.export.save` writes it.
+        wanted: what the user says of its outputs.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no exported program, one that could run code of its own, takes several inputs, was exported in training mode.
+        ValueError: no exported program, or one that takes several inputs or was exported in
+            training mode.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no file {str(path)!r}; write it with torch.export.save")
     content = path.read_bytes()
     try:
-        program = torch.export.load(checked_archive(content))
-    except ArchiveRefused as error:
+        with _no_log():
+            program = torch.export.load(BytesIO(content))
+    except Exception as error:  # torch's reader raises all kinds of exceptions
         raise ValueError(
-            f"{path} is not read: {error}; export the model again with torch.export.save"
+            f"{path} is no exported program that torch can read ({type(error).__name__}); export"
+            " the model again with torch.export.save"
         ) from error
-    except Exception as error:  # torch's reader raises whatever it stumbles over
-        raise ValueError(f"{path} cannot be read ({text_of(error)}); export it again") from error
     inputs = [
         node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs
     ]
     example = inputs[0].meta.get("val") if len(inputs) == 1 else None
     if not (isinstance(example, Tensor) and example.is_floating_point() and example.ndim > 1):
         raise ValueError(
-            f"{path} takes {len(inputs)} inputs; a classifier takes one, a floating tensor (batch, …)"
+            f"{path} takes {len(inputs)} inputs; a classifier takes one floating tensor, (batch, …)"
         )
     if training := _training(program):
         raise ValueError(
-            f"{path} was exported in training mode ({training}); call model.eval(), then export it again"
+            f"{path} was exported in training mode ({training}); call model.eval(), then export it"
+            " again"
         )
     outputs = _outputs(program)
     try:
@@ -77,12 +84,25 @@ def open_exported(path: Path, wanted: Wanted) -> LoadedClassifier:
         ),
         result.num_classes,
         settings,
+        input_shape=known_lengths(_lengths(example)[1:]),
         notes=(note,) if note else (),
     )
 
 
+@contextmanager
+def _no_log() -> Iterator[None]:
+    """Without the tracebacks that torch logs of a broken file."""
+    logger = logging.getLogger("torch.export")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def _outputs(program: ExportedProgram) -> list[Output]:
-    """Those of the module, as it packed them: the graph may have others, of state that it changes."""
+    """The outputs of the module, as it packed them; the graph may also return changed state."""
     nodes: Any = program.graph.output_node().args[0]
     own = nodes[len(nodes) - len(program.graph_signature.user_outputs) :]
     spec = program.call_spec.out_spec
@@ -143,9 +163,9 @@ def _training(program: ExportedProgram) -> str | None:
 def _on_any_device(
     program: ExportedProgram, dtype: torch.dtype, output: str
 ) -> Callable[[Tensor], Tensor]:
-    """One output of the program, moved to a device when inputs on it come first.
+    """One output of the program, moved to each device when the first inputs on it come.
 
-    It takes its own precision.
+    Inputs are converted to the program's precision.
     """
     moved: dict[torch.device, Callable[[Tensor], Any]] = {}
 
@@ -153,7 +173,7 @@ def _on_any_device(
         if points.device not in moved:
             from torch.export.passes import move_to_device_pass
 
-            # The sizes are kept by `in_batches`, the guards dropped.
+            # `in_batches` checks the sizes, so the program's own guards are not needed.
             moved[points.device] = move_to_device_pass(program, points.device).module(
                 check_guards=False
             )

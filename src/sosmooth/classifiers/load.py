@@ -1,8 +1,8 @@
 """The one way from what a user writes to a base classifier.
 
-Adding a kind: one file with a function that returns a `LoadedClassifier`, and a row in `_FILES` or
-`_PROGRAMS` (found by the suffix; a program names its outputs itself) or `_PREFIXES` (`PREFIX:REST`).
-The rows are names, so that the packages behind them are imported when they are needed.
+To add a kind, write one file with a function that returns a `LoadedClassifier`, and a row in
+`_FILES` or `_PROGRAMS` (found by the suffix; a program names its outputs itself) or `_PREFIXES`
+(`PREFIX:REST`). The rows are names, so that a package is imported only when it is needed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from sosmooth._objects import is_object_spec, load_object
 from sosmooth._spec_options import parse_options, split_options, with_option
-from sosmooth.classifiers.architectures import ARCHITECTURES, build
+from sosmooth.classifiers.architectures import ARCHITECTURES, INPUT_SHAPES, build
 from sosmooth.classifiers.loaded import LoadedClassifier
 from sosmooth.classifiers.normalization import Normalized, parse_normalization
 from sosmooth.classifiers.outputs import OneOutput, TwoScores, Wanted, reading_note, threshold_of
@@ -39,6 +39,8 @@ _FILES = {
     ".skops": ("scikit_learn", "open_skops"),
 }
 _PROGRAMS = {".onnx": ("onnx", "open_onnx"), ".pt2": ("exported", "open_exported")}
+# Kinds of files that can run any code when they are opened.
+_RUN_CODE = (".pt2",)
 _PREFIXES = {
     "timm": ("timm", "open_timm"),
     "hf": ("hugging_face", "open_hugging_face"),
@@ -55,33 +57,60 @@ def load_classifier(
 ) -> Callable[[Tensor], Tensor]:
     """The base classifier that `spec` names, on the CPU.
 
+    `FILE.py:name`, `package.module:name` and `FILE.pt2` run code of the file: use only what you
+    trust.
+
     Args:
-        spec: `mnist7`, `mnist7_pca10` or `swiss_roll` (bundled, trained with noise of `sigma`); `FILE.safetensors` as
-            `sosmooth train` writes it; `ARCHITECTURE+WEIGHTS`, one of `ARCHITECTURES` filled from a
-            `.safetensors` file or a checkpoint of `torch.save` (`.pt`, `.pth`, `.pth.tar`, `.ckpt`,
-            `.bin`; behind it `?key=ema`, where it holds several networks that fit); `FILE.onnx`;
-            `FILE.pt2`; `FILE.skops`; `timm:NAME`; `hf:FOLDER`; `package.module:name` or
-            `path/file.py:name`, with `+WEIGHTS` to fill it. The name is a torch module, a fitted classifier of scikit-learn, a
-            function without arguments that returns one of these or another classifier, or a classifier itself: a function of
-            a tensor. Behind any of them `?normalize=…&output=…&single_score=…`, as below.
-        sigma: the noise of training; needed for bundled classifiers, else not used.
-        normalize: put in front of the classifier, so that sigma counts in the units of the inputs: `imagenet`, `MEAN/STD` as
-            in `0.5,0.5,0.5/0.2,0.2,0.2`, or `none`; None: what the spec says, or the classifier's own files, if they do.
-        output: which of several outputs classifies: its name, or its position from 0; None: what
-            the spec says, or the one whose name or shape leaves no choice, if the file has its
+        spec: one of the following, with `?normalize=…&output=…&single_score=…` behind it if needed.
+
+            - `mnist7`, `mnist7_pca10` or `swiss_roll`: bundled, trained with noise of `sigma`.
+            - `FILE.safetensors`, as `sosmooth train` writes it.
+            - `ARCHITECTURE+WEIGHTS`: one of `ARCHITECTURES`, filled from a `.safetensors` file or a
+              checkpoint of `torch.save` (`.pt`, `.pth`, `.pth.tar`, `.ckpt`, `.bin`). If the file
+              holds several networks that fit, `?key=ema` chooses one.
+            - `FILE.onnx`, `FILE.pt2`, `FILE.skops`, `timm:NAME`, `hf:FOLDER`.
+            - `package.module:name` or `path/file.py:name`, with `+WEIGHTS` to fill it. The name is
+              a torch module, a fitted classifier of scikit-learn, a function without arguments that
+              returns one of these or another classifier, or a classifier itself: a function of a
+              tensor.
+        sigma: the noise of training; required for bundled classifiers, else not used.
+        normalize: put in front of the classifier, so that sigma is in the units of the inputs:
+            `imagenet`, `MEAN/STD` as in `0.5,0.5,0.5/0.2,0.2,0.2`, or `none`. None: what the spec
+            says, or else the classifier's own files.
+        output: which of several outputs classifies: its name, or its position from 0. None: what
+            the spec says, or the output whose name or shape leaves no choice, if the file lists its
             outputs (`.onnx`, `.pt2`).
         single_score: how one score an input is read: `probability` (class 1 above 0.5) or `margin`
-            (class 1 above 0); None: what the spec says, or the last operator of an `.onnx` file.
+            (class 1 above 0). None: what the spec says, or the last operator of an `.onnx` file.
     Returns:
-        A torch module in eval mode, or a function of a tensor.
+        A torch module in eval mode, or a function of a tensor. Where they are known, it has the
+        attributes `num_classes`, and `input_shape`: the shape of one input, with None for an axis
+        of any length.
     Raises:
         FileNotFoundError: a file or module is not there.
-        ModuleNotFoundError: a package is missing; the message says how to get it.
-        ValueError: `spec` names nothing that can be read, no weights of that `sigma`, weights that do not fit.
+        ModuleNotFoundError: a package is missing; the message says how to install it.
+        ValueError: `spec` names nothing that can be read, no weights of that `sigma`, weights that
+            do not fit.
     """
-    return open_classifier(
+    opened = open_classifier(
         spec, sigma=sigma, normalize=normalize, output=output, single_score=single_score
-    ).classifier
+    )
+    classifier = opened.classifier
+    for name in ("num_classes", "input_shape"):
+        known = getattr(opened, name)
+        if known is not None and getattr(classifier, name, None) != known:
+            setattr(classifier, name, known)
+    return classifier
+
+
+def runs_code(spec: str) -> bool:
+    """Whether opening the classifier that `spec` names runs code that the file or module holds."""
+    place, _ = split_options(spec)
+    name, _, _ = place.partition("+")
+    prefix, colon, _ = place.partition(":")
+    if colon and prefix in _PREFIXES:
+        return False
+    return is_object_spec(name) or Path(place).suffix in _RUN_CODE
 
 
 _OPTIONS = {
@@ -103,11 +132,16 @@ def open_classifier(
 ) -> LoadedClassifier:
     """As `load_classifier`, with the number of classes and what identifies it.
 
-    The setting `spec` holds what was asked for or chosen, `normalize` included: it gives the same classifier again. The setting
-    `normalization` is what stands in front of it.
+    The setting `spec` includes everything that was asked for or chosen, so that it gives the same
+    classifier again. The setting `normalization` says what is in front of the classifier.
 
     Args:
-        num_classes: how many scores its output should have, which may tell which output it is.
+        spec: as for `load_classifier`.
+        sigma: as for `load_classifier`.
+        normalize: as for `load_classifier`.
+        output: as for `load_classifier`.
+        single_score: as for `load_classifier`.
+        num_classes: how many scores the output should have, which may tell which output it is.
     """
     asked = {"normalize": normalize, "output": output, "single_score": single_score}
     for name, value in asked.items():
@@ -132,7 +166,16 @@ def open_classifier(
         if normalization is None
         else Normalized(opened.classifier, normalization).eval()
     )
-    return replace(opened, classifier=classifier, settings=settings, normalization=None)
+    notes = opened.notes
+    if (suffix := Path(place).suffix) in _RUN_CODE:
+        notes = (
+            f"{place} can run any code when it is opened, as all {suffix} files can; use only files"
+            " that you trust",
+            *notes,
+        )
+    return replace(
+        opened, classifier=classifier, settings=settings, normalization=None, notes=notes
+    )
 
 
 def _with_outputs(
@@ -183,21 +226,24 @@ def _opened(spec: str, sigma: float | None, key: str | None, wanted: Wanted) -> 
         return _function(*_PROGRAMS[suffix])(Path(spec), wanted)
     if spec.endswith(TORCH_SUFFIXES):
         raise ValueError(
-            f"{spec} holds weights, or a whole pickled module, which is not read; say whose weights they are:"
-            f" FILE.py:factory+{spec}, or ARCHITECTURE+{spec} with one of {', '.join(ARCHITECTURES)}"
+            f"{spec} holds weights, or a pickled module, which is not read; name the network that"
+            f" the weights belong to: FILE.py:factory+{spec}, or ARCHITECTURE+{spec} with one of"
+            f" {', '.join(ARCHITECTURES)}"
         )
     if suffix in (".joblib", ".pkl", ".pickle"):
         raise ValueError(
             f"{spec} is a pickle: reading it runs code of the file, so it is not read; write the"
             " estimator with skops.io.dump(estimator, 'model.skops') and give that file, or, if you"
-            " trust it, load it in a function of your own: FILE.py:factory"
+            " trust it, load it in your own function: FILE.py:factory"
         )
     if suffix == ".py":
         raise ValueError(
-            f"which function of {spec} makes the classifier? write {spec}:NAME, and {spec}:NAME+FILE for its weights"
+            f"which function of {spec} makes the classifier? write {spec}:NAME, and"
+            f" {spec}:NAME+FILE for its weights"
         )
     raise ValueError(
-        f"no classifier {spec!r}; write {', '.join(_BUNDLED)}, a file of kind {', '.join([*_FILES, *_PROGRAMS])},"
+        f"no classifier {spec!r}; write {', '.join(_BUNDLED)}, a file of kind"
+        f" {', '.join([*_FILES, *_PROGRAMS])},"
         f" {', '.join(f'{each}:NAME' for each in _PREFIXES)}, ARCHITECTURE+FILE with one of"
         f" {', '.join(ARCHITECTURES)}, package.module:name or path/file.py:name"
     )
@@ -225,8 +271,8 @@ def _open_bundled(name: str, sigma: float | None) -> LoadedClassifier:
         )
     if sigma not in files:
         raise ValueError(
-            f"no bundled classifier {name} for sigma {sigma:g}; there are: {known}; make one with sosmooth train {name} --sigma"
-            f" {sigma:g} and give its file"
+            f"no bundled classifier {name} for sigma {sigma:g}; there are: {known}; train one with"
+            f" sosmooth train {name} --sigma {sigma:g} and give its file"
         )
     with resources.as_file(files[sigma]) as path:
         return open_weights(path)
@@ -240,22 +286,29 @@ def open_weights(path: Path) -> LoadedClassifier:
         "weights_sha256": weights_sha256(model),
         "training_sigma": metadata.get("sigma"),
     }
-    return LoadedClassifier(model, int(metadata["num_classes"]), settings)
+    return LoadedClassifier(
+        model,
+        int(metadata["num_classes"]),
+        settings,
+        input_shape=INPUT_SHAPES.get(metadata["architecture"]),
+    )
 
 
 def _open_architecture(name: str, weights: Path | None, key: str | None) -> LoadedClassifier:
     if weights is None:
         raise ValueError(
-            f"the architecture {name} needs weights; write {name}+FILE, or make them with sosmooth train"
+            f"the architecture {name} needs weights; write {name}+FILE, or train them with"
+            " sosmooth train"
         )
     states, metadata = read_weights(weights)
     if metadata.get("architecture", name) != name:
         raise ValueError(
-            f"{weights} holds weights of {metadata['architecture']}, not of {name}; write the file alone"
+            f"{weights} holds weights of {metadata['architecture']}, not of {name}; write the file"
+            " alone"
         )
     model = build(name)
     fill_fitting(model, states, str(weights), key)
-    # What a network scores is what its last linear layer gives.
+    # The last linear layer gives the scores.
     num_classes = [
         module.out_features for module in model.modules() if isinstance(module, nn.Linear)
     ][-1]
@@ -264,7 +317,7 @@ def _open_architecture(name: str, weights: Path | None, key: str | None) -> Load
         "weights_sha256": weights_sha256(model),
         "training_sigma": metadata.get("sigma"),
     }
-    return LoadedClassifier(model, num_classes, settings)
+    return LoadedClassifier(model, num_classes, settings, input_shape=INPUT_SHAPES[name])
 
 
 def _open_object(spec: str, weights: Path | None, key: str | None) -> LoadedClassifier:
@@ -276,14 +329,15 @@ def _open_object(spec: str, weights: Path | None, key: str | None) -> LoadedClas
         return replace(opened, settings=opened.settings | settings)
     if not callable(made):
         raise ValueError(
-            f"{spec} returned {type(made).__name__}; it must return a torch module, a function of a tensor or a fitted classifier"
-            " of scikit-learn"
+            f"{spec} returned {type(made).__name__}; it must return a torch module, a function of a"
+            " tensor or a fitted classifier of scikit-learn"
         )
     classifier = cast(Callable[[Tensor], Tensor], made)
     if weights is not None:
         if not isinstance(classifier, nn.Module):
             raise ValueError(
-                f"{spec} is {type(classifier).__name__}; only a torch module can be filled with {weights}"
+                f"{spec} is {type(classifier).__name__}; only a torch module can be filled with"
+                f" {weights}"
             )
         fill_fitting(classifier, read_weights(weights)[0], str(weights), key)
     num_classes = getattr(classifier, "num_classes", None)
@@ -299,17 +353,19 @@ def _open_object(spec: str, weights: Path | None, key: str | None) -> LoadedClas
 
 
 def _is_factory(spec: str, found: Any) -> bool:
-    """Whether it can be called without arguments; otherwise it is a classifier, which needs its input."""
+    """Whether it can be called without arguments; a classifier needs its input."""
     if not callable(found):
         raise ValueError(
-            f"{spec} is {type(found).__name__}; it must be a torch module, a function that makes one, or a classifier"
+            f"{spec} is {type(found).__name__}; it must be a torch module, a function that makes"
+            " one, or a classifier"
         )
     try:
         inspect.signature(found).bind()
     except TypeError:
         if inspect.isclass(found):
             raise ValueError(
-                f"{spec} is a class that needs arguments; name a function without arguments that makes one"
+                f"{spec} is a class that needs arguments; name a function without arguments that"
+                " makes one"
             ) from None
         return False
     except ValueError:  # built-in functions without a signature: no factory that a user wrote

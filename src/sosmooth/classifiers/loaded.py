@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,16 +17,18 @@ class LoadedClassifier:
 
     Attributes:
         classifier: tensor (batch, …) → floating scores (batch, classes) or integer labels (batch,).
-        num_classes: None where it does not say.
-        settings: JSON-able: `spec`; `architecture`, `weights_sha256` and `training_sigma`, None where unknown; `source_sha256`
-            of the user's Python file, `file_sha256` of a model's file, `normalization` where the loader adds one, `output` and
-            `single_score` where one of several was named or chosen.
-        normalization: what the classifier expects in front of it, as its files say; `open_classifier` puts it there. None: it
-            takes inputs as they are.
+        num_classes: None where the classifier does not say.
+        settings: JSON-able: `spec`; `architecture`, `weights_sha256` and `training_sigma`, None
+            where unknown; `source_sha256` of the user's Python file, `file_sha256` of a model's
+            file, `normalization` where the loader adds one, `output` and `single_score` where one
+            of several was named or chosen.
+        normalization: what the classifier expects in front of it, as its files say;
+            `open_classifier` puts it there. None: it takes inputs as they are.
         single_score: how its single score is read, as its files say: a key of `THRESHOLDS`, or
             "unknown" where they say that it is neither. None: they do not say.
+        input_shape: shape of one input; None for an axis of any length. None as a whole: unknown.
         notes: what was chosen for the user, one line each.
-        settled: nothing is left open (see `classifiers.settled`).
+        settled: whether nothing is left open (see `classifiers.settled`).
     """
 
     classifier: Callable[[Tensor], Tensor]
@@ -34,5 +36,11 @@ class LoadedClassifier:
     settings: dict[str, Any]
     normalization: Normalization | None = None
     single_score: str | None = None
+    input_shape: tuple[int | None, ...] | None = None
     notes: tuple[str, ...] = ()
     settled: bool = False
+
+
+def known_lengths(shape: Sequence[int | str | None]) -> tuple[int | None, ...]:
+    """A shape whose unknown axes are None instead of a name."""
+    return tuple(length if isinstance(length, int) else None for length in shape)

@@ -17,7 +17,7 @@ from torch import Tensor
 from sosmooth._errors import text_of
 from sosmooth._extras import needed
 from sosmooth.classifiers.batches import in_batches
-from sosmooth.classifiers.loaded import LoadedClassifier
+from sosmooth.classifiers.loaded import LoadedClassifier, known_lengths
 from sosmooth.classifiers.onnx_graph import Graph, read_graph
 from sosmooth.classifiers.outputs import Output, Wanted, chosen
 
@@ -89,6 +89,7 @@ def open_onnx(path: Path, wanted: Wanted) -> LoadedClassifier:
             "training_sigma": None,
         }
         | ({} if names is None else {"classes": names}),
+        input_shape=known_lengths(inputs[0].shape[1:]),
         single_score=graph.single_score(result.name),
         notes=(note,) if note else (),
     )

@@ -66,7 +66,7 @@ def settled(
         count = num_classes or scores or classifier.num_classes or likely_classes
         if count is None:
             raise ValueError(
-                "the number of classes is unknown: the classifier returns labels; give --num-classes"
+                "the number of classes is unknown: the classifier returns labels; give num_classes=…"
             )
         checked_labels(tensor, len(points), count)
     return replace(classifier, num_classes=count, settled=True)

@@ -46,9 +46,9 @@ def audit(
     """
     from sosmooth._progress import progress
     from sosmooth.attacks.smoothed_pgd import AttackSettings
-    from sosmooth.classifiers.load import open_classifier
+    from sosmooth.classifiers import load as classifiers
     from sosmooth.cli._summary import opened
-    from sosmooth.datasets import load_dataset
+    from sosmooth.datasets import load as datasets
     from sosmooth.runs import RunError
     from sosmooth.tasks.audit import audit_run
     from sosmooth.tasks.recorded import recorded_specs
@@ -60,14 +60,23 @@ def audit(
     settings = AttackSettings(steps=steps, samples=samples, judge_n=judge_n, seed=seed)
     stored = opened(run)
     recorded_model, recorded_data = recorded_specs(stored)
+    for flag, given, recorded, is_code in (
+        ("--model", model, recorded_model, classifiers.runs_code),
+        ("--data", data, recorded_data, datasets.runs_code),
+    ):
+        if given is None and recorded is not None and is_code(recorded):
+            raise RunError(
+                f"{run} was made with {recorded}, which runs code when it is opened; if you trust"
+                f" it, give {flag} {recorded}"
+            )
     model, data = model or recorded_model, data or recorded_data
     if model is None or data is None:
         raise RunError(
             f"{run} does not say which classifier or data it is of; give --model and --data"
         )
     classifier, inputs = (
-        open_classifier(model, sigma=stored.manifest.settings["sigma"]),
-        load_dataset(data),
+        classifiers.open_classifier(model, sigma=stored.manifest.settings["sigma"]),
+        datasets.load_dataset(data),
     )
     with progress(limit, f"attacking {limit} inputs", "inputs") as advance:
         found = audit_run(

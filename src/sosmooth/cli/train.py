@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from sosmooth.cli._options import Json, Sigma, Whole, WholeOrNone
 
 if TYPE_CHECKING:
-    from sosmooth.training.train import Epoch
+    from sosmooth.training.sgd import Epoch
 
 
 def train(

@@ -1,8 +1,9 @@
-"""Plain values and NumPy arrays out of a pickle, without unpickling it: no name in the file is ever looked up or called.
+"""Plain values and NumPy arrays out of a pickle, without unpickling it.
 
-A pickle is a program. This interprets the few instructions that build numbers, text, lists, dictionaries and byte arrays; calls
-are recorded, not made, and only those that Python and NumPy write for bytes and arrays are
-understood. Everything else is refused.
+A pickle is a program. This module interprets the few instructions that build numbers, text, lists,
+dictionaries and byte arrays. No name in the file is looked up or called: calls are recorded, and
+only those that Python and NumPy write for bytes and arrays are understood. Everything else is
+refused.
 """
 
 from __future__ import annotations
@@ -10,32 +11,19 @@ from __future__ import annotations
 import math
 import pickletools
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 _MARK = object()
-_CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_LITERALS = {
-    "BININT",
-    "BININT1",
-    "BININT2",
-    "SHORT_BINUNICODE",
-    "BINUNICODE",
-    "BINUNICODE8",
-    "SHORT_BINBYTES",
-    "BINBYTES",
-    "BINBYTES8",
-    "BINSTRING",
-    "SHORT_BINSTRING",
-}
-_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _ARRAY = ("numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct")
 _DTYPE = "numpy dtype"
-# Python 3 writes bytes as text and this call in protocols up to 2, arrays by this one in protocol 5.
+# In protocols up to 2, Python 3 writes bytes as text and a call of this function.
 _ENCODE = "_codecs encode"
+# In protocol 5, NumPy writes arrays as a call of this function.
 _FROM_BUFFER = ("numpy.core.numeric _frombuffer", "numpy._core.numeric _frombuffer")
 
 
@@ -57,11 +45,20 @@ class _Call:
     state: Any = None
 
 
-def read_pickled_arrays(content: bytes) -> Any:
-    """The value of a pickle made of None, booleans, integers, text, bytes, lists, tuples, dictionaries and uint8 arrays.
+@dataclass
+class _Machine:
+    """What the instructions work on: the stack, and values that are used again by number."""
 
-    Text of Python 2 and keys of bytes become `str`, byte for byte as in Latin-1. Reads protocols 2
-    to 5, by Python 2 or 3, as far as such values need them.
+    stack: list[Any] = field(default_factory=list)
+    memo: dict[int, Any] = field(default_factory=dict)
+
+
+def read_pickled_arrays(content: bytes) -> Any:
+    """The value of a pickle that holds plain values and byte arrays only.
+
+    Plain values are None, booleans, integers, text, bytes, lists, tuples and dictionaries; arrays
+    are of uint8. Text of Python 2 and keys of bytes become `str`, byte for byte as in Latin-1.
+    Reads protocols 2 to 5, by Python 2 or 3, as far as such values need them.
 
     Args:
         content: the file.
@@ -70,17 +67,18 @@ def read_pickled_arrays(content: bytes) -> Any:
     Guarantee:
         Runs no code of the file and imports nothing.
     """
-    stack: list[Any] = []
-    memo: dict[int, Any] = {}
+    machine = _Machine()
     encoded = 0
     try:
         with warnings.catch_warnings(action="ignore"):  # of odd escapes in text
             for opcode, argument, _ in pickletools.genops(content):
                 if opcode.name == "STOP":
-                    return _plain(stack.pop())
-                _step(opcode.name, argument, stack, memo)
-                if opcode.name == "REDUCE" and type(stack[-1]) is bytes:
-                    encoded += len(stack[-1])
+                    return _plain(machine.stack.pop())
+                if opcode.name not in _INSTRUCTIONS:
+                    raise PickleRefused(f"it holds the instruction {opcode.name}")
+                _INSTRUCTIONS[opcode.name](machine, argument)
+                if opcode.name == "REDUCE" and type(machine.stack[-1]) is bytes:
+                    encoded += len(machine.stack[-1])
                     if encoded > len(content):  # the same text again and again
                         raise PickleRefused("it encodes more text than it holds")
     except PickleRefused:
@@ -98,62 +96,129 @@ def read_pickled_arrays(content: bytes) -> Any:
     raise PickleRefused("broken pickle: it does not end")
 
 
-def _step(name: str, argument: Any, stack: list[Any], memo: dict[int, Any]) -> None:
-    if name in _CONSTANTS:
-        stack.append(_CONSTANTS[name])
-    elif name in _LITERALS:
-        stack.append(argument)
-    elif name == "BYTEARRAY8":
-        stack.append(bytes(argument))
-    elif name in ("EMPTY_LIST", "EMPTY_DICT", "EMPTY_TUPLE"):
-        stack.append({"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_TUPLE": tuple}[name]())
-    elif name == "MARK":
-        stack.append(_MARK)
-    elif name in ("BINPUT", "LONG_BINPUT"):
-        memo[argument] = stack[-1]
-    elif name == "MEMOIZE":
-        memo[len(memo)] = stack[-1]
-    elif name in ("BINGET", "LONG_BINGET"):
-        stack.append(memo[argument])
-    elif name in _TUPLES:
-        stack.append(tuple(reversed([stack.pop() for _ in range(_TUPLES[name])])))
-    elif name == "TUPLE":
-        stack.append(tuple(_since_mark(stack)))
-    elif name in ("APPEND", "APPENDS"):
-        items = [stack.pop()] if name == "APPEND" else _since_mark(stack)
-        stack[-1].extend(items)
-    elif name in ("SETITEM", "SETITEMS"):
-        items = [stack.pop(-2), stack.pop()] if name == "SETITEM" else _since_mark(stack)
-        if not all(
-            type(key) in (str, bytes) for key in items[::2]
-        ):  # nested tuples can take for ever to hash
-            raise PickleRefused("it holds a dictionary with keys that are no text")
-        keys = [key.decode("latin-1") if type(key) is bytes else key for key in items[::2]]
-        stack[-1].update(zip(keys, items[1::2], strict=True))
-    elif name == "GLOBAL":
-        stack.append(_Name(argument))
-    elif name == "STACK_GLOBAL":
-        attribute, module = stack.pop(), stack.pop()
-        if not (type(attribute) is str and type(module) is str):
-            raise PickleRefused("it names something by what is no text")
-        stack.append(_Name(f"{module} {attribute}"))
-    elif name == "REDUCE":
-        arguments, function = stack.pop(), stack.pop()
-        if isinstance(function, _Name) and function.text == _ENCODE:
-            stack.append(_encoded(arguments))
-            return
-        if not (isinstance(function, _Name) and function.text in (*_ARRAY, *_FROM_BUFFER, _DTYPE)):
-            raise PickleRefused(
-                f"it wants to call {function.text!r}"
-                if isinstance(function, _Name)
-                else "it calls no name"
-            )
-        stack.append(_Call(function.text, arguments))
-    elif name == "BUILD":
-        state = stack.pop()
-        stack[-1].state = state
-    elif name not in ("PROTO", "FRAME"):
-        raise PickleRefused(f"it holds the instruction {name}")
+_Instruction = Callable[[_Machine, Any], None]
+
+
+def _push(value: Callable[[Any], Any]) -> _Instruction:
+    """The instruction that puts on the stack what `value` makes of its argument."""
+
+    def instruction(machine: _Machine, argument: Any) -> None:
+        machine.stack.append(value(argument))
+
+    return instruction
+
+
+def _remember(machine: _Machine, argument: int | None) -> None:
+    place = len(machine.memo) if argument is None else argument
+    machine.memo[place] = machine.stack[-1]
+
+
+def _recall(machine: _Machine, argument: int) -> None:
+    machine.stack.append(machine.memo[argument])
+
+
+def _tuple_of(count: int) -> _Instruction:
+    def instruction(machine: _Machine, argument: None) -> None:
+        values = [machine.stack.pop() for _ in range(count)]
+        machine.stack.append(tuple(reversed(values)))
+
+    return instruction
+
+
+def _tuple(machine: _Machine, argument: None) -> None:
+    machine.stack.append(tuple(_since_mark(machine.stack)))
+
+
+def _append(machine: _Machine, argument: None) -> None:
+    item = machine.stack.pop()
+    machine.stack[-1].extend([item])
+
+
+def _appends(machine: _Machine, argument: None) -> None:
+    items = _since_mark(machine.stack)
+    machine.stack[-1].extend(items)
+
+
+def _set_item(machine: _Machine, argument: None) -> None:
+    value, key = machine.stack.pop(), machine.stack.pop()
+    _update(machine.stack[-1], [key, value])
+
+
+def _set_items(machine: _Machine, argument: None) -> None:
+    items = _since_mark(machine.stack)
+    _update(machine.stack[-1], items)
+
+
+def _update(target: Any, items: list[Any]) -> None:
+    """Put keys and values, in turn, into a dictionary."""
+    keys = items[::2]
+    if not all(type(key) in (str, bytes) for key in keys):  # hashing nested tuples can take hours
+        raise PickleRefused("it holds a dictionary with keys that are no text")
+    names = [key.decode("latin-1") if type(key) is bytes else key for key in keys]
+    target.update(zip(names, items[1::2], strict=True))
+
+
+def _name_on_stack(machine: _Machine, argument: None) -> None:
+    attribute, module = machine.stack.pop(), machine.stack.pop()
+    if not (type(attribute) is str and type(module) is str):
+        raise PickleRefused("it names an object by something that is no text")
+    machine.stack.append(_Name(f"{module} {attribute}"))
+
+
+def _call(machine: _Machine, argument: None) -> None:
+    """Record a call; bytes that are written as text are the one thing that is made at once."""
+    arguments, function = machine.stack.pop(), machine.stack.pop()
+    if not isinstance(function, _Name):
+        raise PickleRefused("it calls no name")
+    if function.text == _ENCODE:
+        machine.stack.append(_encoded(arguments))
+    elif function.text in (*_ARRAY, *_FROM_BUFFER, _DTYPE):
+        machine.stack.append(_Call(function.text, arguments))
+    else:
+        raise PickleRefused(f"it wants to call {function.text!r}")
+
+
+def _build(machine: _Machine, argument: None) -> None:
+    state = machine.stack.pop()
+    machine.stack[-1].state = state
+
+
+def _nothing(machine: _Machine, argument: Any) -> None:
+    pass
+
+
+_LITERALS = (
+    *("BININT", "BININT1", "BININT2"),
+    *("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
+    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BINSTRING", "SHORT_BINSTRING"),
+)
+_INSTRUCTIONS: dict[str, _Instruction] = {
+    "PROTO": _nothing,
+    "FRAME": _nothing,
+    "NONE": _push(lambda _: None),
+    "NEWTRUE": _push(lambda _: True),
+    "NEWFALSE": _push(lambda _: False),
+    **dict.fromkeys(_LITERALS, _push(lambda value: value)),
+    "BYTEARRAY8": _push(bytes),
+    "EMPTY_LIST": _push(lambda _: []),
+    "EMPTY_DICT": _push(lambda _: {}),
+    "EMPTY_TUPLE": _push(lambda _: ()),
+    "MARK": _push(lambda _: _MARK),
+    **dict.fromkeys(("BINPUT", "LONG_BINPUT", "MEMOIZE"), _remember),
+    **dict.fromkeys(("BINGET", "LONG_BINGET"), _recall),
+    "TUPLE1": _tuple_of(1),
+    "TUPLE2": _tuple_of(2),
+    "TUPLE3": _tuple_of(3),
+    "TUPLE": _tuple,
+    "APPEND": _append,
+    "APPENDS": _appends,
+    "SETITEM": _set_item,
+    "SETITEMS": _set_items,
+    "GLOBAL": _push(_Name),
+    "STACK_GLOBAL": _name_on_stack,
+    "REDUCE": _call,
+    "BUILD": _build,
+}
 
 
 def _since_mark(stack: list[Any]) -> list[Any]:
@@ -166,19 +231,19 @@ def _since_mark(stack: list[Any]) -> list[Any]:
 
 
 def _encoded(arguments: Any) -> bytes:
-    """Bytes that are written as text, of which each letter is one byte."""
+    """Bytes that are written as text: each letter is one byte."""
     if not (
         isinstance(arguments, tuple)
         and 1 <= len(arguments) <= 2
         and type(arguments[0]) is str
         and arguments[1:] in (("latin1",), ("latin-1",))
     ):
-        raise PickleRefused("it encodes what is no text in Latin-1")
+        raise PickleRefused("it encodes something that is no text in Latin-1")
     return arguments[0].encode("latin-1")
 
 
 def _plain(value: Any) -> Any:
-    """The value with its recorded calls replaced by arrays; lists and dictionaries of plain values one level down."""
+    """The value with recorded calls replaced by arrays, in a dictionary one level down."""
     if isinstance(value, dict):
         return {
             key: _plain(item) if isinstance(item, _Call) else item for key, item in value.items()
@@ -206,6 +271,6 @@ def _of_bytes(content: Any, dtype: Any, shape: Any, *, fortran: bool) -> NDArray
         raise PickleRefused("it holds an array without bytes or shape")
     if len(content) != math.prod(shape):
         raise PickleRefused(
-            f"it holds an array of {len(content)} bytes where its shape asks for others"
+            f"it holds an array of {len(content)} bytes, and its shape needs another number"
         )
     return np.frombuffer(content, np.uint8).reshape(shape, order="F" if fortran else "C")

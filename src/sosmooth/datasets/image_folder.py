@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosmooth._spec_options import parse_options
+from sosmooth.datasets._csv import read_csv
 from sosmooth.datasets._images import LATTICE, SCALED, SIZE_OPTIONS, Pictures, parse_size
 from sosmooth.datasets.inputs import InputSet, read_lazily
 from sosmooth.datasets.labels import listed, numbered, whole_number
@@ -192,14 +192,10 @@ def _labels_file(folder: Path, images: list[Path]) -> tuple[list[str | None], tu
     if not path.is_file():
         note = f"{folder} has no {LABELS} (columns file,label): labels are unknown"
         return [None] * len(images), (note,)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        if not {"file", "label"} <= set(rows.fieldnames or ()):
-            raise ValueError(
-                f"{path}: the first line must name the columns file,label; got {rows.fieldnames}"
-            )
-        lines = ((rows.line_num, row["file"], row["label"]) for row in rows)
-        return _label_of_each(path, images, lines), ()
+    table = read_csv(path, needed=["file", "label"])
+    numbers = [number for number, _ in table.lines]
+    lines = zip(numbers, table.column("file"), table.column("label"), strict=True)
+    return _label_of_each(path, images, lines), ()
 
 
 def _annotations(path: Path, images: list[Path]) -> list[str | None]:
@@ -217,7 +213,7 @@ def _annotations(path: Path, images: list[Path]) -> list[str | None]:
 
 
 def _label_of_each(
-    path: Path, images: list[Path], lines: Iterator[tuple[int, str, str | None]]
+    path: Path, images: list[Path], lines: Iterable[tuple[int, str, str | None]]
 ) -> list[str | None]:
     labels: dict[str, str] = {}
     for number, file, label in lines:

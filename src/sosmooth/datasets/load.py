@@ -101,6 +101,12 @@ def _holds_a_table(folder: Path) -> bool:
     return saved or any(folder.glob("*.parquet")) or any(folder.glob("data/*.parquet"))
 
 
+def runs_code(spec: str) -> bool:
+    """Whether loading the data set that `spec` names can run code of a file or module."""
+    known = (*DATASETS, *FOLDER_DATASETS, *FILE_KINDS)
+    return is_object_spec(spec) and spec.partition(":")[0] not in known
+
+
 def _names_code(spec: str, source: str) -> bool:
     """Whether it names an object of a Python file or module, and not a kind that there is not."""
     return is_object_spec(spec) and ("." in source or is_module(source))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,24 +11,28 @@ from numpy.typing import NDArray
 
 from sosmooth._objects import file_sha256
 from sosmooth._spec_options import parse_options
+from sosmooth.datasets._csv import read_csv
 from sosmooth.datasets.inputs import InputSet, in_memory
 from sosmooth.datasets.labels import numbered
 
 
 def load(path: Path, options: str = "") -> InputSet:
-    """The rows of a CSV file: float32 (batch, features), in the order of its columns; the first line names them.
+    """The rows of a CSV file: float32 (batch, features), in the order of its columns.
 
-    Sigma is one number for all features. They are taken as they are, so that they should have one scale; with `standardize` a
-    feature x becomes `(x − mean) / std`, and sigma and radii count in standard deviations; the classifier must take them so.
+    The first line names the columns. Sigma is one number for all features, so they should have one
+    scale: they are used as they are. With `standardize`, a feature x becomes `(x − mean) / std`;
+    sigma and radii are then in standard deviations, and the classifier must take such features.
 
     Args:
-        path: the file. Labels are whole numbers, or else names, numbered from 0 in sorted order;
-            an empty one is unknown. Empty lines are skipped.
-        options: `label=COLUMN` (default: `label`; labels are unknown where there is none); `standardize=FILE.csv`: the file whose
-            means and standard deviations (of the population) are taken, which should be the training data.
+        path: the file. Labels are whole numbers, or else names, numbered from 0 in sorted order; an
+            empty label is unknown. Empty lines are skipped.
+        options: `label=COLUMN` (default: `label`; labels are unknown where there is no such
+            column); `standardize=FILE.csv`: the file, usually the training data, whose means and
+            standard deviations (of the population) are used.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no table, values that are no finite numbers, other columns in the file of `standardize`, a constant feature.
+        ValueError: no table, values that are no finite numbers, other columns in the file of
+            `standardize`, a constant feature.
     """
     asked = parse_options(options, {"label": "COLUMN", "standardize": "FILE.csv"})
     label = asked.get("label", "label")
@@ -49,13 +52,15 @@ def load(path: Path, options: str = "") -> InputSet:
         reference, columns, _ = _read(source, label)
         if sorted(columns) != sorted(names):
             raise ValueError(
-                f"{source} has the features {', '.join(columns)}, {path} {', '.join(names)}; they must be the same"
+                f"{source} has the features {', '.join(columns)}, {path} {', '.join(names)}; both"
+                " files must have the same"
             )
         reference = reference[:, [columns.index(name) for name in names]]
         mean, std = reference.mean(axis=0), reference.std(axis=0)
         if not std.all():
             raise ValueError(
-                f"{source}: the feature {names[int(np.argmin(std))]!r} is constant; remove it from both files"
+                f"{source}: the feature {names[int(np.argmin(std))]!r} is constant; remove it from"
+                " both files"
             )
         features = (features - mean) / std
         settings |= {"scaled": "(x − mean) / std", "mean": mean.tolist(), "std": std.tolist()}
@@ -73,43 +78,26 @@ def load(path: Path, options: str = "") -> InputSet:
 
 
 def _read(path: Path, label: str) -> tuple[NDArray[np.float64], list[str], list[str] | None]:
-    """Features, their names, and the labels as they are written."""
+    """Features (rows, columns), their names, and the labels as they are written."""
     if not path.is_file():
         raise FileNotFoundError(
             f"no file {str(path)!r}; give the path of a CSV file whose first line names its columns"
         )
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.reader(file, strict=True)
-        try:  # empty lines are none; each other is kept with its number
-            header, *lines = [(rows.line_num, row) for row in rows if row]
-        except (ValueError, csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(
-                f"{path} is no CSV file with a first line that names its columns ({error})"
-            ) from error
-    header = header[1]
-    if len(set(header)) < len(header):
-        again = next(name for name in header if header.count(name) > 1)
-        raise ValueError(f"{path}: the first line names the column {again!r} twice; rename one")
-    place = header.index(label) if label in header else None
-    names = [name for name in header if name != label]
+    table = read_csv(path)
+    names = [name for name in table.columns if name != label]
     if not names:
         raise ValueError(f"{path} has no features, only the column {label!r}")
-    values = []
-    for number, line in lines:
-        if len(line) != len(header):
-            raise ValueError(
-                f"{path}: line {number} has {len(line)} cells, the first line {len(header)};"
-                " all must be as long"
-            )
-        values.append(
-            [
-                _number(path, number, name, cell)
-                for column, (name, cell) in enumerate(zip(header, line, strict=True))
-                if column != place
-            ]
-        )
-    labels = None if place is None else [line[place] for _, line in lines]
-    return np.array(values, dtype=np.float64).reshape(len(lines), len(names)), names, labels
+    values = [
+        [
+            _number(path, number, name, cell)
+            for name, cell in zip(table.columns, cells, strict=True)
+            if name != label
+        ]
+        for number, cells in table.lines
+    ]
+    labels = table.column(label) if label in table.columns else None
+    features = np.array(values, dtype=np.float64).reshape(len(values), len(names))
+    return features, names, labels
 
 
 def _number(path: Path, line: int, column: str, cell: str) -> float:
@@ -118,6 +106,6 @@ def _number(path: Path, line: int, column: str, cell: str) -> float:
     except ValueError:
         what = "is empty" if not cell.strip() else f"holds {cell!r}"
         raise ValueError(
-            f"{path}: line {line}: the column {column!r} {what}; features must be numbers,"
-            " leave other columns and incomplete lines out"
+            f"{path}: line {line}: the column {column!r} {what}; features must be numbers: remove"
+            " other columns and incomplete lines"
         ) from None

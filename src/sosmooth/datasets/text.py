@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +12,27 @@ from numpy.typing import NDArray
 from sosmooth._extras import needed
 from sosmooth._objects import file_sha256
 from sosmooth._spec_options import parse_options
+from sosmooth.datasets._csv import read_csv
 from sosmooth.datasets.inputs import InputSet, read_lazily
 from sosmooth.datasets.labels import numbered
 
-#: Stands in the place of the mask: so far from 0 that no noise of a sensible sigma changes its sign.
+#: The last value of a token: so far from 0 that no noise of a sensible sigma changes its sign.
 _PRESENT = 1e4
 
 
 def load(path: Path, options: str = "") -> InputSet:
-    """The texts of a CSV file: float32 (batch, tokens, hidden + 1), the embedding of each token, and a last value that is
-    positive where there is a token and negative where the text is filled up to `tokens`.
+    """The texts of a CSV file: float32 (batch, tokens, hidden + 1).
 
-    Sigma and radii count in the space of these embeddings (before positions are added). What is certified holds for these
-    tokens, moved continuously; it says nothing of other words. The last value is no part of the model; noise does not change
-    its sign, and a perturbation of the embeddings alone is one of the whole, so that the radius holds for it.
+    A token is its embedding and one last value: positive where there is a token, negative where the
+    text is filled up to `tokens`. Sigma and radii are in the space of these embeddings (before
+    positions are added). A certificate holds for these tokens, moved continuously; it says nothing
+    about other words. The last value is no part of the model, and noise does not change its sign. A
+    perturbation of the embeddings alone is one of the whole, so the radius holds for it.
 
     Args:
-        path: the file, with the columns `text` and, if labels are known, `label`: integers,
-            or names.
-        options: `model=PLACE`, a folder or a model that the cache holds, needed; `tokens=64`: longer texts are cut.
+        path: the file, with the column `text` and, if labels are known, `label`: integers or names.
+        options: `model=PLACE`: a folder, or a model in the cache, required; `tokens=64`: longer
+            texts are cut.
     Raises:
         ModuleNotFoundError: no transformers.
         FileNotFoundError: no such file or model.
@@ -82,24 +84,15 @@ def load(path: Path, options: str = "") -> InputSet:
     )
 
 
-def _read(path: Path) -> tuple[list[str], list[str | None]]:
+def _read(path: Path) -> tuple[list[str], Sequence[str | None]]:
+    """The texts, and the labels as they are written."""
     if not path.is_file():
         raise FileNotFoundError(
             f"no file {str(path)!r}; give the path of a CSV file with the columns text,label"
         )
-    texts, labels = [], []
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        if "text" not in (rows.fieldnames or ()):
-            raise ValueError(
-                f"{path}: the first line must name the columns text,label; got {rows.fieldnames}"
-            )
-        for row in rows:
-            if row["text"] is None:
-                raise ValueError(f"{path}: line {rows.line_num} has no text; give it one")
-            labels.append(row.get("label"))
-            texts.append(row["text"])
-    return texts, labels
+    table = read_csv(path, needed=["text"])
+    texts = table.column("text")
+    return texts, table.column("label") if "label" in table.columns else [None] * len(texts)
 
 
 def _opened(place: str) -> tuple[Any, Any]:
@@ -114,6 +107,7 @@ def _opened(place: str) -> tuple[Any, Any]:
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise FileNotFoundError(
-            f"no tokenizer and model in {place!r}; give a folder, or get it by hf download ({reason})"
+            f"no tokenizer and model in {place!r}; give a folder, or get it by hf download"
+            f" ({reason})"
         ) from error
     return tokenizer, model.eval().get_input_embeddings()

@@ -9,10 +9,13 @@ PADDING = 4
 
 
 def cropped_and_flipped(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Each image shifted by up to four pixels each way, zeros moving in, and mirrored left to right half of the time.
+    """Each image shifted by up to four pixels each way and mirrored with probability ½.
+
+    Zeros fill the border that a shift leaves. The mirror swaps left and right.
 
     Args:
-        images: (batch, channels, height, width). generator: on the images' device.
+        images: (batch, channels, height, width).
+        generator: on the images' device.
     Returns:
         Images of the same shape.
     Source: the usual augmentation of CIFAR-10 (He et al. 2016, section 4.2).

@@ -1,4 +1,4 @@
-"""Where a training stood after an epoch: all that going on from there needs, in one safetensors file beside the weights."""
+"""Checkpoints: the state of a training after an epoch, in a safetensors file beside the weights."""
 
 from __future__ import annotations
 
@@ -40,7 +40,12 @@ def log_path(weights: Path) -> Path:
 
 
 def save_checkpoint(weights: Path, checkpoint: Checkpoint) -> None:
-    """Write the checkpoint of these weights, whole or not at all, and its history as a table, one line an epoch."""
+    """Write the checkpoint of these weights, whole or not at all, and its history as a table.
+
+    Args:
+        weights: the file that the training will write.
+        checkpoint: what to write; its history becomes one line an epoch.
+    """
     metadata = {"checkpoint": checkpoint.identity, "history": checkpoint.history}
     write_tensors(checkpoint_path(weights), checkpoint.state, metadata)
     table = io.StringIO()
@@ -53,9 +58,13 @@ def save_checkpoint(weights: Path, checkpoint: Checkpoint) -> None:
 def load_checkpoint(weights: Path, identity: Mapping[str, Any]) -> Checkpoint:
     """The checkpoint of these weights.
 
+    Args:
+        weights: the file that the training will write.
+        identity: the settings of the training that wants to continue.
     Raises:
         FileNotFoundError: there is none.
-        ValueError: no whole checkpoint, or one of a training with another `identity`; the first difference is named.
+        ValueError: no whole checkpoint, or one of a training with another `identity`; the first
+            difference is named.
     """
     path = checkpoint_path(weights)
     state, metadata = read_tensors(path)
@@ -65,7 +74,7 @@ def load_checkpoint(weights: Path, identity: Mapping[str, Any]) -> Checkpoint:
     for name in {**found, **identity}:
         if found.get(name) != identity.get(name):
             raise ValueError(
-                f"{path} comes from a training with {name} {found.get(name)}, not {identity.get(name)}; resume with the same"
-                " settings, or remove it"
+                f"{path} comes from a training with {name} {found.get(name)}, not"
+                f" {identity.get(name)}; resume with the same settings, or remove it"
             )
     return Checkpoint(state, found, metadata["history"])
