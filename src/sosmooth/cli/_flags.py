@@ -7,10 +7,11 @@ import re
 _ARGUMENTS = re.compile(
     r"\b((?:output|class_names|num_classes|dimension|batch_timeout)(?==…)|single_score(?==['…])"
     r"|batch_size(?= 1\b)|(?<=a smaller )batch_size"
-    r"|(?:workers|engine|address|num_classes)(?= must be)|engine(?=='ray'))"
+    r"|(?:workers|engine|address|num_classes)(?= must be)|engine(?=='ray')|device(?=='cpu')"
+    r"|resume=True)"
 )
 # Options whose name is another than the argument's.
-_NAMES = {"batch_timeout": "timeout"}
+_NAMES = {"batch_timeout": "timeout", "resume=True": "resume"}
 
 
 def with_flags(message: str) -> str:
