@@ -27,12 +27,12 @@ from sosmooth.certificates._third_order_search import (
 from sosmooth.certificates.region import pdf
 
 # Elements at a time: their arrays stay in the processor's cache.
-_CHUNK = 4096
+_CHUNK = 8192
 _ROUNDS, _TOLERANCE = 24, 1e-11
 # Below this distance the programme is not solved but extrapolated to: its terms would cancel.
 _NEAREST = 0.02
 # Constraints missed by more than this, relative to the wrong mass: the search is begun afresh.
-_LOST = 1e-5
+_LOST = 1e-3
 #: A wrong mass that provably lies below zero by more than this contradicts the bounds given.
 CONTRADICTION = -1e-9
 
@@ -84,8 +84,10 @@ def _march(prices: Floats, start: Floats, multipliers: Floats, *, tied: bool) ->
     # A first guess of ν: what it is for small distances.
     y = multipliers.copy()
     y[CURVATURE] = 0.1 * y[ONE] * r * r
-    y, heat = smoothed(y, prices, r, tied=tied)
-    y, wrong, found = polished(y, prices, r, heat, tied=tied, rounds=6)
+    begun, heat = smoothed(y, prices, r, tied=tied, fast=True)
+    begun, wrong, found = polished(begun, prices, r, heat, tied=tied, rounds=6)
+    _retry(begun, wrong, found, y, prices, r, tied=tied)
+    y = begun
     least = wrong.copy()
     active = np.arange(r.size)
     # The last distance that is connected to 0, and the bound of the wrong mass there.
@@ -126,9 +128,7 @@ def _march(prices: Floats, start: Floats, multipliers: Floats, *, tied: bool) ->
             steps=3,
         )
         moved, mass, moved_found = polished(moved, price, following, heat, tied=tied, rounds=2)
-        lost = np.flatnonzero(residual(moved, price, moved_found, tied=tied) > _LOST)
-        if lost.size:
-            _retry(moved, mass, moved_found, lost, y[:, active], price, following, tied=tied)
+        _retry(moved, mass, moved_found, y[:, active], price, following, tied=tied)
         y[:, active], wrong[active], r[active] = moved, mass, following
         least[active] = np.minimum(least[active], mass)
         put(found, active, moved_found)
@@ -139,14 +139,16 @@ def _retry(
     y: Floats,
     wrong: Floats,
     found: Integral,
-    lost: NDArray[np.intp],
     before: Floats,
     prices: Floats,
     r: Floats,
     *,
     tied: bool,
 ) -> None:
-    """Solve afresh, from the multipliers before, where the step to a new distance failed."""
+    """Solve afresh, from the multipliers before, where the constraints are not met."""
+    lost = np.flatnonzero(residual(y, prices, found, tied=tied) > _LOST)
+    if lost.size == 0:
+        return
     price, at = prices[:, lost], r[lost]
     start, heat = smoothed(before[:, lost], price, at, tied=tied)
     again, mass, again_found = polished(start, price, at, heat, tied=tied, rounds=6)

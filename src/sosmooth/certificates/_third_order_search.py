@@ -60,7 +60,7 @@ def natural_scale(multipliers: Floats, r: Floats) -> Floats:
 
 
 def smoothed(
-    multipliers: Floats, prices: Floats, r: Floats, *, tied: bool
+    multipliers: Floats, prices: Floats, r: Floats, *, tied: bool, fast: bool = False
 ) -> tuple[Floats, Floats]:
     """Minimise the dual with `max` replaced by a soft maximum of falling temperature.
 
@@ -69,13 +69,17 @@ def smoothed(
         prices: of the four multipliers, (4, n).
         r: distance in units of sigma, (n,).
         tied: both masses have one multiplier: nothing is known of pairs.
+        fast: in float32, which now and then ends far from the minimum.
 
     Returns:
         Multipliers, all positive, and the temperatures at the end.
     """
     n = r.size
     z, mass = _nodes(prices[ONE], r)
-    w = np.exp(r * z - 0.5 * r * r), np.exp(-r * z - 0.5 * r * r)
+    rise, fall = np.exp(r * z - 0.5 * r * r), np.exp(-r * z - 0.5 * r * r)
+    kind = np.float32 if fast else np.float64
+    grid = np.stack([z, mass, rise, fall]).astype(kind)
+    blur = 1e-6 if fast else 1e-13
     scale = natural_scale(multipliers, r)
     here = np.maximum(multipliers, 1e-4 * scale)
     temperature = _HOT * scale
@@ -87,10 +91,8 @@ def smoothed(
         trial = here[:, active] + length[active] * step[:, active]
         heat, price = temperature[active], prices[:, active]
         barrier = 1e-3 * heat * price[ONE]
-        value, gradient, hessian = _soft_dual(
-            trial, price, heat, barrier, z[:, active], mass[:, active], *(v[:, active] for v in w)
-        )
-        better = value <= lowest[active] + 1e-13 * np.abs(value)
+        value, gradient, hessian = _soft_dual(trial, price, heat, barrier, *grid[..., active])
+        better = value <= lowest[active] + blur * np.abs(value)
         move = newton_step(hessian, -gradient, np.zeros((4, active.size), bool), tied=tied)
         decrease = -(gradient * move).sum(axis=0)
         good = active[better]
@@ -290,17 +292,18 @@ def _soft_dual(
     fall: Floats,
 ) -> tuple[Floats, Floats, Floats]:
     """Value, gradient and Hessian of the smoothed dual with a logarithmic barrier."""
-    both, one, mu, nu = y
+    both, one, mu, nu = y.astype(z.dtype)
+    warmth = heat.astype(z.dtype)
     bend = z * z - 1
-    pull, even = (mu / heat) * z, (nu / heat) * bend + one / heat
-    plus, minus = rise / heat - pull - even, fall / heat + pull - even
-    wrong = plus + minus + (one - both) / heat
+    pull, even = (mu / warmth) * z, (nu / warmth) * bend + one / warmth
+    plus, minus = rise / warmth - pull - even, fall / warmth + pull - even
+    wrong = plus + minus + (one - both) / warmth
     top = np.maximum(np.maximum(plus, minus), np.maximum(wrong, 0.0))
     plus, minus, wrong = np.exp(plus - top), np.exp(minus - top), np.exp(wrong - top)
     total = plus + minus + wrong + np.exp(-top)
 
     def mean(values: Floats) -> Floats:
-        return np.einsum("kn,kn->n", mass, values)
+        return np.einsum("kn,kn->n", mass, values).astype(np.float64)
 
     value = heat * mean(top + np.log(total)) + (prices * y).sum(axis=0)
     value -= (barrier * np.log(y)).sum(axis=0)
