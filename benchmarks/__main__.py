@@ -1,8 +1,8 @@
-"""`python -m benchmarks`: every timing, one after the other; `python -m benchmarks radii engine` chooses.
+"""Run every timing, one after the other; `python -m benchmarks radii engine` chooses some.
 
-Timings print ratios measured side by side in one process; absolute times depend on the machine. Checks look for failures at a
-size that no test suite has time for, and are run by name: `python -m benchmarks attacks`. `NAME --help` tells what it can be
-asked for.
+Timings print ratios measured side by side in one process; absolute times depend on the machine.
+Checks look for failures at a size that no test suite has time for. They run only by name:
+`python -m benchmarks attacks`. `NAME --help` lists the options of a benchmark.
 """
 
 import sys
@@ -14,7 +14,7 @@ WITH_OPTIONS = ("engine", "attacks", "rounding", "coverage")
 
 
 def main(words: list[str]) -> None:
-    """Run the benchmarks that are named, with the options that follow the only one."""
+    """Run the named benchmarks; options are those of the only one named."""
     split = next((i for i, word in enumerate(words) if word.startswith("-")), len(words))
     chosen, options = words[:split] or list(TIMINGS), words[split:]
     for name in chosen:

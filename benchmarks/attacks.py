@@ -1,10 +1,10 @@
-"""The attack suite: what tries to break certificates, and how close it comes.
+"""The attack suite: how close attacks come to breaking certificates.
 
     python -m benchmarks attacks
     python -m benchmarks attacks --cifar10 FOLDER --weights resnet20+FILE --sigma 0.25
 
-`inside` counts inputs with an adversarial point within the certified radius. For the float engine and a planted classifier it
-must not be 0: that is the attack. Everywhere else it must be.
+`inside` counts inputs with an adversarial point within the certified radius. It must be above 0 for
+float noise and a planted classifier: that is the attack. Everywhere else it must be 0.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ INPUTS = 20
 
 @dataclass(frozen=True)
 class Row:
-    """One attack on one engine; `ratios` are closest adversarial distances by certified radius, `inf` where none was found."""
+    """One attack on one kind of noise.
+
+    `ratios` are the closest adversarial distances divided by the certified radius; `inf` means that
+    the attack found none.
+    """
 
     attack: str
     data: str
@@ -60,7 +64,7 @@ def smoothed(
 
 
 def engines(step: float) -> list[tuple[str, float | None]]:
-    """Name and lattice of each engine."""
+    """Name and lattice of float noise and of exact noise."""
     return [("float", None), ("exact", step)]
 
 
@@ -73,14 +77,14 @@ def planted(
     step: float,
     n: int,
 ) -> Iterator[Row]:
-    """Certify each input with a classifier planted at its neighbour, and ask for the class of that neighbour."""
+    """Certify inputs with a classifier planted at the neighbour; predict the class there."""
     for engine, lattice in engines(step):
         ratios = []
         for x in inputs:
             target = away(x)
             one = smoothed(PlantedClassifier(target, sigma=sigma), sigma, 2, lattice)
             [certificate] = one.certify(x[None], n=n, method="first_order", alpha=ALPHA)
-            # With exact noise there is no input beside the lattice: the nearest one on it is asked about.
+            # With exact noise every input lies on the lattice: the nearest lattice point is used.
             point = (
                 target
                 if lattice is None
@@ -94,7 +98,10 @@ def planted(
 
 
 def one_pixel(sigma: float = 0.5, n: int = 100_000) -> Iterator[Row]:
-    """After the example of Voráček and Hein (1.26 certified, another class at 0.8): one pixel of 210/255, and black."""
+    """One pixel, 210/255, and black, after the example of Voráček and Hein.
+
+    Theirs is certified with radius 1.26 and has another class at 0.8.
+    """
     pixel, black = np.array([210 / 255], dtype=np.float32), np.zeros(1, dtype=np.float32)
     for engine, lattice in engines(CIFAR10_STEP):
         one = smoothed(PlantedClassifier(pixel, sigma=sigma), sigma, 2, lattice)
@@ -141,12 +148,11 @@ def pgd(
 
 
 def extremal(method: str) -> Row:
-    """Just inside and just outside the radius of every region of the grid; nothing is sampled."""
+    """Attack just inside and outside the radius of every region of the grid, without sampling."""
     region = grid_of_regions(method)
     outcomes = [attack_extremal(region, factor) for factor in (0.999, 1.001)]
-    radii, attacked = np.unique(
-        outcomes[0].radius, return_index=True
-    )  # not every method knows all that the grid varies
+    # Not every method uses all that the grid varies.
+    radii, attacked = np.unique(outcomes[0].radius, return_index=True)
     attacked = attacked[(radii > 0) & np.isfinite(radii)]
     ratios = np.select(
         [outcome.succeeds for outcome in outcomes], [outcome.factor for outcome in outcomes], np.inf

@@ -1,4 +1,4 @@
-"""What certifying cannot do without: drawing, scaling, adding, classifying, taking the argmax. Nothing is counted."""
+"""The work that certifying always includes: draw, scale, add, classify, argmax; no counting."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from sosmooth.sampling.execution import Execution
 
 
 class Bare:
-    """The bare loop over `n0` independent samples and `n` evaluations in pairs (`sides` 2) or single ones, and its parts.
+    """The bare loop and its parts: `n0` independent samples, then `n` evaluations.
 
-    The noise is drawn into the memory layout that the classifier wants, by the device's own generator.
+    With `sides` 2 the evaluations come in antithetic pairs, with 1 they are single. The device's
+    generator draws the noise into the memory layout that the classifier wants.
     """
 
     def __init__(
@@ -33,32 +34,32 @@ class Bare:
         self._x, self._sigma, self._n0, self._n, self._sides = x, sigma, n0, n, sides
 
     def loop(self, batch_size: int) -> None:
-        """All of it, for one input."""
+        """Do all of it for one input."""
         with torch.inference_mode():
             for size, sides in self._batches(batch_size):
                 self._classifier(self._points(self._drawn(size), sides)).argmax(1)
 
     def noise(self, batch_size: int) -> None:
-        """The drawing alone."""
+        """Only draw the noise."""
         with torch.inference_mode():
             for size, _ in self._batches(batch_size):
                 self._drawn(size)
 
     def classifier(self, batch_size: int) -> None:
-        """Classifying and the argmax alone, on one batch of noise that is drawn already."""
+        """Only classify and take the argmax, on one batch of noise that is already drawn."""
         with torch.inference_mode():
             points = self._points(self._drawn(batch_size), 1)
             for size, sides in self._batches(batch_size):
                 self._classifier(points[: size * sides]).argmax(1)
 
     def warm_up(self, batch_size: int) -> None:
-        """One call with every shape: kernels are chosen, and where asked for compiled, for each."""
+        """Call the classifier once with every shape: kernels are chosen and, if asked, compiled."""
         with torch.inference_mode():
             for size, sides in set(self._batches(batch_size)):
                 self._classifier(self._points(self._drawn(size), sides)).argmax(1)
 
     def _batches(self, batch_size: int) -> Iterator[tuple[int, int]]:
-        """Vectors and sides of each batch."""
+        """The number of vectors and sides of each batch."""
         for vectors, sides in ((self._n0, 1), (self._n // self._sides, self._sides)):
             most = max(batch_size // sides, 1)
             for start in range(0, vectors, most):
@@ -76,7 +77,7 @@ class Bare:
 
 
 def seconds(device: torch.device, work: Callable[[], object]) -> float:
-    """Wall-clock seconds of `work`, with all that it left running on the device."""
+    """Wall-clock seconds of `work`, including what it left running on the device."""
     _wait(device)
     begun = time.perf_counter()
     work()

@@ -1,4 +1,4 @@
-"""What the engine is timed on: networks and inputs of the kinds that are certified, from tiny and deep to plain and wide."""
+"""The networks and inputs of the timings: tiny and deep, plain and wide."""
 
 from __future__ import annotations
 
@@ -21,10 +21,17 @@ class Case:
     """One row of the table for each method.
 
     Attributes:
-        make: the classifier and one batch of inputs, on the CPU. sigma, num_classes: of the smoothed classifier.
-        n, n0: estimation and selection samples an input. inputs: how many are certified in one measurement.
-        rounds: measurements of each, alternating. peer_rounds: of the peer. batch_sizes: the bare loop takes the best of them.
-        peer_batch: the peer's batch size. execution: how the bare classifier and ours are called; the peer runs in float32.
+        make: Returns the classifier and one batch of inputs, on the CPU.
+        sigma: Standard deviation of the noise.
+        num_classes: Number of classes.
+        n: Estimation samples per input.
+        n0: Selection samples per input.
+        inputs: How many inputs one measurement certifies.
+        rounds: Measurements of each, alternating.
+        peer_rounds: Measurements of the peer.
+        batch_sizes: The bare loop takes the best of these.
+        peer_batch: Batch size of the peer.
+        execution: How the bare classifier and ours are called; the peer runs in float32.
     """
 
     name: str
@@ -60,7 +67,7 @@ def resnet50() -> tuple[nn.Module, torch.Tensor]:
 
 
 def wide_mlp() -> tuple[nn.Module, torch.Tensor]:
-    """Ten to the fifth features, a hidden layer of 100: drawing the noise costs as much as the classifier."""
+    """100 000 features, a hidden layer of 100: drawing noise costs as much as the classifier."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         last = nn.Linear(100, 10)
@@ -71,9 +78,10 @@ def wide_mlp() -> tuple[nn.Module, torch.Tensor]:
 def _wavering(
     network: nn.Module, last: nn.Module, shape: tuple[int, ...], samples: int
 ) -> tuple[nn.Module, torch.Tensor]:
-    """An untrained network that answers class 0 for about four fifths of the noisy copies of an image, class 1 for the others.
+    """Shift an untrained network so that it answers class 0 for about four fifths of noisy copies.
 
-    Left alone it would give every copy the same class; then no pair disagrees, and the gradient costs nothing.
+    The others get class 1. Without the shift every copy would get the same class; then no pair
+    disagrees, and the gradient costs nothing.
     """
     assert isinstance(last, nn.Linear)
     generator = torch.Generator().manual_seed(1)

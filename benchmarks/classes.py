@@ -1,12 +1,12 @@
-"""What comparing with each other class gives over comparing with one half, from the same samples.
+"""How much larger radii become if the class is compared with each other class, not with one half.
 
     python -m benchmarks.classes RUN [RUN ...] [--at 0,0.25,0.5]
 
-Each run is certified again with `classes` "top" and "all", by its own method and alpha. ACR is the
-average certified radius over all images, wrong and abstained ones counted 0; certified is the
-certified accuracy at the radii of --at, input units. The last columns are
-the smallest ratio of the radii of one image: of all that "top" certifies, and of those whose class
-has more than 0.99 of the samples.
+Each run is certified again with `classes` "top" and "all", by its own method and alpha, from the
+same samples. ACR is the average certified radius over all images; wrong and abstained ones count as
+0. Certified is the certified accuracy at the radii of --at, in input units. The last columns are
+the smallest ratio of the radii of one image: among all images that "top" certifies, and among those
+whose class has more than 0.99 of the samples.
 """
 
 import argparse
@@ -34,7 +34,7 @@ _SURE = 0.99
 
 
 def row(run: Run, radii: tuple[float, ...]) -> tuple[str, ...]:
-    """The figures of one run; certified accuracy at each of `radii`, in input units."""
+    """The figures of one run; certified accuracy is at each of `radii`, in input units."""
     stored, label = run.certificates(), run["label"]
     top, every = (recomputed(stored, stored.method, stored.alpha, c) for c in ("top", "all"))
     accuracy, mean = [], []

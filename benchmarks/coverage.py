@@ -1,4 +1,7 @@
-"""How often is a certified radius above the true one? The whole pipeline, certified as a user would, on planted classifiers."""
+"""How often is a certified radius above the true one?
+
+The whole pipeline, called as a user would call it, certifies planted classifiers.
+"""
 
 import argparse
 import sys
@@ -7,7 +10,7 @@ from pathlib import Path
 
 
 def main(arguments: list[str]) -> None:
-    """Print each method and classifier with its failures and the binomial limit; fail where the limit is exceeded."""
+    """Print the failures of each method and classifier; fail if they exceed the binomial limit."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks coverage", description=__doc__)
     parser.add_argument(
         "--runs", type=int, default=20_000, help="certifications of each classifier by each method"
@@ -25,10 +28,12 @@ def main(arguments: list[str]) -> None:
 
     noise = "exact noise" if asked.exact else "float noise"
     print(
-        f"{noise}, alpha = {ALPHA}, n = {asked.n}; the limit is exceeded once in a million by a method that fails at alpha"
+        f"{noise}, alpha = {ALPHA}, n = {asked.n}; a method that fails with probability alpha "
+        "exceeds the limit once in a million"
     )
     print(
-        f"{'method':20} {'classifier':22} {'runs':>7} {'certified':>9} {'failures':>8} {'limit':>6} {'s':>6}"
+        f"{'method':20} {'classifier':22} {'runs':>7} {'certified':>9} {'failures':>8} "
+        f"{'limit':>6} {'s':>6}"
     )
     over = 0
     for method, edge in EDGES.items():
@@ -38,7 +43,10 @@ def main(arguments: list[str]) -> None:
                 method, planted, runs=asked.runs, n=asked.n, exact=asked.exact, seed=asked.seed
             )
             seconds = time.perf_counter() - begun
-            row = f"{found.runs:>7} {found.certified:>9} {found.failures:>8} {found.limit:>6} {seconds:>6.0f}"
+            row = (
+                f"{found.runs:>7} {found.certified:>9} {found.failures:>8} "
+                f"{found.limit:>6} {seconds:>6.0f}"
+            )
             print(f"{method:20} {planted:22} {row}", flush=True)
             over += found.failures > found.limit
     if over:

@@ -1,6 +1,7 @@
-"""What one process must do for each input whoever draws the samples: the certificate, and the row that is stored.
+"""The work of one process for each input: the certificate, and the stored row.
 
-Bytes are the growth from half of the inputs to all of them, so that what a file holds once does not count.
+It is the same whether this process or others draw the samples. Bytes are the growth from half of
+the inputs to all of them, so that what a file holds only once does not count.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ COLUMNS = ("certificate, ms", "journal, ms", "log, bytes", "journal, bytes", "ta
 
 
 def stored(found: Certificates, n: int, folder: Path) -> tuple[float, int, int, int]:
-    """Seconds to journal the rows one by one; bytes of the journal's log, of the journal, and of the table that it becomes."""
+    """Journal the rows one by one.
+
+    Returns the seconds, and the bytes of the journal's log, of the journal, and of the final table.
+    """
     settings = {
         "method": found.method,
         "classes": found.classes,
@@ -40,9 +44,8 @@ def stored(found: Certificates, n: int, folder: Path) -> tuple[float, int, int, 
         seconds = time.perf_counter() - begun
         log = (folder / "journal.sqlite-wal").stat().st_size
         with closing(sqlite3.connect(folder / "journal.sqlite")) as reader:
-            reader.execute(
-                "PRAGMA wal_checkpoint"
-            )  # from the log into the journal, as happens every thousand pages
+            # From the log into the journal, as happens every thousand pages.
+            reader.execute("PRAGMA wal_checkpoint")
         journal = (folder / "journal.sqlite").stat().st_size
         writer.finish()
     return seconds, log, journal, (folder / "results.parquet").stat().st_size

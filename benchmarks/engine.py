@@ -1,11 +1,12 @@
-"""Certifying against the bare classifier and against the loop that research code runs, side by side in one process.
+"""Time certifying against the bare classifier and against the loop of research code.
 
-The bare loop draws as many noise vectors, scales, adds, classifies and takes the argmax, in the best batch size of a few, and
-counts nothing: no certificate in the same precision and layout can cost less. Measurements alternate; each figure is a median,
-in seconds an input. Certifying and the peer include the selection and the radius.
+All run side by side in one process. The bare loop draws as many noise vectors, scales, adds,
+classifies and takes the argmax, in the best batch size of a few, and counts nothing: no certificate
+in the same precision and layout can cost less. Measurements alternate; each figure is a median, in
+seconds per input. Certifying and the peer include the selection and the radius.
 
-    python -m benchmarks engine [--case mnist7 …] [--method first_order …] [--device cpu|cuda] [--n N] [--inputs K]
-                                [--rounds R] [--no-peer]
+    python -m benchmarks engine [--case mnist7 …] [--method first_order …] [--device cpu|cuda]
+                                [--n N] [--inputs K] [--rounds R] [--no-peer]
 """
 
 from __future__ import annotations
@@ -40,13 +41,14 @@ COLUMNS = (
     "batch",
     "of bare",
 )
-#: With so few samples the gradient would often not be drawn, as it could not help; what it costs is to be seen all the same.
+#: With so few samples the gradient could often not help, and the engine would not draw it.
+#: Its cost is measured all the same.
 DRAWN = patch("sosmooth.request.planned_gradient", lambda *arguments: GradientPlan(0.5, 0.05))
 
 
 @dataclass(frozen=True)
 class Row:
-    """Seconds an input of one case and method, and the batch sizes."""
+    """Seconds per input of one case and method, and the batch sizes."""
 
     noise: float
     classifier: float
@@ -58,11 +60,11 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """Certifying to the bare loop: the limit is 1, or less where drawing and classifying overlap."""
+        """Certifying by the bare loop: at least 1, or less if drawing and classifying overlap."""
         return self.certifying / self.bare
 
     def cells(self) -> tuple[str, ...]:
-        """One for each of `COLUMNS`."""
+        """One cell for each of `COLUMNS`."""
         time = lambda value: "–" if value is None else f"{value:.4f}"  # noqa: E731
         ahead = "–" if self.peer is None else f"{self.peer / self.certifying:.2f}"
         measured = (
@@ -78,8 +80,9 @@ class Row:
 def measured(case: Case, device: torch.device) -> Iterator[tuple[str, Row]]:
     """The rows of a case, by method."""
     (classifier, images), (for_peer, _) = case.make(), case.make()
-    for_peer = for_peer.to(device).eval()  # of its own: another layout of the weights is for good
-    # The same images again where there are too few: the noise of each is another.
+    # The peer has a copy: a change of the memory layout of weights is permanent.
+    for_peer = for_peer.to(device).eval()
+    # If there are too few images they repeat; each has different noise.
     inputs = images[torch.arange(case.inputs) % len(images)].to(device)
     smoothed = SmoothedClassifier(
         classifier,
@@ -102,7 +105,7 @@ def measured(case: Case, device: torch.device) -> Iterator[tuple[str, Row]]:
 
 
 def _bare(bare_of: partial[Bare], case: Case, device: torch.device) -> tuple[Bare, int, float]:
-    """The bare loop, warm, its best batch size, and the seconds of the classifier alone."""
+    """The bare loop, warmed up, its best batch size, and the seconds of the classifier alone."""
     size = _best(bare_of, case, device)
     bare = bare_of(n0=case.n0, n=case.n)
     bare.warm_up(size)
@@ -121,18 +124,17 @@ def _side_by_side(
     bare: Bare,
     size: int,
 ) -> tuple[float, ...]:
-    """Seconds an input of the noise alone, of the bare loop, and of certifying."""
+    """Seconds per input of the noise alone, of the bare loop, and of certifying."""
     works = (
-        # Every input costs the bare loop the same: it runs as often as there are inputs.
+        # Every input costs the bare loop the same, so it runs as often as there are inputs.
         lambda: [bare.noise(size) for _ in inputs],
         lambda: [bare.loop(size) for _ in inputs],
         partial(smoothed.certify, inputs, method=method, n0=case.n0, n=case.n, alpha=ALPHA),
     )
     few = min(case.n, 2 * (smoothed.batch_size or 1))
     with DRAWN:
-        smoothed.certify(
-            inputs[:1], method=method, n0=min(case.n0, few), n=few - few % 2
-        )  # warms up
+        # Warms up.
+        smoothed.certify(inputs[:1], method=method, n0=min(case.n0, few), n=few - few % 2)
         rounds = [[seconds(inputs.device, work) for work in works] for _ in range(case.rounds)]
     return tuple(median(column) / len(inputs) for column in zip(*rounds, strict=True))
 
@@ -154,7 +156,7 @@ def _best(bare_of: partial[Bare], case: Case, device: torch.device) -> int:
 def _peer(
     case: Case, method: str, classifier: torch.nn.Module, inputs: torch.Tensor
 ) -> float | None:
-    """Median seconds an input of the peer; None where it has no such method, or is not asked for."""
+    """Median seconds per input of the peer; None if it lacks the method or is not asked for."""
     if method not in PEERS or not case.peer_rounds:
         return None
     run = partial(
@@ -188,7 +190,7 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _chosen(table: Sequence[Case], asked: argparse.Namespace) -> Iterator[Case]:
-    """The cases of a table as they were asked for."""
+    """The cases of a table, with the changes that the options ask for."""
     changes = {
         name: getattr(asked, name)
         for name in ("n", "inputs", "rounds")
@@ -212,10 +214,13 @@ def main(arguments: Sequence[str] = ()) -> None:
     for name in devices:
         device = torch.device(name)
         if device.type == "cuda":
-            described = f"{torch.cuda.get_device_name()}, float32 convolutions in TF32: {torch.backends.cudnn.allow_tf32}"
+            described = (
+                f"{torch.cuda.get_device_name()}, float32 convolutions in TF32: "
+                f"{torch.backends.cudnn.allow_tf32}"
+            )
         else:
             described = f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
-        print(f"{described}, torch {torch.__version__}; seconds an input, medians")
+        print(f"{described}, torch {torch.__version__}; seconds per input, medians")
         print(
             f"{'case':23}{'n':>10} {'method':20}" + "".join(f"{column:>11}" for column in COLUMNS),
             flush=True,
@@ -226,7 +231,8 @@ def main(arguments: Sequence[str] = ()) -> None:
                 print(f"{case.name:23}{case.n:10} {method:20}{cells}", flush=True)
             if device.type == "cuda":
                 print(
-                    f"{case.name}: at most {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB of the GPU's memory at once"
+                    f"{case.name}: at most {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB "
+                    "of the GPU's memory at once"
                 )
                 torch.cuda.reset_peak_memory_stats()
                 torch.cuda.empty_cache()

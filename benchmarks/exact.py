@@ -1,6 +1,7 @@
-"""Exact noise against float noise: the same certification of a ResNet-20 with random weights, and of 7×7 MNIST.
+"""Time exact noise against float noise on a ResNet-20 with random weights and on 7×7 MNIST.
 
-Rounds alternate in one process; the ratio is of the medians. A GPU is used where there is one.
+Both certify the same inputs. Rounds alternate in one process; the ratio is that of the medians. A
+GPU is used if there is one.
 """
 
 import statistics
@@ -42,14 +43,16 @@ def compare(
     )
     engines[1].certify(inputs[:1], n=n)
     print(
-        f"{name}, n = {n:,}, {device}, {torch.get_num_threads()} threads, batch size {engines[0].batch_size}"
+        f"{name}, n = {n:,}, {device}, {torch.get_num_threads()} threads, "
+        f"batch size {engines[0].batch_size}"
     )
     print(f"{'method':20} {'float, s/input':>14} {'exact':>9} {'ratio':>6}")
     for method in METHODS:
         rounds = [[seconds(engine, inputs, method, n) for engine in engines] for _ in range(ROUNDS)]
         plain, exact = (statistics.median(times) for times in np.transpose(rounds))
         print(
-            f"{method:20} {plain / len(inputs):14.4f} {exact / len(inputs):9.4f} {exact / plain:6.2f}"
+            f"{method:20} {plain / len(inputs):14.4f} {exact / len(inputs):9.4f} "
+            f"{exact / plain:6.2f}"
         )
 
 

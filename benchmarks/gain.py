@@ -1,10 +1,11 @@
-"""How much larger than first order's the radii of a run of pairs are, luck taken out.
+"""How much larger the radii of a run of pairs are than those of first order, without chance.
 
     python -m benchmarks.gain RUN [RUN ...]
 
-The reference of an image is Cohen et al.'s radius at the same estimate: Clopper–Pearson of (round(n p̂), n) with p̂ from the
-very pairs. It is a reference, not a certificate: the two evaluations of a pair are not independent. Shares are over the
-images that the reference certifies with the right class.
+The reference of an image is Cohen et al.'s radius at the same estimate: Clopper–Pearson of
+(round(n p̂), n), with p̂ from the same pairs. It is a reference, not a certificate: the two
+evaluations of a pair are not independent. Percentages are over the images that the reference
+certifies with the right class.
 """
 
 import sys

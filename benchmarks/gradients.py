@@ -1,4 +1,7 @@
-"""Upper bounds of the gradient norm in expectation: Theorem 2, Mohapatra et al. 2020, and the one from antithetic pairs."""
+"""Upper bounds of the gradient norm in expectation.
+
+Compared are Theorem 2, Mohapatra et al. 2020, and the bound from antithetic pairs.
+"""
 
 import numpy as np
 from scipy import special
@@ -18,7 +21,8 @@ CASES = (
 
 def main() -> None:
     print(
-        f"{'d':>8} {'n':>9} {'1 − p':>6} {'true':>7} {'Theorem 2':>10} {'Mohapatra':>10} {'pairs':>7} {'vacuous from':>13}"
+        f"{'d':>8} {'n':>9} {'1 − p':>6} {'true':>7} {'Theorem 2':>10} "
+        f"{'Mohapatra':>10} {'pairs':>7} {'vacuous from':>13}"
     )
     for dimension, n, error in CASES:
         largest = np.exp(-0.5 * special.ndtri(error) ** 2) / np.sqrt(2 * np.pi)
@@ -27,12 +31,15 @@ def main() -> None:
             gamma**2, n // 2, dimension=dimension, sigma=1.0, alpha=ALPHA
         )
         pairs = from_pairs(dimension, n, 2 * (error - min(0.002, error**2)), gamma)
-        values = f"{gamma:7.4f} {theorem_2:10.4f} {mohapatra(dimension, n, gamma):10.4f} {pairs:7.4f} {largest:13.4f}"
+        values = (
+            f"{gamma:7.4f} {theorem_2:10.4f} {mohapatra(dimension, n, gamma):10.4f} "
+            f"{pairs:7.4f} {largest:13.4f}"
+        )
         print(f"{dimension:8} {n:9} {error:6} {values}")
 
 
 def mohapatra(dimension: int, n: int, gamma: float) -> float:
-    """Their bound with half of n independent samples in each mean, at the estimate `A = γ²`."""
+    """Mohapatra et al.'s bound: half of n independent samples in each mean, at `A = γ²`."""
     half, level = n / 2, np.log(2 / ALPHA)
     c = 0.25 + 3 / np.sqrt(8 * np.pi * np.e)
     square = gamma**2 + c * np.sqrt(2 * dimension * level / half**2)
@@ -41,8 +48,10 @@ def mohapatra(dimension: int, n: int, gamma: float) -> float:
 
 
 def from_pairs(dimension: int, n: int, one: float, gamma: float) -> float:
-    """The better of the two ways, at the expected statistics, with the largest second moment along the gradient that
-    `P(one side right) = one` allows."""
+    """The better of the two ways to bound, at the expected statistics.
+
+    The second moment along the gradient is the largest that `P(one side right) = one` allows.
+    """
     cut = -special.ndtri(one / 2)
     along = 0.25 * (one + 2 * cut * np.exp(-0.5 * cut**2) / np.sqrt(2 * np.pi))
     bounds = []

@@ -1,4 +1,4 @@
-"""Peak memory does not depend on the number of samples: one fresh process for each n."""
+"""Peak memory does not depend on the number of samples; each n has a fresh process."""
 
 import resource
 import subprocess
@@ -30,5 +30,6 @@ def certify_one(n: int) -> None:
 def main() -> None:
     small, large = (peak(n) for n in SAMPLES)
     print(
-        f"n = {SAMPLES[0]:,}: {small:.0f} MiB; n = {SAMPLES[1]:,}: {large:.0f} MiB; ratio {large / small:.3f}"
+        f"n = {SAMPLES[0]:,}: {small:.0f} MiB; n = {SAMPLES[1]:,}: {large:.0f} MiB; "
+        f"ratio {large / small:.3f}"
     )

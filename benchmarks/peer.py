@@ -1,9 +1,10 @@
-"""The peer: certifying as research code does it, in a plain loop written from the formulas.
+"""The peer: it certifies as research code does, in a plain loop written from the formulas.
 
-One image at a time, the image repeated, float32 noise, argmax, labels brought to the host for every batch and counted there in
-Python; a scalar root finder an image.
+It takes one image at a time and repeats it, adds float32 noise, takes the argmax, brings the labels
+of every batch to the host and counts them there in Python; a scalar root finder runs per image.
 
-Source: Cohen, Rosenfeld, Kolter 2019, section 3.2; Levine, Kumar, Goldstein, Feizi 2020, Theorems 1 and 2.
+Source: Cohen, Rosenfeld, Kolter 2019, section 3.2;
+Levine, Kumar, Goldstein, Feizi 2020, Theorems 1 and 2.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def first_order(
     alpha: float,
     batch: int,
 ) -> tuple[int, float]:
-    """The class and its radius; (−1, 0.0) where it abstains."""
+    """The class and its radius; (−1, 0.0) if it abstains."""
     top = _votes(classifier, x, sigma, num_classes, n0, batch).argmax()
     count = _votes(classifier, x, sigma, num_classes, n, batch)[top]
     p = float(beta.ppf(alpha, count, n - count + 1))
@@ -47,7 +48,7 @@ def second_order(
     alpha: float,
     batch: int,
 ) -> tuple[int, float]:
-    """The same, with the bound of the gradient norm from products of disjoint pairs of samples (Theorem 2)."""
+    """Second order; Theorem 2 bounds the gradient norm from products of disjoint sample pairs."""
     top = _votes(classifier, x, sigma, num_classes, n0, batch).argmax()
     count, products, left = 0, 0.0, n
     while left > 0:

@@ -1,4 +1,7 @@
-"""Every number between the counts and the printed radius against mpmath, 10⁵ cases a stage: how many are on the unsafe side."""
+"""Compare every number between the counts and the printed radius with mpmath, 10⁵ cases a stage.
+
+The figure is how many are on the unsafe side.
+"""
 
 import argparse
 import sys
@@ -9,7 +12,7 @@ import numpy as np
 
 
 def main(arguments: list[str]) -> None:
-    """Print each stage, how many numbers were compared, how many are unsafe; fail where any is."""
+    """Print how many numbers each stage compared and how many are unsafe; fail if any is."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks rounding", description=__doc__)
     parser.add_argument(
         "--cases",

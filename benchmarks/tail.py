@@ -1,6 +1,6 @@
-"""The float noise beyond where torch's own normals end: counts of 10⁹ draws, and what its tail costs.
+"""The float noise beyond the largest normals of torch: counts of 10⁹ draws, and the cost.
 
-Times alternate in one process: the certification with torch's normals as they are, and with ours.
+Times alternate in one process: the certification with torch's own normals, and with ours.
 """
 
 import statistics
@@ -19,12 +19,12 @@ DRAWS, THRESHOLDS, ROUNDS = 10**9, (5.5, 5.768, 6.0), 7
 
 
 def torchs_own(out: torch.Tensor, generator: torch.Generator) -> None:
-    """The law before: float32 normals of torch."""
+    """The noise without our tail: float32 normals of torch."""
     out.normal_(generator=generator)
 
 
 def count() -> None:
-    """Print how many of the draws lie beyond each threshold, and how many the Gaussian has there."""
+    """Print how many draws lie beyond each threshold, and how many the Gaussian has there."""
     source, out = NoiseSource(0, torch.device("cpu")), torch.empty(256, 4096)
     blocks = -(-DRAWS // out.numel())
     found = dict.fromkeys(THRESHOLDS, 0)
@@ -42,7 +42,7 @@ def count() -> None:
 
 
 def cost(name: str, classifier, inputs: torch.Tensor, n: int, method: str) -> None:
-    """Print the ratio of the times, ours over torch's own, of the medians."""
+    """Print the ratio of the median times, ours divided by torch's own."""
     smoothed = SmoothedClassifier(classifier, sigma=0.25, num_classes=10)
     smoothed.certify(inputs[:1], method=method, n=n)  # finds the batch size, warms up
 

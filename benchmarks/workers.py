@@ -1,8 +1,9 @@
-"""Workers against bare processes, all side by side: ResNet-20 on 32×32 inputs, one thread each.
+"""Time workers against bare processes, side by side: ResNet-20 on 32×32 inputs, one thread each.
 
-Two bare processes run the loop that no certificate can do without (draw, add, classify) and nothing else; two local workers,
-and two workers of a Ray cluster of this machine, certify. In each round the three take turns of the same length, the order
-changing; the ratio is that of the median rates. Starting, and finding the batch size, is not counted.
+Two bare processes run only the loop that no certificate can do without (draw, add, classify). Two
+local workers certify, and so do two workers of a Ray cluster of this machine. In each round the
+three take turns of the same length, in changing order; the ratio is that of the median rates.
+Starting and finding the batch size do not count.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ WORKERS, SIGMA, BATCH, ROUNDS, SECONDS = 2, 0.25, 128, 3, 20.0
 
 
 def bare(path: str, pipe: Connection) -> None:
-    """Evaluations in as many seconds as are asked for, again and again."""
+    """Count the evaluations in as many seconds as the pipe asks for, again and again."""
     import torch
 
     torch.set_num_threads(1)
@@ -49,14 +50,14 @@ def bare(path: str, pipe: Connection) -> None:
 
 
 def rate_of_bare(pipes: list[Connection]) -> float:
-    """Evaluations a second of all bare processes together."""
+    """Evaluations per second of all bare processes together."""
     for pipe in pipes:
         pipe.send(SECONDS)
     return sum(pipe.recv() for pipe in pipes) / SECONDS
 
 
 def rate_of_pool(pool, evaluations: int) -> float:
-    """Evaluations a second of a whole call: one input, shared out, from its selection to its tally."""
+    """Evaluations per second of a whole call: workers share one input, from selection to tally."""
     import numpy as np
 
     from sosmooth.request import Request, Smoothing
@@ -79,7 +80,7 @@ def rate_of_pool(pool, evaluations: int) -> float:
 
 
 def main() -> None:
-    os.environ["OMP_NUM_THREADS"] = "1"  # of all the processes begun here
+    os.environ["OMP_NUM_THREADS"] = "1"  # of all the processes that start here
     from sosmooth.classifiers.architectures import build
     from sosmooth.classifiers.load import open_classifier
     from sosmooth.classifiers.weights import save_weights
@@ -106,7 +107,7 @@ def main() -> None:
         ):
             evaluations = int(SECONDS * rate_of_bare(pipes))
             for pool in (local, ray):
-                rate_of_pool(pool, evaluations // 4)  # until all are there and warm
+                rate_of_pool(pool, evaluations // 4)  # until all have joined and are warm
             rates = _rates(
                 {
                     "bare": lambda: rate_of_bare(pipes),
@@ -118,7 +119,8 @@ def main() -> None:
             pipe.send(None)
             process.join()
     print(
-        f"ResNet-20, {WORKERS} processes of one thread each, batches of {BATCH}; median of {ROUNDS} rounds of {SECONDS:g} s"
+        f"ResNet-20, {WORKERS} processes of one thread each, batches of {BATCH}; "
+        f"median of {ROUNDS} rounds of {SECONDS:g} s"
     )
     print(f"{'':8} {'samples/s':>10} {'ratio':>6}")
     for name, rate in rates.items():
