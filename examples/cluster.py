@@ -1,28 +1,31 @@
 """A hundred thousand images on a cluster.
 
-Certifying needs no communication: samples are counted where they are drawn, and counts add up. So the same command that
-certifies ten images on a laptop certifies a hundred thousand on the machines of a Ray cluster; what it writes is the same to
-the bit, whoever samples, and a run that was killed goes on with the same line.
+Certifying needs no communication: samples are counted where they are drawn, and counts add up. So
+the command that certifies ten images on a laptop also certifies a hundred thousand on the machines
+of a Ray cluster. It writes the same to the bit, whichever process samples, and the same command
+resumes a run that was killed.
 
     pip install "sosmooth[ray]"                          # on every machine
     ray start --head --port 6379                         # on one of them
     ray start --address HEAD:6379                        # on each of the others
     sosmooth certify --model resnet.onnx --data photos --sigma 0.25 --out run --dry-run
-    sosmooth certify --model resnet.onnx --data photos --sigma 0.25 --out run --device cuda --engine ray --address HEAD:6379
+    sosmooth certify --model resnet.onnx --data photos --sigma 0.25 --out run --device cuda \
+        --engine ray --address HEAD:6379
 
-Before the long run, three things that save most of it:
+Before the long run, three steps save most of it:
 
-1. `--dry-run` draws a few samples and says how long one machine would take: divide by the number of workers.
-2. `--radius 0.5` stops at each image as soon as it is decided whether it can be certified there, often after a hundredth of
-   n.
-3. A pilot on `--max 100 --shuffle-seed 0` and `sosmooth plan` say what more samples would give.
+1. `--dry-run` draws a few samples and says how long one machine would take: divide by the number of
+   workers.
+2. `--radius 0.5` stops at each image as soon as it is decided whether it can be certified there,
+   often after a hundredth of n.
+3. A pilot with `--max 100 --shuffle-seed 0` and `sosmooth plan` show what more samples would give.
 
-This script does it with bundled images, on a Ray cluster that it starts on this machine if there is none:
+This script does it with bundled images. It starts a Ray cluster on this machine if there is none:
 
     python examples/cluster.py --max 100000 --out run
-    python examples/cluster.py --max 100000 --out run --address auto      # on a cluster that runs
+    python examples/cluster.py --max 100000 --out run --address auto      # on a running cluster
 
-The training images of MNIST are 60 000, hence the most that it finds. `--engine local --workers 4` needs no Ray.
+MNIST has 60 000 training images, so it finds no more. `--engine local --workers 4` needs no Ray.
 """
 
 import sys
@@ -43,7 +46,7 @@ COMMAND = [
 
 
 def main(*options: str) -> int:
-    """`sosmooth certify` of bundled images with these options more; first what it would cost."""
+    """Run `sosmooth certify` on bundled images with these options; first print its cost."""
     engine = () if "--engine" in options else ("--engine", "ray")
     return sosmooth([*COMMAND, *options, "--dry-run"]) or sosmooth([*COMMAND, *engine, *options])
 

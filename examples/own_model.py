@@ -1,12 +1,13 @@
 """Your own model in ten lines.
 
-`main` certifies a PyTorch module on an array of images. Put in your own module and images: they are all that is needed.
-Three things decide whether what comes out is worth anything:
+`main` certifies a PyTorch module on an array of images. Replace only the module and the images by
+your own. Three things decide whether the result is worth anything:
 
-- **Noise in training.** A network that never saw noise of this sigma mostly guesses under it. `own_network` trains with it,
-  in one line; fine-tuning a few epochs does, too.
-- **Units.** sigma and the radius count in the units of `images`, here [0, 1]. A normalisation belongs inside the module.
-- **Samples.** n = 10 000 is for trying out; results that are published take 100 000.
+- **Noise in training.** A network that never saw noise of this sigma mostly guesses under it.
+  `own_network` trains with noise, in one line; fine-tuning for a few epochs also works.
+- **Units.** sigma and the radius are in the units of `images`, here [0, 1]. Put a normalisation
+  inside the module.
+- **Samples.** n = 10 000 is enough to try out; use 100 000 for published results.
 
 Try it:
 
@@ -22,7 +23,7 @@ from sosmooth.measures import floored
 
 
 def own_network(sigma: float, steps: int) -> nn.Module:
-    """The stand-in for your model: a small network, trained with noise for a few seconds."""
+    """Stands for your model: a small network, trained with noise for a few seconds."""
     torch.manual_seed(0)
     train = load_dataset("mnist7:train")
     images, labels = (
@@ -47,12 +48,11 @@ def main(n: int = 10_000, steps: int = 500) -> None:
     smoothed = SmoothedClassifier(network, sigma=sigma, num_classes=10)
     found = smoothed.certify(images, n=n, alpha=0.001, seed=0)
     for certificate, label in zip(found, labels, strict=True):
-        radius, grey = (
-            floored(certificate.radius),
-            floored(certificate.radius_in_grey_levels, 1),
-        )  # rounded down
+        # Rounded down.
+        radius, grey = floored(certificate.radius), floored(certificate.radius_in_grey_levels, 1)
         print(
-            f"label {label}: class {certificate.prediction:2} within {radius} ({grey} of 255) {certificate.abstain_reason}"
+            f"label {label}: class {certificate.prediction:2} within {radius} ({grey} of 255) "
+            f"{certificate.abstain_reason}"
         )
     accuracy = certified_accuracy(found.prediction, labels, found.radius, at=0.1)
     mean = average_certified_radius(found.prediction, labels, found.radius)

@@ -1,20 +1,25 @@
 """From a published log to better radii.
 
-Research code writes a text file: for each input the class, the radius, and what was counted. The counts are worth more than
-the radii: they can be certified again, without the classifier, in milliseconds. `LOG` is such a file, in the layout of the
-code of Levine et al. 2020 with second-order columns: a spiral in the plane, sigma = 0.5, ten million samples an input.
+Research code writes a text file: for each input the class, the radius, and the counts. The counts
+are worth more than the radii: `recertify` certifies them again, without the classifier, in
+milliseconds. `LOG` is such a file, in the layout of the code of Levine et al. 2020 with
+second-order columns: a spiral in the plane, sigma = 0.5, ten million samples per input.
 
-- The radii in it are printed with three digits, **rounded to nearest**: some are larger than what their counts certify.
-- The probability alone (first order) gives less than probability and gradient (second order), which the same log holds.
+- Its radii are printed with three digits, **rounded to nearest**: some are larger than what their
+  counts certify.
+- The probability alone (first order) gives less than probability and gradient (second order), and
+  the log holds both.
 
-For a log of your own, the same in three commands (a log of Cohen et al.'s code has no counts: its radii are read, and that
-is all):
+For a log of your own, do the same with three commands. (A log of Cohen et al.'s code has no counts:
+sosmooth reads its radii, but cannot certify them again.)
 
-    sosmooth import-log log.tsv --method second_order --sigma 0.5 --n 10000000 --alpha 0.001 --dimension 2 --out printed
+    sosmooth import-log log.tsv --method second_order --sigma 0.5 --n 10000000 --alpha 0.001 \
+        --dimension 2 --out printed
     sosmooth recertify printed --method second_order --alpha 0.001 --out second_order
     sosmooth report second_order --out report.html
 
-Choose the method before looking. Whoever computes several and keeps the best of each input fails more often than alpha says.
+Choose the method before you look. If you compute several and keep the best of each input, you fail
+more often than alpha says.
 
     python examples/published_log.py
 """
@@ -25,7 +30,10 @@ from pathlib import Path
 from sosmooth import import_log, recertify
 from sosmooth.measures import floored
 
-COLUMNS = "idx label predict radius raw_count p_A_bar raw_grad_norm grad_norm_bound grad_norm_bound_nonvacuous correct time"
+COLUMNS = (
+    "idx label predict radius raw_count p_A_bar raw_grad_norm grad_norm_bound "
+    "grad_norm_bound_nonvacuous correct time"
+)
 LOG = """
 0  0  0 0.815 9487247 0.948494 0.135889 0.215325 0 1 0:00:03.186539
 12 0  0 0.341 7345305 0.734070 0.501135 0.528238 1 1 0:00:03.560010
@@ -60,7 +68,8 @@ def main() -> None:
         note = "  printed too large" if old > g else ""
         print(f"{index:5}  {old:7.3f}  {floored(p, 6):>28}  {floored(g, 6):>12}{note}")
     print(
-        f"mean radius: first order {first['radius'].mean():.4f}, second order {second['radius'].mean():.4f}"
+        f"mean radius: first order {first['radius'].mean():.4f}, "
+        f"second order {second['radius'].mean():.4f}"
     )
 
 

@@ -1,16 +1,18 @@
 """A text classifier.
 
-Gaussian noise needs a space: for texts it is that of the embeddings of the tokens. `sosmooth` adds the noise there, in front
-of a Hugging Face model for sequence classification. A radius says: the class stays the same however the embeddings of *these
-tokens* are moved by less than this, all together, in l2. It says nothing of words that are replaced, added or left out:
-another word is another embedding, mostly far beyond any radius.
+Gaussian noise needs a space: for texts it is the space of the embeddings of the tokens. `sosmooth`
+adds the noise there, in front of a Hugging Face model for sequence classification. A radius says:
+the class stays the same if the embeddings of *these tokens* move by less than this, all together,
+in l2. It says nothing about replaced, added or deleted words: another word has another embedding,
+usually far beyond any radius.
 
-Without an argument the model is a tiny BERT with **random weights**, made on the spot: it shows how things fit together, its
-classes mean nothing. With your own, best fine-tuned with noise on the embeddings:
+Without an argument the script makes a tiny BERT with **random weights**: it shows how the parts fit
+together, but its classes mean nothing. Give your own model, best fine-tuned with noise on the
+embeddings:
 
     python examples/text_classifier.py FOLDER_OF_MODEL
 
-The same from the shell, the texts in a CSV file with the columns text and label:
+The same from the shell, with the texts in a CSV file that has the columns text and label:
 
     sosmooth certify --model hf:bert --data 'text:reviews.csv?model=bert' --sigma 0.1 --out run
 
@@ -29,7 +31,7 @@ TEXTS = ["a good film", "a bad film", "not a bad film", "very very good"]
 
 
 def random_bert(folder: Path) -> None:
-    """A model and a tokenizer in `folder`, as Hugging Face lays them out; nothing is downloaded."""
+    """Write a model and a tokenizer to `folder` as Hugging Face does; nothing is downloaded."""
     import tokenizers
     import torch
     import transformers
@@ -67,7 +69,8 @@ def main(model: Path | None = None, n: int = 1000, sigma: float = 0.01) -> None:
     with tempfile.TemporaryDirectory() as folder:
         if model is None:
             print(
-                "The weights are random: the classes below mean nothing. Give the folder of your own model."
+                "The weights are random: the classes below mean nothing. "
+                "Give the folder of your own model."
             )
             random_bert(model := Path(folder) / "bert")
         (Path(folder) / "texts.csv").write_text("text\n" + "\n".join(TEXTS) + "\n")
@@ -77,7 +80,8 @@ def main(model: Path | None = None, n: int = 1000, sigma: float = 0.01) -> None:
         certificates = smoothed.certify(texts.get(range(len(TEXTS))), n=n)
     for text, certificate in zip(TEXTS, certificates, strict=True):
         print(
-            f"{text!r}: class {certificate.prediction} within {floored(certificate.radius, 4)} in the space of embeddings"
+            f"{text!r}: class {certificate.prediction} within "
+            f"{floored(certificate.radius, 4)} in the space of embeddings"
         )
 
 

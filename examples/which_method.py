@@ -1,16 +1,17 @@
 """Which method should I use?
 
-The default, `second_order_dipole`, unless there is a reason. One run of antithetic pairs serves every method of pairs, so
-that they can be compared on your own model at the cost of a single pilot run. What must not be done is to certify an input
-by all of them and to keep the largest radius: then alpha no longer holds. So:
+Use the default, `second_order_dipole`, unless you have a reason. One run of antithetic pairs serves
+every method of pairs, so you can compare them on your own model at the cost of one pilot run. Do
+not certify an input by all of them and keep the largest radius: then alpha no longer holds.
+Instead:
 
-1. a **pilot** on some inputs: compare methods, look as often as you like, certify nothing with it;
-2. the run that counts, on **other inputs** (or with another seed), with the method that was chosen.
+1. Make a **pilot** on some inputs: compare methods, look as often as you like, certify nothing.
+2. Make the run that counts on **other inputs** (or with another seed), with the chosen method.
 
-What to expect: where no sample is wrong all methods nearly agree, elsewhere the gradient gives most of the gain;
-`first_order` on independent samples is the reference that other papers report. `second_order`, as published, needs very many
-samples in high dimension. With `classes="all"`, the class is compared with each other class instead of with one half, which
-helps most where many abstain.
+What to expect: where no sample is wrong all methods nearly agree; elsewhere the gradient gives most
+of the gain. `first_order` on independent samples is the reference that other papers report.
+`second_order`, as published, needs very many samples in high dimension. `classes="all"` compares
+the class with each other class instead of with one half, which helps most where many abstain.
 
     python examples/which_method.py
 """
@@ -35,7 +36,7 @@ OF_PAIRS = ("dipole", "dipole_joint", "second_order_pairs", "second_order_dipole
 
 
 def pilot(folder: Path, indices: list[int], n: int) -> dict[str, float]:
-    """The average certified radius by method, from one run of pairs and one of independent samples."""
+    """Average certified radius by method, from a run of pairs and one of independent samples."""
     classifier, digits = open_classifier("mnist7", sigma=SIGMA), load_dataset("mnist7")
     smoothing = Smoothing(SIGMA)
     request = Request("first_order", n=n, alpha=ALPHA, seed=1)
@@ -56,7 +57,8 @@ def main(n: int = 10_000, images: int = 50) -> None:
         found = pilot(Path(folder), list(range(0, 10_000, 10_000 // images)), n)
     for method, radius in found.items():
         print(
-            f"{method:20} average certified radius {radius:.4f}  ({radius / found['first_order'] - 1:+.1%})"
+            f"{method:20} average certified radius {radius:.4f}  "
+            f"({radius / found['first_order'] - 1:+.1%})"
         )
     chosen = max(found, key=lambda name: found[name])
     digits = load_dataset("mnist7")
@@ -70,7 +72,7 @@ def main(n: int = 10_000, images: int = 50) -> None:
     radius = average_certified_radius(
         certificates.prediction, digits.labels[others], certificates.radius
     )
-    print(f"chosen: {chosen}; on {len(others)} inputs that the choice has not seen: {radius:.4f}")
+    print(f"chosen: {chosen}; on {len(others)} inputs that the choice did not see: {radius:.4f}")
 
 
 if __name__ == "__main__":

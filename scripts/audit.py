@@ -1,7 +1,9 @@
-"""Known vulnerabilities of the pinned packages: `python scripts/audit.py [constraints.txt]`, by pip-audit.
+"""Look up known vulnerabilities of the pinned packages, by pip-audit.
 
-Exit codes: 0 every package was looked up and none is known to be vulnerable, 1 one is, 2 not every package could be looked up:
-what was not looked up is not safe.
+    python scripts/audit.py [constraints.txt]
+
+Exit codes: 0 if every package was looked up and no vulnerability is known, 1 if one is known, 2 if
+not every package could be looked up: a package that was not looked up is not safe.
 """
 
 from __future__ import annotations
@@ -26,7 +28,10 @@ COMMAND = [
 
 
 def judged(code: int, out: str, err: str) -> tuple[int, str]:
-    """Exit code and message from what pip-audit said, which exits 0 too when its service knew nothing."""
+    """Exit code and message from the output of pip-audit.
+
+    pip-audit also exits with 0 if its service knew nothing.
+    """
     try:
         packages = json.loads(out)["dependencies"]
         known = [package for package in packages if "skip_reason" not in package]
@@ -35,7 +40,8 @@ def judged(code: int, out: str, err: str) -> tuple[int, str]:
         last = (err.strip().splitlines() or [f"it exited with {code} and said nothing"])[-1]
         return 2, f"nothing could be audited: {last[:300]}"
     lines = [
-        f"{package['name']} {package['version']}: {each['id']}, mended in {', '.join(each['fix_versions']) or 'no version'}"
+        f"{package['name']} {package['version']}: {each['id']}, "
+        f"fixed in {', '.join(each['fix_versions']) or 'no version'}"
         for package, each in vulnerable
     ]
     skipped = [package for package in packages if "skip_reason" in package]

@@ -1,7 +1,9 @@
-"""Build the bundled 7×7 MNIST from the four raw idx files: `python scripts/build_mnist7.py IDX_FOLDER OUT_FOLDER`.
+"""Build the bundled 7×7 MNIST from the four raw idx files.
 
-A pixel of the 7×7 image is the mean of a 4×4 block of the 28×28 one (Levine et al. 2020, section 5). It is kept as the
-block's sum, 0 … 4080, which is exact: value = sum / 4080.
+    python scripts/build_mnist7.py IDX_FOLDER OUT_FOLDER
+
+A pixel of the 7×7 image is the mean of a 4×4 block of the 28×28 image (Levine et al. 2020,
+section 5). It is stored as the sum of the block, 0 … 4080, which is exact: value = sum / 4080.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ def block_sums(images: np.ndarray) -> np.ndarray:
 
 
 def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """As `np.savez_compressed`, but without the time of day, so that the file depends on its content alone."""
+    """As `np.savez_compressed`, but without the time, so that the file depends only on content."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for name, array in arrays.items():
             content = io.BytesIO()

@@ -1,9 +1,12 @@
-"""Build the principal components of 7×7 MNIST: `python scripts/build_mnist7_pca10.py OUT_FOLDER`.
+"""Build the principal components of 7×7 MNIST.
 
-The components are the ten leading right singular vectors of the centred training images, computed in float64. They are
-orthonormal and not divided by the standard deviations, as scikit-learn's `PCA(n_components=10)` leaves them. A singular vector
-has no sign of its own; scikit-learn's rule is taken: in each component the entry of largest magnitude is positive. Neither sign
-nor basis changes any distance, hence any certified radius of a network trained on them.
+    python scripts/build_mnist7_pca10.py OUT_FOLDER
+
+The components are the ten leading right singular vectors of the centred training images, computed
+in float64. They are orthonormal and not divided by the standard deviations, like those of
+scikit-learn's `PCA(n_components=10)`. A singular vector has no sign; as in scikit-learn, the entry
+of largest magnitude of each component is positive. Neither sign nor basis changes any distance, so
+they do not change any certified radius of a network trained on them.
 """
 
 from __future__ import annotations

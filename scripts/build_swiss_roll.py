@@ -1,8 +1,9 @@
 """Build the bundled swiss roll: `python scripts/build_swiss_roll.py OUT_FOLDER`.
 
-As Levine et al. 2020 describe it: scikit-learn's `make_swiss_roll` with noise 1.0, its first and third coordinate divided by 10,
-two classes split at t = 3π; 1000 points to train with (`random_state=0`), 100 to test with (`random_state=1`). The formula and
-the order of the draws are those that `make_swiss_roll` documents, so that its arrays come out the same.
+As Levine et al. 2020 describe it: scikit-learn's `make_swiss_roll` with noise 1.0, its first and
+third coordinate divided by 10, two classes split at t = 3π; 1000 points to train with
+(`random_state=0`), 100 to test with (`random_state=1`). The formula and the order of the draws are
+those that `make_swiss_roll` documents, so that the arrays are the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Puts what the commands print into docs/commands.md: `python scripts/command_outputs.py`.
+"""Write what the commands print into docs/commands.md: `python scripts/command_outputs.py`.
 
 It runs the `sh` block above each `text` block, one after another, in an empty folder.
 """
@@ -21,7 +21,7 @@ WIDTH, LINES = 100, 24
 
 
 def printed(commands: str, folder: str) -> str:
-    """What the commands print on standard output, its long lines and its end left out."""
+    """What the commands print on standard output, without its long lines and its end."""
     lines = []
     for command in commands.replace("\\\n", " ").splitlines():
         program = [sys.executable, "-m", "sosmooth", *shlex.split(command)[1:]]

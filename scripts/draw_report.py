@@ -1,7 +1,8 @@
-"""Take the pictures of docs/report.md: `python -m scripts.draw_report RUN…`, from the root of the repository.
+"""Take the pictures of docs/report.md: `python -m scripts.draw_report RUN…`, from the root.
 
-Those in docs/ are of 1000 images of MNIST in 7 × 7 pixels, sigma 0.25, n = 100 000, by second_order_dipole, and of its
-recertifications by first_order and dipole. Needs Chromium and Playwright.
+Those in docs/ show 1000 images of MNIST in 7 × 7 pixels, sigma 0.25, n = 100 000, by
+second_order_dipole, and its recertifications by first_order and dipole. The script needs Chromium
+and Playwright.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from sosmooth.cli import main as sosmooth
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
-_SETTLED = 700  # milliseconds: plots come into sight, labels fade in
+_SETTLED = 700  # milliseconds until the plots are in view and the labels have faded in
 
 
 def main(runs: Sequence[str]) -> None:
@@ -76,7 +77,7 @@ def _show(page: Page, selector: str, above: int = 130) -> None:
 
 
 def _take(page: Page, name: str) -> None:
-    """Few colours make the file small, and these pages have few."""
+    """Take a picture with few colours: these pages have few, and the file becomes small."""
     page.wait_for_timeout(_SETTLED)
     with Image.open(BytesIO(page.screenshot())) as picture:
         picture.convert("RGB").quantize(255, dither=Image.Dither.NONE).save(

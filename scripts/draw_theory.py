@@ -1,7 +1,7 @@
-"""Draw the pictures of the pages in docs/theory: `python -m scripts.draw_theory`, from the root of the repository.
+"""Draw the pictures of the pages in docs/theory: `python -m scripts.draw_theory`, from the root.
 
-Every number is the library's own, at exact probabilities or expected counts. Nothing is sampled but
-the probabilities of images in `several_classes`, with a fixed seed.
+The library computes every number, at exact probabilities or expected counts. Only the probabilities
+of images in `several_classes` are sampled, with a fixed seed.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from sosmooth.tally import Design, Tally
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 
-_REACH = 3.4  # half of the axis that is drawn, units of sigma
+_REACH = 3.4  # half of the drawn axis, in units of sigma
 _DIGITS = 4
 
 
@@ -133,7 +133,7 @@ def second_order() -> Figure:
 
 
 def dipole() -> Figure:
-    """Between first order and second order at gradient 0, by how often a pair is wrong on both sides."""
+    """Between first and second order at gradient 0, by how often a pair is wrong on both sides."""
     p = 0.8
     none = np.linspace(0, 1 - p, 201)
     both = 2 * p - 1 + none
@@ -236,7 +236,10 @@ def second_order_dipole() -> Figure:
 
 
 def pair_counts() -> Figure:
-    """One tally: the joint region and the published one, with the level lines of the dipole radius through their worst points."""
+    """One tally: the joint region and the published one.
+
+    The level lines of the dipole radius go through the worst point of each.
+    """
     both, one, none, alpha = 27290, 20330, 2380, 0.001
     pairs = both + one + none
     tally = Tally(
@@ -253,7 +256,7 @@ def pair_counts() -> Figure:
     radius = dipole_radius(1 - wrong, 0.5 * (wrong - neither[:, None]))
     with styled():
         figure, axes = blank(6.6, 4.6)
-        # Published: C_S at least one bound, C_N = (W − p_Z)/2 at least the other.
+        # Published: C_S is at least one bound, C_N = (W − p_Z)/2 at least the other.
         c_s, c_n = float(worst["dipole"]["c_s_lower"][0]), float(worst["dipole"]["c_n_lower"][0])
         edge = np.array([wrong[0], 1 - c_s])
         axes.fill_between(
@@ -262,7 +265,7 @@ def pair_counts() -> Figure:
         axes.plot(
             [*edge, 1 - c_s], [*(edge - 2 * c_n), 0], color=colour_of("first_order"), linewidth=1.3
         )
-        # Joint: the union of all that lies below and left of a corner, a staircase of 256 steps.
+        # Joint: the union of the areas below and left of the corners, a staircase of 256 steps.
         right, top = cells.not_both[0], (1 - cells.c_s - 2 * cells.c_n)[0]
         corner_right = np.maximum.accumulate(right[::-1])[::-1]
         edge = np.concatenate([[wrong[0]], np.repeat(corner_right[::-1], 2)])
@@ -307,7 +310,7 @@ def pair_counts() -> Figure:
 
 
 def gradient_from_pairs() -> Figure:
-    """Upper bounds of the gradient norm against the number of evaluations, in low and in high dimension."""
+    """Upper bounds of the gradient norm by number of evaluations, in low and in high dimension."""
     error, none = 0.1, 0.002
     largest = float(pdf(special.ndtri(error)))
     gamma = 0.85 * largest
@@ -367,7 +370,7 @@ def gradient_from_pairs() -> Figure:
 
 
 def several_classes() -> Figure:
-    """What the rivals' shares change, and how sure a noisy classifier is of images."""
+    """What the split among the rivals changes, and how sure a noisy classifier is of images."""
     p = np.linspace(0.12, 0.999, 500)
     with styled():
         figure = Figure(figsize=(9.2, 3.9), layout=ConstrainedLayoutEngine(wspace=0.06))
@@ -412,7 +415,7 @@ def several_classes() -> Figure:
 
 
 def _observed_shares(sigma: float) -> np.ndarray:
-    """Of 500 images, the share of noisy copies that the bundled classifier puts in its class."""
+    """The fraction of noisy copies that the bundled classifier puts in its class, of 500 images."""
     smoothed = SmoothedClassifier(
         load_classifier("mnist7", sigma=sigma), sigma=sigma, num_classes=10, device="cpu"
     )
@@ -422,7 +425,7 @@ def _observed_shares(sigma: float) -> np.ndarray:
 
 
 def _three_and_one() -> tuple[Figure, list[Axes], Axes]:
-    """Three small axes one below the other, for regions, and a large one to their right."""
+    """Three small axes below each other, for regions, and a large one to their right."""
     figure = Figure(figsize=(9.2, 4.3), layout=ConstrainedLayoutEngine(wspace=0.06))
     grid = figure.add_gridspec(3, 2, width_ratios=[1.1, 1])
     rows = [figure.add_subplot(grid[row, 0]) for row in range(3)]
@@ -433,7 +436,7 @@ def _three_and_one() -> tuple[Figure, list[Axes], Axes]:
 
 
 def _draw_axis(axes: Axes, region: Region, title: str, shift: float = 0.0) -> None:
-    """The region as bars below the axis, and its mass under the density of the noise around `shift`."""
+    """Draw the region as bars below the axis, and its mass under the noise density at `shift`."""
     z = np.linspace(-_REACH, _REACH, 1401)
     density = pdf(z - shift)
     axes.plot(z, density, color=FAINT, linewidth=1.0)

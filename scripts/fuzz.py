@@ -1,9 +1,12 @@
-"""Broken files by the million through the package's readers: `python scripts/fuzz.py [READER …] --runs 1000000`.
+"""Feed broken files by the million to the readers of the package.
 
-Each input is a whole file with some changes, made from (seed, reader, number) alone, so that a crash can be made again. A crash
-is any exception but the one-line refusals, a warning, a signal, or five seconds of processor time; its input is saved. Without
-names, all readers share the runs (`share` in tests/fuzz/readers.py). With `--engine atheris` coverage guides the changes, of one
-reader at a time (`pip install 'sosmooth[fuzz]'`).
+    python scripts/fuzz.py [READER …] --runs 1000000
+
+Each input is a whole file with some changes. It follows from (seed, reader, number) alone, so that
+a crash can be reproduced. A crash is any exception except the one-line refusals, a warning, a
+signal, or five seconds of processor time; its input is saved. Without names, all readers take part
+in the runs (`share` in tests/fuzz/readers.py). With `--engine atheris` coverage guides the changes,
+for one reader at a time (`pip install 'sosmooth[fuzz]'`).
 """
 
 from __future__ import annotations
@@ -27,17 +30,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "fuzz"))
 
 _SECONDS = 5.0
-_MEMORY = 4 * 2**30  # beyond what is in use when the first input is read
-_MOST_CRASHES = 5  # of one kind, saved
-_CRASHED, _BROKEN = (
-    77,
-    78,
-)  # exit codes of a child: an input crashed the reader; this program is broken
+_MEMORY = 4 * 2**30  # above what is in use before the first input is read
+_MOST_CRASHES = 5  # saved inputs of one kind
+# Exit codes of a child: an input crashed the reader; this program is broken.
+_CRASHED, _BROKEN = 77, 78
 _HEAD = struct.Struct("<qqqq")  # number of the input, its size, read so far, refused so far
 
 
 def made_input(seeds: list[bytes], vary, seed: int, name: str, number: int) -> bytes:
-    """The input of that number."""
+    """Make the input of that number."""
     from readers import mutated
 
     rng = random.Random(f"{seed} {name} {number}")
@@ -50,7 +51,7 @@ def made_input(seeds: list[bytes], vary, seed: int, name: str, number: int) -> b
 
 
 def crash_of(reader, data: bytes, place: Path) -> tuple[bool, str | None]:
-    """Whether the input was refused, and the traceback if it should not have been so."""
+    """Whether the reader refused the input, and a traceback if it failed in another way."""
     from readers import REFUSALS
 
     try:
@@ -101,7 +102,7 @@ def main() -> None:
         for pipe in children:
             with os.fdopen(pipe) as lines:
                 counts = lines.read().split()
-            if len(counts) != 3:  # it has said why
+            if len(counts) != 3:  # it already said why
                 sys.exit(f"a process for {name} died before it could say what it found")
             done, refused, found = (
                 done + int(counts[0]),
@@ -127,7 +128,7 @@ def main() -> None:
 
 
 def _fork(target, *arguments) -> int:
-    """Run `target(*arguments)` in a child; the descriptor from which what it returns is read as text."""
+    """Run `target(*arguments)` in a child; its result can be read as text from the descriptor."""
     reading, writing = os.pipe()
     if os.fork():
         os.close(writing)
@@ -143,8 +144,11 @@ def _fork(target, *arguments) -> int:
 
 
 def _shard(name: str, numbers: range, asked: argparse.Namespace) -> str:
-    """Read the inputs of these numbers, in children that may die: read, refused, crashed, as text."""
-    shared = mmap.mmap(-1, 2**23)  # what a dying child was at
+    """Read the inputs of these numbers in children that may die.
+
+    Returns what was read, refused and crashed, as text.
+    """
+    shared = mmap.mmap(-1, 2**23)  # the input that a child reads, to know it if the child dies
     kinds: dict[str, int] = {}
     read = refused = 0
     next_ = 0
@@ -161,7 +165,7 @@ def _shard(name: str, numbers: range, asked: argparse.Namespace) -> str:
                     code = _read_all(name, numbers[next_:], next_, shared, parent, asked)
                 except BaseException:
                     traceback.print_exc()
-                finally:  # whatever happens, a child never goes on as its parent
+                finally:  # a child never continues as its parent, whatever happens
                     os._exit(code)
             _, status = os.waitpid(child, 0)
             if os.waitstatus_to_exitcode(status) == _BROKEN:
@@ -207,7 +211,7 @@ def _shard(name: str, numbers: range, asked: argparse.Namespace) -> str:
 
 
 def _place_of(what: str) -> str:
-    """The lines of a traceback that say where it was, without the values."""
+    """The lines of a traceback that name the place, without the values."""
     return "\n".join(line for line in what.splitlines() if line.startswith("  File ")) or what
 
 
@@ -219,7 +223,7 @@ def _read_all(
     parent: Path,
     asked: argparse.Namespace,
 ) -> int:
-    """In a child: 0 when all were read, `_CRASHED` at an exception, described in `shared`."""
+    """In a child: returns 0 if all were read, `_CRASHED` at an exception, described in `shared`."""
     from readers import READERS
 
     reader = READERS[name]
@@ -263,7 +267,8 @@ def _atheris(name: str, asked: argparse.Namespace) -> int:
         import atheris  # pyright: ignore[reportMissingModuleSource]
     except ImportError:
         sys.exit(
-            "atheris is not installed; install it (pip install 'sosmooth[fuzz]'), or leave --engine out"
+            "atheris is not installed: install it by pip install 'sosmooth[fuzz]', "
+            "or leave out --engine"
         )
     from readers import READERS, REFUSALS
 
@@ -273,7 +278,7 @@ def _atheris(name: str, asked: argparse.Namespace) -> int:
             module for module in sys.modules if module.split(".")[0] in ("sosmooth", "readers")
         ]:
             del sys.modules[module]
-        from readers import READERS, REFUSALS  # again, instrumented
+        from readers import READERS, REFUSALS  # again, now instrumented
     reader = READERS[name]
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     (folder / "seeds").mkdir()

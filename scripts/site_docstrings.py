@@ -1,4 +1,7 @@
-"""Docstrings for the documentation site: its reader wants a blank line above each section, and a section of examples."""
+"""Prepare docstrings for the documentation site.
+
+Its reader wants a blank line above each section, and a section of examples.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ EXAMPLE = re.compile(r"^>>> .+(?:\n.+)*", re.MULTILINE)
 
 
 class SectionsApart(griffe.Extension):
-    """Sets them apart when an object has been read."""
+    """Separates the sections after an object has been read."""
 
     def on_object(self, *, obj: griffe.Object, **kwargs: object) -> None:
         if obj.docstring is not None:

@@ -1,7 +1,7 @@
-"""What the documentation site needs beside `docs/`: more pages, and typeset formulas.
+"""What the documentation site needs besides `docs/`: more pages, and typeset formulas.
 
 The examples become pages, and so do the files of the root that pages link to. In the repository
-such a link leads to the file; in the site it leads to the page. Formulas become MathML while the
+such a link leads to the file; in the site it leads to the page. Formulas become MathML when the
 site is built, so that a reader needs neither a script nor a network.
 """
 
@@ -23,9 +23,9 @@ ROOT_PAGES = (
     "RELEASING.md",
     "src/sosmooth/report/vendor/README.md",
 )
-#: A formula as pymdownx.arithmatex leaves it.
+#: A formula as pymdownx.arithmatex writes it.
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
-#: What latex2mathml does not space as TeX does, and what it should be.
+#: Where the spacing of latex2mathml differs from TeX, and the corrections.
 SPACING = (
     (r"<mi>(&#x0007[BD];)</mi>", r'<mo stretchy="false">\1</mo>'),
     (r"<mi>&#x0007E;</mi>", "<mo>&#x0223C;</mo>"),
@@ -72,7 +72,7 @@ def _mathml(found: re.Match[str]) -> str:
     display = "block" if found[1] == "div" else "inline"
     latex = html.unescape(found[2]).strip()
     mathml = latex2mathml.converter.convert(latex, display=display)
-    if "\\" in mathml:  # a command that it does not know
+    if "\\" in mathml:  # a command that latex2mathml does not know
         raise ValueError(f"this formula cannot be typeset: {latex}")
     for pattern, replacement in SPACING:
         mathml = re.sub(pattern, replacement, mathml)
@@ -80,7 +80,7 @@ def _mathml(found: re.Match[str]) -> str:
 
 
 def _page_of(example: Path) -> str:
-    """The docstring as text, the code below it."""
+    """The docstring as text, followed by the code."""
     source = example.read_text()
     tree = ast.parse(source)
     title, _, text = (ast.get_docstring(tree) or example.stem).partition("\n")

@@ -1,4 +1,7 @@
-"""The audit fails where it found out nothing: what pip-audit exits with does not say so."""
+"""The supply-chain check fails if it learned nothing.
+
+The exit code of pip-audit does not say so.
+"""
 
 import json
 import sys
@@ -26,7 +29,7 @@ VULNERABLE = {
     ("packages", "code", "said"),
     [
         ([SOUND], 0, "1 packages, no known vulnerability"),
-        ([SOUND, VULNERABLE], 1, "jinja2 3.0: PYSEC-1, mended in 3.1"),
+        ([SOUND, VULNERABLE], 1, "jinja2 3.0: PYSEC-1, fixed in 3.1"),
         ([SKIPPED], 2, "nothing could be audited, as torch: Dependency not found"),
         ([SOUND, SKIPPED], 2, "1 of 2 packages could not be audited"),
         ([SKIPPED, VULNERABLE], 2, "PYSEC-1"),
