@@ -1,4 +1,7 @@
-"""What every test shares: one thread (two would make small batches slower), also in the processes that it starts."""
+"""All tests, and the processes that they start, use one thread.
+
+Two threads would make small batches slower.
+"""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The names that others rely on are there, and mean what the contract says."""
+"""The names that others rely on exist, and mean what the contract says."""
 
 import inspect
 
@@ -29,8 +29,13 @@ def test_an_unknown_name_is_an_attribute_error():
 
 def test_the_methods_in_their_order():
     assert list(sosmooth.METHODS) == [
-        "first_order", "second_order", "dipole", "dipole_joint", "second_order_pairs", "second_order_dipole",
-    ]  # fmt: skip
+        "first_order",
+        "second_order",
+        "dipole",
+        "dipole_joint",
+        "second_order_pairs",
+        "second_order_dipole",
+    ]
 
 
 @pytest.mark.parametrize("name", RADII)

@@ -1,4 +1,7 @@
-"""The code blocks of a Markdown page: fenced ones, and indented ones of which every line is a command."""
+"""The code blocks of a Markdown page.
+
+They are the fenced blocks, and the indented blocks of which every line is a command.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,11 @@ PROGRAMS = ("sosmooth", "make", "python", "python3", "pip", "ray", "git")
 
 @dataclass(frozen=True)
 class Block:
-    """`kind` is python, sh, or text for what is no program: formulas and pictures. `title` names the file that it is."""
+    """One block.
+
+    `kind` is python, sh, or text for what is not a program, such as formulas and pictures. `title`
+    names the file that the block is.
+    """
 
     line: int
     kind: str
@@ -48,7 +55,7 @@ def blocks_of(page: str) -> list[Block]:
 
 
 def commands_of(text: str) -> list[list[str]]:
-    """The commands of a shell block as words; comments are no part of them."""
+    """The commands of a shell block as words, without comments."""
     return [words for line in _joined(text) if (words := shlex.split(line, comments=True))]
 
 

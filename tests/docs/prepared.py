@@ -1,4 +1,4 @@
-"""The files that the commands of the pages name, small and random: what a reader has of his own."""
+"""Small random files with the names that the commands of the pages use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ CLASSIFIER = """
 from torch import nn
 
 def build():
-    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)
+    )
 """
 MY_DATA = """
 import torch
@@ -30,19 +32,22 @@ import torch
 def test_set():
     return torch.full((4, 3, 8, 8), 0.5), torch.tensor([0, 1, 2, 0])
 """
-LOG = """idx label predict radius raw_count p_A_bar raw_grad_norm grad_norm_bound grad_norm_bound_nonvacuous correct time
+LOG = """\
+idx label predict radius raw_count p_A_bar raw_grad_norm grad_norm_bound \
+grad_norm_bound_nonvacuous correct time
 0 1 1 0.368 93210 0.929 0.3 1.2 0 1 0:00:01
 10 2 -1 0.0 50100 0.498 0.1 1.6 0 0 0:00:01
 """
 DIPOLE_LOG = """\
-idx label predict radius raw_count_symmetric raw_count_asymmetric p_A_symmetric_bar p_A_asymmetric_bar correct time
+idx label predict radius raw_count_symmetric raw_count_asymmetric \
+p_A_symmetric_bar p_A_asymmetric_bar correct time
 0 7 7 0.409 45162 2412 0.898818 0.045145 1 0:00:01
 10 2 -1 0.0 7931 15881 0.153285 0.310787 0 0:00:01
 """
 
 
 def own(here: Path) -> None:
-    """A module, its weights, images by class."""
+    """Write a module, its weights, and images by class."""
     (here / "classifier.py").write_text(CLASSIFIER)
     torch.manual_seed(0)
     network = nn.Sequential(
@@ -57,7 +62,10 @@ def own(here: Path) -> None:
 
 
 def files(here: Path) -> None:
-    """Arrays, a table, a data set of images; classifiers in the formats of PyTorch, ONNX and scikit-learn."""
+    """Write arrays, a table, a data set of images, and classifiers.
+
+    The classifiers are in the formats of PyTorch, ONNX and scikit-learn.
+    """
     images = RNG.random((4, 3, 8, 8), dtype=np.float32)
     np.savez(here / "inputs.npz", inputs=images, labels=np.array([0, 1, 2, 0]))
     (here / "my_data.py").write_text(MY_DATA)
@@ -79,7 +87,7 @@ def files(here: Path) -> None:
 
 
 def fitted(features: np.ndarray, path: Path | None = None):
-    """A fitted classifier of scikit-learn, written to `path` if there is one."""
+    """A fitted classifier of scikit-learn; it is written to `path` if there is one."""
     linear = pytest.importorskip(
         "sklearn.linear_model", reason='needs pip install "sosmooth[sklearn]"'
     )
@@ -112,7 +120,7 @@ def _onnx(here: Path, layer: nn.Linear) -> None:
 
 
 def hugging_face(here: Path) -> None:
-    """A random BERT with its words, a random ViT, a data set of images, texts."""
+    """Write a random BERT with its words, a random ViT, a data set of images, and texts."""
     transformers = pytest.importorskip(
         "transformers", reason='needs pip install "sosmooth[huggingface]"'
     )
@@ -159,7 +167,7 @@ def hugging_face(here: Path) -> None:
 
 
 def cifar(here: Path) -> None:
-    """A whole batch of CIFAR-10's binary files, and random weights of a ResNet-20."""
+    """Write a whole batch of CIFAR-10's binary files, and random weights of a ResNet-20."""
     from sosmooth.classifiers.architectures import build
 
     folder = here / "cifar" / "cifar-10-batches-bin"
@@ -169,7 +177,7 @@ def cifar(here: Path) -> None:
 
 
 def log(text: str):
-    """A log, its columns apart by tabs."""
+    """Write a log with its columns separated by tabs."""
 
     def write(here: Path) -> None:
         (here / "log.tsv").write_text(
@@ -180,7 +188,7 @@ def log(text: str):
 
 
 def runs(here: Path) -> None:
-    """Two finished runs of the same pairs."""
+    """Make two finished runs of the same pairs."""
     from sosmooth.cli import main
 
     for name in ("run", "RUN", "RUN2"):

@@ -1,4 +1,7 @@
-"""Every code block of the documentation does what it says: Python is executed, commands are run, both on a small scale."""
+"""Every code block of the documentation works, on a small scale.
+
+Python is executed, and commands run.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,10 @@ PAGES = [
 ]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
-#: What is not run here, by a part of its line, and why. Commands of sosmooth are parsed all the same.
+#: What does not run here, by a part of its line, and why. Even so, commands of sosmooth are parsed.
 NOT_RUN = {
-    "make ": "environments of their own, minutes; the target must exist",
-    "-m venv": "an environment of its own",
+    "make ": "creates environments, takes minutes; the target must exist",
+    "-m venv": "creates an environment",
     "pip install": "downloads",
     "ray start": "a cluster of other machines",
     "--address HEAD": "a cluster of other machines; tests/end_to_end/test_ray.py has one",
@@ -34,12 +37,17 @@ NOT_RUN = {
     "sosmooth reproduce": "minutes to a night; run small by tests/end_to_end/test_reproduce.py",
     "sosmooth demo": "minutes; run small by tests/end_to_end/test_cli.py",
     "sosmooth download": "downloads",
-    "timm:": "torchvision, which not every build of PyTorch has; run by tests/end_to_end/test_loaders.py",
+    "timm:": (
+        "torchvision, which does not exist for every build of PyTorch; "
+        "run by tests/end_to_end/test_loaders.py"
+    ),
     "hf:google/": "weights that must be downloaded",
-    "examples/imagenet.py": "weights that must be downloaded; run by tests/end_to_end/test_imagenet.py where they are",
+    "examples/imagenet.py": (
+        "weights that must be downloaded; run by tests/end_to_end/test_imagenet.py if they exist"
+    ),
 }
 
-#: What is there before the blocks of a page are run: files, and names for Python.
+#: What exists before the blocks of a page run: files, and names for Python.
 FILES = {
     "README.md": [prepared.own],
     "docs/tutorial.md": [prepared.own],
@@ -102,7 +110,7 @@ def test_the_blocks_of_a_page(path, tmp_path, monkeypatch, capsys):
 
 
 def run(words: list[str], where: str, capsys) -> None:
-    """Run a command of sosmooth on a small scale; of what is not run here check what can be checked."""
+    """Run a command of sosmooth on a small scale; check what can be checked of other commands."""
     program, arguments = words[0].rpartition("/")[2], words[1:]
     if program == "sosmooth":
         app.parse_args(arguments, print_error=False, exit_on_error=False)
@@ -132,7 +140,10 @@ def small(arguments: list[str]) -> list[str]:
 
 
 def fresh_folder(arguments: list[str]) -> None:
-    """Lines of one block that write to the same folder are alternatives: move away what the one before has written."""
+    """Move away the folder that a command before has written.
+
+    Lines of one block that write to the same folder are alternatives.
+    """
     if arguments[0] in ("certify", "recertify", "import-log") and "--out" in arguments:
         out = Path(arguments[arguments.index("--out") + 1])
         if out.exists():
@@ -153,7 +164,8 @@ def test_the_commands_in_an_example_are_commands(path, capsys):
 
 def test_what_can_be_run_is_marked_as_such():
     runnable = re.compile(
-        r"^(\s*)(sosmooth |python|pip |make |import |from \w+ import)|SmoothedClassifier\(|load_run\(",
+        r"^(\s*)(sosmooth |python|pip |make |import |from \w+ import)"
+        r"|SmoothedClassifier\(|load_run\(",
         re.MULTILINE,
     )
     for path in PAGES:

@@ -1,4 +1,4 @@
-"""The pages: their lines are short, and the API page lists the package and all its parameters."""
+"""The pages have short lines, and the API page lists the package and all its parameters."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ TARGET = re.compile(r"\]\([^)\s]*\)")
 
 
 def too_wide(page: str) -> list[int]:
-    """The numbers of the lines that are too wide; tables, printed output and link targets may be."""
+    """The numbers of the lines that are too wide.
+
+    Tables, printed output and link targets may be wide.
+    """
     found, output = [], False
     for number, line in enumerate(page.split("\n"), 1):
         if line.startswith("```"):
@@ -89,7 +92,7 @@ def package():
 
 
 def listed(shown_object) -> list[str]:
-    """The parameters that the site lists: those of the docstring, for a class its attributes too."""
+    """The parameters that the site lists: those of the docstring, and a class's attributes."""
     found = []
     for member in (shown_object, shown_object.members.get("__init__")):
         if member is not None and member.docstring is not None:
@@ -100,7 +103,7 @@ def listed(shown_object) -> list[str]:
 
 
 def unlisted(shown_object) -> set[str]:
-    """`name(parameter)` for each parameter of an object, and of its public methods, that is missing."""
+    """`name(parameter)` for each missing parameter of an object and of its public methods."""
     functions = [shown_object]
     if shown_object.is_class:
         functions += [

@@ -1,4 +1,7 @@
-"""The documentation site is built without a warning, and works without a network; links lead somewhere."""
+"""The documentation site builds without a warning and works without a network.
+
+Links lead to something that exists.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,8 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     ):
         assert section in api
     assert "<math " in (tmp_path / "theory" / "first_order.html").read_text()
-    assert (tmp_path / "search" / "search_index.js").exists()  # read where there is no server
+    # Read when there is no server.
+    assert (tmp_path / "search" / "search_index.js").exists()
     loaded = re.compile(
         r"<(?:script|img|iframe)[^>]+src=\"(?:https?:)?//|<link[^>]+href=\"(?:https?:)?//"
     )
@@ -60,7 +64,7 @@ def test_links_lead_somewhere_in_the_repository(path):
 
 
 def anchors_of(page: Path) -> set[str]:
-    """What the repository's host makes of the headings; the site makes the same."""
+    """The anchors that the repository's host gives the headings; the site gives the same."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {
         re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings

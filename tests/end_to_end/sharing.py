@@ -1,4 +1,7 @@
-"""What the tests of all kinds of workers share: classifiers that misbehave, and the same inputs sampled here and by workers."""
+"""What the tests of all kinds of workers use together.
+
+There are classifiers that misbehave, and the same inputs sampled here and by workers.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,11 @@ from sosmooth.workers.worker import worker_setup
 
 SIGMA = 0.25
 INDICES = [3, 7, 11, 30, 1000]
-#: Of every kind of tally one.
+#: One method for every kind of tally.
 METHODS = ("first_order", "second_order", "dipole", "second_order_dipole")
 
-#: Three classes of five features. The file `mood` in its folder says what it does; what happens once leaves a file behind.
+#: Three classes of five features. The file `mood` in its folder says what the classifier does; an
+#: event that happens only once leaves a file behind.
 CLASSIFIER = """
 import os
 import signal
@@ -57,11 +61,15 @@ def classifier(x):
     far = (x > 5).any(1, keepdim=True)
     if mood == "deadly" and near:
         os.kill(os.getpid(), signal.SIGKILL)
-    if mood == "killed" and ((near and once("first")) or (seen > 30_000 and (HERE / "first").exists() and once("second"))):
+    if mood == "killed" and (
+        (near and once("first"))
+        or (seen > 30_000 and (HERE / "first").exists() and once("second"))
+    ):
         os.kill(os.getpid(), signal.SIGKILL)
     if mood.startswith("stopped") and near and once("first"):
         if mood == "stopped for a while":
-            subprocess.Popen(["sh", "-c", f"sleep 2; kill -CONT {os.getpid()}; touch {HERE}/second"])
+            command = f"sleep 2; kill -CONT {os.getpid()}; touch {HERE}/second"
+            subprocess.Popen(["sh", "-c", command])
         os.kill(os.getpid(), signal.SIGSTOP)
     if (mood == "raising" and bool(far.any())) or (mood == "raising once" and once("raised")):
         raise RuntimeError("out of ideas")
@@ -74,7 +82,7 @@ def classifier(x):
 
 
 class Own:
-    """A user's classifier in a folder, and eight inputs for it, the last but one far away."""
+    """A user's classifier in a folder, and eight inputs for it; the seventh is far away."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -88,13 +96,13 @@ class Own:
         self.get = load_dataset(self.data).get
 
     def mood(self, mood):
-        """From here on it is in this mood, and nothing has happened yet."""
+        """Set the mood from here on, as if nothing had happened yet."""
         (self.folder / "mood").write_text(mood)
         for name in ("first", "second", "raised"):
             (self.folder / name).unlink(missing_ok=True)
 
     def honestly(self, indices, of):
-        """What this process finds when nothing happens."""
+        """What this process finds if nothing happens."""
         (self.folder / "mood").write_text("honest")
         return sampled_here(self.setup, self.get, indices, of)
 
@@ -113,7 +121,7 @@ class Asked(NamedTuple):
 
 
 def sampling(method="second_order_dipole", *, batch_size=1000, **changes):
-    """How to sample; three blocks of 4096 noise vectors for pairs."""
+    """How to sample: three blocks of 4096 noise vectors for pairs."""
     return Asked(Request(**{"method": method, "n": 20_000, "seed": 5} | changes), batch_size)
 
 
@@ -126,7 +134,7 @@ def sampled_here(setup, get, indices, of):
 
 
 def sampled_by(pool, setup, get, indices, of, share_evaluations=None):
-    """What the workers find, by index; progress was told of all evaluations."""
+    """What the workers find, by index; the progress reports add up to all evaluations."""
     progress = []
     found = sample_by(
         pool,
@@ -146,7 +154,7 @@ def sampled_by(pool, setup, get, indices, of, share_evaluations=None):
 
 
 def assert_same(found, wanted):
-    """Equal to the bit, but for times."""
+    """Assert that both are equal to the bit, except for times."""
     assert found.keys() == wanted.keys()
     for index, here in wanted.items():
         there = found[index]

@@ -117,7 +117,7 @@ def test_the_classifier_is_called_as_it_was_certified(tmp_path, capsys):
 
 
 def test_radii_that_are_too_large_are_found_out(run, tmp_path, capsys):
-    """A table whose radii were made five times as large: exit code 1, and the line says what it may mean."""
+    """Radii that were multiplied by five: exit code 1, and a line that says what it may mean."""
     wrong = Path(shutil.copytree(run, tmp_path / "wrong"))
     table = pq.read_table(wrong / "results.parquet")
     position = table.schema.get_field_index("radius")
@@ -286,7 +286,7 @@ def test_code_that_a_run_names_is_not_run(tmp_path, monkeypatch, capsys, kind):
 
 
 def test_no_radius_is_certified_where_nothing_is(tmp_path, capsys):
-    """Ten samples certify nothing: there is nothing to attack, and that is said."""
+    """Ten samples certify nothing, so there is nothing to attack, and the program says so."""
     options = [*SMALL]
     options[options.index("--n") + 1] = "10"
     call(capsys, "certify", *options, "--out", tmp_path / "run")

@@ -1,4 +1,7 @@
-"""A run knows its classifier again by what it answers: what no digest sees is refused too."""
+"""A run recognises its classifier by its answers.
+
+It also refuses a change that no digest sees.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ from sosmooth.tasks.certify import certify_run
 from sosmooth.workers.pool import Pool
 from sosmooth.workers.processes import ProcessWorkers
 
-#: Classes of which the input's mean decides; `SHIFT` is what changes, in a way that no digest sees.
+#: Two classes, decided by the input's mean; no digest sees a change of `SHIFT`.
 OWN = """
 from pathlib import Path
 
@@ -76,7 +79,7 @@ KINDS = ["weights_in_the_factory", "helper_module", "Buffer", "Listed", "onnx"]
 
 
 class Changing:
-    """A classifier of each kind, and twelve inputs for it, half of them between the two versions."""
+    """A classifier of each kind, and twelve inputs, half of them between the two versions."""
 
     def __init__(self, folder):
         self.folder, self.kind = folder, None
@@ -86,7 +89,7 @@ class Changing:
         self.data = str(folder / "data.npz")
 
     def version(self, kind, shift):
-        """Put this version in the place of the one before; what names it."""
+        """Replace the earlier version by this one; returns the name of the classifier."""
         save_file({"shift": torch.tensor(shift)}, self.folder / "shift.safetensors")
         helper = self.folder / "shift_of_the_helper.py"
         helper.write_text(f"SHIFT = {shift!r}\n")
@@ -138,7 +141,7 @@ def changing(tmp_path, monkeypatch):
 
 
 def interrupted(call, monkeypatch, after=4):
-    """Give a call and interrupt it after some inputs."""
+    """Make a call and interrupt it after some inputs."""
     add = RunWriter.add
 
     def counting(self, *arguments, **named):
@@ -170,7 +173,7 @@ def test_a_changed_classifier_does_not_go_on(changing, kind, monkeypatch, capsys
     assert main(changing.call(changing.version(kind, 0.2))) == 2
     assert re.fullmatch(REFUSED, capsys.readouterr().err)
     assert files(changing.folder / "run") == before
-    # The one of the run goes on, and the change is seen at the finished run too.
+    # The run's own classifier continues, and the finished run shows the change too.
     assert main(changing.call(changing.version(kind, 0.0), "--json")) == 0
     assert load_run(changing.folder / "run").complete
     capsys.readouterr()
@@ -203,7 +206,7 @@ def test_workers_of_a_changed_classifier_take_no_part(changing, monkeypatch, cap
 
 
 def test_a_worker_that_differs_from_the_others_takes_no_part(tmp_path, monkeypatch):
-    """Each process opens the classifier itself: the second one finds another one there."""
+    """Each process opens the classifier itself, and the second process finds another classifier."""
     (tmp_path / "own.py").write_text(
         "import os\nfrom pathlib import Path\nimport torch\n"
         "def each():\n"
@@ -302,7 +305,7 @@ def test_another_environment_is_said_and_accepted_or_not(changing, workers, monk
     assert files(changing.folder / "run") == before
     interrupted(changing.call(spec, "--accept-other-environment"), monkeypatch, after=7)
     assert f"so far CPU capability ABACUS (here {here})" in capsys.readouterr().err
-    # Accepted once, it is one of the run's.
+    # Once accepted, it belongs to the run.
     assert main(changing.call(spec, *workers)) == 0
     assert "ABACUS" not in capsys.readouterr().err
     noted = load_run(changing.folder / "run").manifest.environments
@@ -310,7 +313,7 @@ def test_another_environment_is_said_and_accepted_or_not(changing, workers, monk
         ("ABACUS", 0),
         (here, 4),
     ]
-    # Nothing is certified by looking at it from elsewhere.
+    # To look at it from another folder certifies nothing.
     with monkeypatch.context() as patch:
         patch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "QUIPU")
         assert main(changing.call(spec)) == 0
@@ -335,7 +338,7 @@ def test_the_environment_names_the_gpu(monkeypatch):
 
 
 def test_the_probe_shares_no_noise_with_what_is_counted():
-    """Of the points by which a classifier is known again, none comes again."""
+    """No point is used twice to recognise a classifier."""
     shown = []
 
     def classify(x):
@@ -365,7 +368,7 @@ def test_the_report_shows_no_answers_of_another_classifier(tmp_path, capsys):
     stored = json.loads(manifest.read_text())
     stored["settings"]["model"]["source_sha256"] = None  # as if no digest had seen it
     manifest.write_text(json.dumps(stored))
-    results = tmp_path / "run/results.parquet"  # which no longer says what it was made with
+    results = tmp_path / "run/results.parquet"  # it no longer says what it was made with
     table = pq.read_table(results)
     kept = {k: v for k, v in table.schema.metadata.items() if k != b"sosmooth_settings"}
     pq.write_table(table.replace_schema_metadata(kept), results)

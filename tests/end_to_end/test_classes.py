@@ -1,4 +1,4 @@
-"""`--classes top|all`: certify, certify again, resume, plan, report, stopping, exact noise, workers."""
+"""`--classes top|all` in every command, with stopping, exact noise and workers."""
 
 import json
 from dataclasses import replace
@@ -53,9 +53,10 @@ def test_the_default_is_the_methods(folder):
 def test_certified_again(folder, capsys, source, classes):
     out, method = folder / f"{source} to {classes}", load_run(folder / source)["method"][0]
     code, printed, _ = call(
-        capsys, "recertify", folder / source, "--method", method, "--classes", classes, "--out", out,
-        "--json",
-    )  # fmt: skip
+        capsys,
+        *("recertify", folder / source, "--method", method, "--classes", classes),
+        *("--out", out, "--json"),
+    )
     assert code == 0
     assert json.loads(printed)["classes"] == classes
     assert validate_run(out) == []
@@ -148,7 +149,7 @@ def test_export_and_compare(folder, capsys):
     )
     log = folder / "first.tsv"
     assert call(capsys, "export", every, "--out", log)[0] == 0
-    # The radii do not follow from the counts of one class, so the log has none.
+    # The radii do not follow from the counts of one class, so the log has no counts.
     assert log.read_text().splitlines()[0].split("\t") == [
         "idx", "label", "predict", "radius", "correct", "time",
     ]  # fmt: skip

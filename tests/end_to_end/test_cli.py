@@ -28,7 +28,7 @@ DEFAULTS = {
 
 
 def small(**changes):
-    """Options of a small certification, some of them changed."""
+    """Options of a small certification, with some changes."""
     options = DEFAULTS | {name.replace("_", "-"): value for name, value in changes.items()}
     return [word for name, value in options.items() for word in (f"--{name}", str(value))]
 
@@ -83,13 +83,14 @@ def test_recertify_report_compare_export_import(tmp_path, capsys):
     run = tmp_path / "run"
     call(capsys, "certify", *small(method="dipole"), "--out", run)
     before = (run / "results.parquet").read_bytes()
+    # At the run's alpha.
     assert (
         call(capsys, "recertify", run, "--method", "first_order", "--out", tmp_path / "first")[0]
         == 0
-    )  # at the run's alpha
+    )
     assert (run / "results.parquet").read_bytes() == before
     again = load_run(tmp_path / "first")
-    assert set(again["n_used"]) == {1000}  # of each pair only one side is an independent sample
+    assert set(again["n_used"]) == {1000}  # only one side of each pair is an independent sample
     code, out, _ = call(capsys, "compare", tmp_path / "first", run, "--json")
     assert code == 0
     assert sum(json.loads(out)["relative_change"].values()) <= 4
@@ -99,9 +100,10 @@ def test_recertify_report_compare_export_import(tmp_path, capsys):
     assert "<svg" in (tmp_path / "report.html").read_text()
     assert call(capsys, "export", run, "--out", tmp_path / "log.tsv")[0] == 0
     code, _, _ = call(
-        capsys, "import-log", tmp_path / "log.tsv", "--method", "dipole", "--sigma", "0.25", "--n", "2000", "--alpha", "0.001",
-        "--out", tmp_path / "imported",
-    )  # fmt: skip
+        capsys,
+        *("import-log", tmp_path / "log.tsv", "--method", "dipole", "--sigma", "0.25"),
+        *("--n", "2000", "--alpha", "0.001", "--out", tmp_path / "imported"),
+    )
     assert code == 0
     imported = load_run(tmp_path / "imported")
     assert np.all(imported["radius"] <= load_run(run)["radius"])
@@ -128,7 +130,7 @@ def test_one_run_serves_every_method_of_pairs(tmp_path, capsys):
             == 0
         )
         direct = tmp_path / f"direct-{method}"
-        if method != "first_order":  # which draws independent samples when it is asked for directly
+        if method != "first_order":  # called directly it draws independent samples
             call(capsys, "certify", *small(method=method), "--out", direct)
             np.testing.assert_allclose(
                 load_run(direct)["radius"], load_run(tmp_path / method)["radius"], rtol=1e-12
@@ -224,8 +226,10 @@ def own(tmp_path):
 
 
 def own_call(own, name, *more):
-    return ["certify", "--model", f"{own / 'own.py'}:{name}", "--data", own / "data.npz", "--sigma", "0.01", "--n", "200",
-            "--out", own / "run", *more]  # fmt: skip
+    return [
+        *("certify", "--model", f"{own / 'own.py'}:{name}", "--data", own / "data.npz"),
+        *("--sigma", "0.01", "--n", "200", "--out", own / "run", *more),
+    ]
 
 
 def test_an_input_that_fails_leaves_the_others_certified(own, capsys):
@@ -322,9 +326,11 @@ def test_help_names_every_command_and_is_quick_to_import():
 
 @pytest.mark.slow
 def test_three_kills_change_nothing(tmp_path):
-    """`kill -9` in the middle, three times; the finished run equals an undisturbed one in all but times."""
-    arguments = ["certify", "--model", "mnist7", "--data", "mnist7", "--sigma", "0.25", "--indices", "0:10000:50", "--n", "4000",
-                 "--batch-size", "1000"]  # fmt: skip
+    """`kill -9` three times in the middle changes nothing in the finished run except times."""
+    arguments = [
+        *("certify", "--model", "mnist7", "--data", "mnist7", "--sigma", "0.25"),
+        *("--indices", "0:10000:50", "--n", "4000", "--batch-size", "1000"),
+    ]
     assert sosmooth(*arguments, "--out", tmp_path / "undisturbed").returncode == 0
     run, rng = tmp_path / "killed", random.Random(0)
     for target in (10, 60, 120):

@@ -15,7 +15,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def example(name):
-    """The example as a module; nothing of it is run."""
+    """The example as a module, without running its `main`."""
     spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -70,7 +70,7 @@ def test_cluster_on_this_machine_alone(tmp_path, capsys):
 
 
 @pytest.mark.slow
-# Ray leaves pipes and sockets of its own processes to the garbage collector.
+# Ray leaves pipes and sockets of its processes to the garbage collector.
 @pytest.mark.filterwarnings(
     "ignore::ResourceWarning",
     "ignore::pytest.PytestUnraisableExceptionWarning",

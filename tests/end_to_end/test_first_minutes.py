@@ -1,4 +1,7 @@
-"""A newcomer with a model of his own and a folder of images: each stumble is answered by the line that helps."""
+"""A newcomer has a model and a folder of images.
+
+After each typical mistake the program prints the line that helps.
+"""
 
 import re
 
@@ -25,7 +28,7 @@ class Net(nn.Module):
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """A folder with `model.py`, the weights as most people have them, and images of three classes."""
+    """A folder with `model.py`, the weights in a usual form, and images of three classes."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model.py").write_text(MODEL)
     namespace = {}

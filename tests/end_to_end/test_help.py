@@ -1,4 +1,4 @@
-"""What is met before anything is certified: one screen of help, and a shell that completes."""
+"""What a user sees before certifying anything: one screen of help, and shell completion."""
 
 import io
 import shutil
@@ -39,7 +39,10 @@ def test_completion_is_printed_and_is_a_script_of_that_shell(shell, capsys):
 def test_bash_completes(tmp_path, capsys):
     main(["completion", "bash"])
     (tmp_path / "script").write_text(capsys.readouterr().out)
-    ask = 'source ./script; COMP_WORDS=(sosmooth certify --m); COMP_CWORD=2; _sosmooth; echo "${COMPREPLY[@]}"'
+    ask = (
+        "source ./script; COMP_WORDS=(sosmooth certify --m); COMP_CWORD=2; _sosmooth; "
+        'echo "${COMPREPLY[@]}"'
+    )
     done = subprocess.run(
         ["bash", "-c", ask], cwd=tmp_path, text=True, capture_output=True, timeout=60
     )

@@ -1,4 +1,4 @@
-"""The example with public weights and real images, as its text says to run it."""
+"""The example with public weights and real images runs as its text says."""
 
 import json
 from importlib.util import find_spec

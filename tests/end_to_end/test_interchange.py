@@ -1,4 +1,7 @@
-"""Results as tables of other libraries; the Adversarial Robustness Toolbox, wrapped and wrapping."""
+"""Results as tables of other libraries.
+
+The Adversarial Robustness Toolbox is wrapped by sosmooth, and wraps it.
+"""
 
 import inspect
 
@@ -28,7 +31,10 @@ def certificates(smoothed):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
-    line = f"certify --model mnist7 --data mnist7 --sigma 0.25 --max 4 --n 400 --n0 20 --batch-size 200 --json --out {out}"
+    line = (
+        "certify --model mnist7 --data mnist7 --sigma 0.25 --max 4 --n 400 --n0 20 "
+        f"--batch-size 200 --json --out {out}"
+    )
     assert main(line.split()) == 0
     return load_run(out)
 
@@ -159,6 +165,6 @@ def test_art_steps_that_depend_on_chance_are_refused(art, place):
     )
     with pytest.raises(ValueError, match=type(step).__name__):
         art.from_art(ensemble)
-    step._apply_predict = False  # in training alone
+    step._apply_predict = False  # applied only in training
     art.from_art(art_classifier(**kind))
     art.from_art(art_classifier(**{f"{place}_defences": still}))

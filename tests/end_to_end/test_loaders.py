@@ -1,4 +1,7 @@
-"""Every kind of classifier and of data, made by its own library and certified through the command line, in this process."""
+"""Every kind of classifier and of data, certified through the command line in this process.
+
+Each is made by its own library.
+"""
 
 import csv
 import hashlib
@@ -31,7 +34,7 @@ def _offline(monkeypatch):
 
 
 class Net(nn.Module):
-    """Small, with what differs between training and use."""
+    """A small network that behaves differently in training and in use."""
 
     def __init__(self, classes=3):
         super().__init__()
@@ -112,7 +115,7 @@ def certified(out, model, data, *options, capsys, n=40, sigma=0.25):
 
 
 def same_certificates(run, classifier, inputs, num_classes=3):
-    """Whether the run counted what this torch module, certified directly, counts."""
+    """Whether the run counted the same as this torch module, certified directly."""
     smoothed = SmoothedClassifier(classifier, sigma=0.25, num_classes=num_classes, batch_size=16)
     expected = smoothed.certify(inputs, n=40, n0=10)
     np.testing.assert_array_equal(run["count_top"], expected.tally.count_top)
@@ -120,7 +123,7 @@ def same_certificates(run, classifier, inputs, num_classes=3):
 
 
 def exported_onnx(module, batch="batch", dtype="float32"):
-    """The network as an ONNX file, written node by node."""
+    """Write the network as an ONNX file, node by node."""
     onnx = pytest.importorskip("onnx")
     helper, np_helper = onnx.helper, onnx.numpy_helper
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
@@ -353,7 +356,7 @@ def test_scikit_learn_classes_are_numbered_in_their_order(tmp_path):
 
 
 class Foreign:
-    """A type that a stranger's file may bring."""
+    """A type that another person's file may contain."""
 
     def predict(self, inputs):
         return np.zeros(len(inputs), dtype=int)
@@ -445,9 +448,15 @@ def text_model(tmp_path):
     )
     torch.manual_seed(0)
     config = transformers.BertConfig(
-        vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
-        max_position_embeddings=16, num_labels=2, hidden_dropout_prob=0.5,
-    )  # fmt: skip
+        vocab_size=len(WORDS),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=16,
+        num_labels=2,
+        hidden_dropout_prob=0.5,
+    )
     model = transformers.BertForSequenceClassification(config).eval()
     with torch.no_grad():
         model.classifier.weight.normal_(std=3)
@@ -741,7 +750,7 @@ def test_shuffle_seed_chooses_as_by_chance_and_is_recorded_by_the_indices(tmp_pa
         assert run.manifest.settings["indices"] == ",".join(map(str, run["index"]))
         return set(run["index"].tolist())
 
-    assert chosen(1, 3) == {952, 5333, 6368}  # the same wherever it is run
+    assert chosen(1, 3) == {952, 5333, 6368}  # the same on every machine
     assert chosen(1, 3) < chosen(1, 5)
     assert chosen(2, 5).isdisjoint(chosen(1, 5))
 
@@ -753,7 +762,6 @@ def test_a_missing_package_is_one_line(tmp_path, capsys, monkeypatch, images_fil
     )
     captured = capsys.readouterr()
     assert code == 2
-    assert (
-        captured.err
-        == 'sosmooth: transformers is not installed; get it by pip install "sosmooth[huggingface]"\n'
+    assert captured.err == (
+        'sosmooth: transformers is not installed; get it by pip install "sosmooth[huggingface]"\n'
     )

@@ -1,4 +1,4 @@
-"""Which output of a classifier is taken, how a single score is read, and what is refused."""
+"""Which output of a classifier is used, how a single score is read, and what is refused."""
 
 import json
 from collections import namedtuple
@@ -111,15 +111,24 @@ def own(tmp_path):
 def call(capsys, own, command, model, *more):
     """Exit code, standard output and standard error."""
     model = model if ":" in model or "." in model else f"{own}/own.py:{model}"
-    code = main([command, "--model", model, "--data", f"{own}/data.npz", "--sigma", "0.5",
-                 *map(str, more)])  # fmt: skip
+    code = main(
+        [
+            *(command, "--model", model, "--data", f"{own}/data.npz", "--sigma", "0.5"),
+            *map(str, more),
+        ]
+    )
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 
 
 def certify(capsys, own, model, *more, n=200):
-    return call(capsys, own, "certify", model, "--n", n, "--n0", 20, "--batch-size", 50, "--out",
-                own / "run", "--json", *more)  # fmt: skip
+    return call(
+        capsys,
+        own,
+        "certify",
+        model,
+        *("--n", n, "--n0", 20, "--batch-size", 50, "--out", own / "run", "--json", *more),
+    )
 
 
 def counts(own):
@@ -159,7 +168,7 @@ def test_the_output_that_leaves_no_choice(capsys, own, expected, model, output, 
 
 @pytest.mark.parametrize("output", ["1", "number"])
 def test_an_output_is_named(capsys, own, expected, output):
-    if output == "number":  # how many scores there should be tells which one it is
+    if output == "number":  # the number of scores tells which output it is
         code, _, err = certify(capsys, own, "Ambiguous", "--num-classes", "3")
         assert "1 is taken for its shape" in err
     else:
@@ -264,9 +273,9 @@ def test_all_of_an_error_with_its_place(capsys, own):
     code, _, err = certify(capsys, own, "Long")
     assert code == 1
     assert (
-        "raised ValueError on a batch of shape 2×4: the sizes are index: 1 Got: 7 Expected: 28 (own.py"
-        in err
-    )
+        "raised ValueError on a batch of shape 2×4: the sizes are index: 1 Got: 7 Expected: 28 "
+        "(own.py"
+    ) in err
     assert err.count("\n") == 1
     code, _, err = certify(capsys, own, "Raises")
     assert "raised KeyError on a batch of shape 2×4: 0 (own.py, line " in err
@@ -301,10 +310,15 @@ def test_what_a_users_file_raises_is_said_with_its_type_and_place(capsys, own, c
 def test_the_item_that_raises_is_named(capsys, own):
     (own / "items.py").write_text(
         "class Items:\n    def __len__(self): return 3\n"
-        "    def __getitem__(self, i):\n        return ({}[i] if i == 2 else __import__('torch').ones(4)), 0\n"
+        "    def __getitem__(self, i):\n"
+        "        return ({}[i] if i == 2 else __import__('torch').ones(4)), 0\n"
     )
-    code = main(["predict", "--model", f"{own}/own.py:Base", "--data", f"{own}/items.py:Items",
-                 "--sigma", "1"])  # fmt: skip
+    code = main(
+        [
+            *("predict", "--model", f"{own}/own.py:Base", "--data", f"{own}/items.py:Items"),
+            *("--sigma", "1"),
+        ]
+    )
     assert code == 2
     assert "item 2 raised KeyError: 2 (items.py, line 4)" in capsys.readouterr().err
 
@@ -641,7 +655,7 @@ def test_an_exported_program_checks_the_shape_of_its_inputs(own):
 
 
 def test_the_operators_of_broken_files_are_refused_or_read(own):
-    """Cut or changed anywhere, the reader of operators raises ValueError or gives operators."""
+    """Cut or changed anywhere, a file makes the reader raise ValueError or return operators."""
     from sosmooth.classifiers.onnx_graph import read_graph
 
     path = training(own, "dropout")

@@ -1,4 +1,4 @@
-"""Data and classifier that name classes and columns, certified through the command line."""
+"""Data and classifiers with named classes and columns, certified through the command line."""
 
 import csv
 import json
@@ -36,7 +36,7 @@ def here(tmp_path, monkeypatch):
 
 
 def folder_of(place, names):
-    """Two images a class, in a folder of that name."""
+    """Two images per class, in a folder of that name."""
     for name, grey in names.items():
         (place / name).mkdir(parents=True)
         for number in range(2):
@@ -124,7 +124,7 @@ def test_tables_that_name_other_things_than_the_estimator_are_refused(here, caps
     assert "--class-names=…" in said
     place.write_text(place.read_text().replace("a,b,", "a,c,"))
     assert "fitted with a, b; lacking: b; not known to it: c" in refused(capsys, model, spec)
-    # Names given for the classifier stand in the place of its own.
+    # Names given for the classifier replace its own.
     spec = table(place, "ab", ("dog", "bird"))
     place.write_text(place.read_text().replace("dog", "wolf"))
     (here / "names.txt").write_text("bird\ncat\nwolf\n")
@@ -182,7 +182,7 @@ def test_class_folders_follow_the_names_given_for_the_classifier(here, capsys):
     assert "2 names of classes are given and the classifier has 3" in refused(
         capsys, "m.py:by_brightness", "photos", "--class-names", "names.json"
     )
-    # Without names they are taken in sorted order, which is wrong here, and said.
+    # Without names they are taken in sorted order. Here that is wrong, and the program says so.
     accuracy, run, said = certified(capsys, "m.py:by_brightness", "photos")
     assert accuracy < 1
     assert "names 3 classes ('bright', 'dark', 'mid') and the classifier names none" in said
@@ -268,7 +268,7 @@ def test_pickled_estimators_are_explained(here, capsys):
 
 
 def onnx_model(place, metadata=(), strings=(), numbers=()):
-    """Scores of two features, from a linear operator or as scikit-learn's classifiers are exported."""
+    """Scores of two features, from a linear operator or as scikit-learn's classifiers export."""
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     helper = onnx.helper
@@ -365,7 +365,7 @@ def test_data_of_the_users_code_are_paired_as_others(here, capsys, factory):
 
 
 def test_warnings_are_shown_once_in_one_line(here):
-    """In a process of its own: here each warning is an error."""
+    """Run in its own process, because here each warning is an error."""
     (here / "d.py").write_text(FACTORIES)
     np.savez(here / "a.npz", x=np.eye(2), y=np.arange(2))
     call = ["predict", "--model", "d.py:warn", "--data", "a.npz", "--sigma", "0.1", "--n", "20"]
@@ -406,14 +406,14 @@ def test_class_folders_follow_the_names_of_a_hugging_face_model(here, capsys):
         config.id2label = names or config.id2label
         transformers.ViTForImageClassification(config).save_pretrained(here / place)
         transformers.ViTImageProcessor(size={"height": 4, "width": 4}).save_pretrained(here / place)
-    for folder in (here / "photos").iterdir():  # the model takes colour
+    for folder in (here / "photos").iterdir():  # the model needs colour
         for path in folder.iterdir():
             Image.open(path).convert("RGB").save(path)
     _, run, said = certified(capsys, "hf:named", "photos")
     assert run["label"].tolist() == [2, 2, 0, 0, 1, 1]
     assert "note:" not in said
     assert run.manifest.class_names == ["dark", "mid", "bright"]
-    _, run, said = certified(capsys, "hf:unnamed", "photos")  # LABEL_0 is no name
+    _, run, said = certified(capsys, "hf:unnamed", "photos")  # LABEL_0 is not a name
     assert run["label"].tolist() == [0, 0, 1, 1, 2, 2]
     assert "the classifier names none" in said
 

@@ -1,4 +1,4 @@
-"""What a Hugging Face model's files say about its images, against transformers' own processor."""
+"""A Hugging Face model's files describe its images: compared with transformers' own processor."""
 
 import json
 import re
@@ -64,7 +64,7 @@ MODELS = {
 
 
 def saved(folder, kind="vit", processor=None, *, teacher=False, config=None, **settings):
-    """A random model of that kind in a folder, its processor's file as its class writes it."""
+    """A random model of that kind in a folder; its processor's file is as its class writes it."""
     family, small, side = MODELS[kind]
     torch.manual_seed(0)
     made = getattr(transformers, f"{family}Config")(**{"num_labels": 5, **small, **settings})
@@ -104,7 +104,7 @@ def crop_of(kind, side):
 
 
 def changed(folder, **keys):
-    """The processor's file with other keys; `...` removes one."""
+    """Change keys of the processor's file; `...` removes a key."""
     path = folder / "preprocessor_config.json"
     found = json.loads(path.read_text()) | keys
     path.write_text(json.dumps({key: value for key, value in found.items() if value is not ...}))
@@ -120,7 +120,7 @@ def scores(folder, pixels):
 
 
 def theirs(folder, pixels, **options):
-    """Scores of the model on what transformers' own processor makes of the images."""
+    """Scores of the model on the output of transformers' own processor."""
     processor = transformers.AutoImageProcessor.from_pretrained(folder)
     model = transformers.AutoModelForImageClassification.from_pretrained(folder).eval()
     with torch.inference_mode():
@@ -132,7 +132,7 @@ def theirs(folder, pixels, **options):
 
 def same(ours, expected):
     spread = float(expected.std(dim=0).min())
-    assert spread > 1e-6 * float(expected.abs().max())  # it depends on the image
+    assert spread > 1e-6 * float(expected.abs().max())  # the scores depend on the image
     torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-2 * spread)
 
 
@@ -141,7 +141,7 @@ STILL = {"do_resize": False, "do_center_crop": False}
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_a_processor_of_each_class_is_followed(tmp_path, kind):
-    """With the keys and defaults that its class writes; resizing is left to the data set."""
+    """With the keys and defaults that its class writes; the data set does the resizing."""
     side = saved(tmp_path, kind)
     pixels = images(side, side)
     with warnings.catch_warnings():
@@ -200,7 +200,7 @@ def test_null_is_the_default_of_the_class(tmp_path):
     side = saved(tmp_path, "levit")
     pixels = images(side, side)
     changed(tmp_path, do_resize=False)
-    expected = theirs(tmp_path, pixels)  # of the values that the class writes
+    expected = theirs(tmp_path, pixels)  # from the values that the class writes
     changed(tmp_path, image_mean=None, image_std=None, rescale_factor=None)
     opened = open_classifier(f"hf:{tmp_path}")
     assert opened.settings["normalization"] == "0.485,0.456,0.406/0.229,0.224,0.225"
@@ -264,7 +264,7 @@ def test_what_is_not_understood_is_refused_by_name(tmp_path, keys, message):
 
 
 def test_a_step_that_depends_on_the_image_is_refused(tmp_path, monkeypatch):
-    """Each image's own mean and spread: on one image that is a multiplication and an addition."""
+    """For one image, its own mean and spread are a multiplication and an addition."""
     saved(tmp_path)
     cls = type(transformers.AutoImageProcessor.from_pretrained(tmp_path))
 
@@ -299,7 +299,7 @@ def test_images_of_other_channels_are_refused(tmp_path):
         scores(tmp_path, images(side, side, channels=1))
 
 
-# --- config.json -----------------------------------------------------------------------------------
+# config.json
 
 
 @pytest.mark.parametrize("kind", ["deit", "levit"])

@@ -1,4 +1,7 @@
-"""Workers as actors of a real Ray cluster on this machine: killed, left, joined, and always the same to the bit."""
+"""Workers as actors of a real Ray cluster on this machine.
+
+They are killed, leave and join; the tallies are always the same to the bit.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ from sosmooth.workers.pool import Pool, WorkersError
 from sosmooth.workers.ray_cluster import RayWorkers
 from sosmooth.workers.share import Probe
 
-# Ray leaves pipes and sockets of its own processes to the garbage collector.
+# Ray leaves pipes and sockets of its processes to the garbage collector.
 pytestmark = pytest.mark.filterwarnings(
     "ignore::ResourceWarning",
     "ignore::pytest.PytestUnraisableExceptionWarning",
@@ -37,7 +40,7 @@ NODE = {"num_cpus": 2, "num_gpus": 0, "object_store_memory": 80 * 2**20, "includ
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Two CPUs; the nodes of a `Cluster` share nothing but this machine."""
+    """Two CPUs; the nodes of a `Cluster` have only this machine in common."""
     cluster = Cluster(initialize_head=True, head_node_args=NODE)
     yield cluster
     cluster.shutdown()
@@ -81,7 +84,7 @@ def test_an_actor_that_is_stopped_is_not_waited_for(cluster, own):
 
 @pytest.mark.slow
 def test_an_actor_of_another_classifier_takes_no_part(cluster, own):
-    """It answers otherwise than the run's."""
+    """The actor's answers differ from the run's."""
     own.mood("honest")
     with ray_pool(cluster, own.setup) as pool:
         seen = []
@@ -157,13 +160,16 @@ def test_a_limit_and_a_cluster_that_is_not_there(cluster, own):
 
 
 def certify(cluster, own, out):
-    return [sys.executable, "-m", "sosmooth", "certify", "--model", own.spec, "--data", own.data, "--indices", "0:6",
-            "--sigma", "0.25", "--n", "20000", "--batch-size", "200", "--out", str(out), "--json"]  # fmt: skip
+    return [
+        *(sys.executable, "-m", "sosmooth", "certify", "--model", own.spec, "--data", own.data),
+        *("--indices", "0:6", "--sigma", "0.25", "--n", "20000", "--batch-size", "200"),
+        *("--out", str(out), "--json"),
+    ]
 
 
 @pytest.mark.slow
 def test_the_driver_is_killed_and_started_again(cluster, own, tmp_path):
-    """From the command line; standard output is JSON alone, though an actor dies."""
+    """From the command line; standard output contains only JSON even if an actor dies."""
     command = [
         *certify(cluster, own, tmp_path / "run"),
         "--engine",

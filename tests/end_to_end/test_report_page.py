@@ -1,4 +1,7 @@
-"""The report as its reader meets it: in a browser, with a mouse and with a keyboard, light and dark, narrow and printed."""
+"""The report as its reader sees it.
+
+It opens in a browser, with a mouse and with a keyboard, light and dark, narrow and printed.
+"""
 
 import os
 import re
@@ -70,9 +73,8 @@ def browser():
     )
     if program is None:
         pytest.skip("there is no Chromium here; Debian's package is `chromium`")
-    root = (
-        hasattr(os, "geteuid") and os.geteuid() == 0
-    )  # Chromium's sandbox refuses to run for root
+    # Chromium's sandbox refuses to run for root.
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
     with playwright.sync_playwright() as driver:
         launched = driver.chromium.launch(
             executable_path=program, chromium_sandbox=not root, args=["--disable-gpu"]
@@ -83,7 +85,10 @@ def browser():
 
 @pytest.fixture
 def opened(browser):
-    """Opens a report; when the test is over, the page has said nothing on the console and asked for nothing else."""
+    """Open a report.
+
+    After the test, the page must have printed nothing on the console and loaded nothing else.
+    """
     pages = []
 
     def open_page(path, *, width=1100, scheme="light", at="", javascript=True):
@@ -111,7 +116,7 @@ def opened(browser):
 
 
 def plot(page, name):
-    """The plot of that name, drawn and in sight."""
+    """The plot of that name, drawn and visible."""
     found = page.locator(f"#plot-{name}")
     found.scroll_into_view_if_needed()
     found.locator(".main-svg").first.wait_for()
@@ -119,7 +124,7 @@ def plot(page, name):
 
 
 def radii(page, column):
-    """What the table shows in a column of radii, abstentions as 0."""
+    """The values of a column of radii in the table, with abstentions as 0."""
     texts = page.locator(f"#images tbody td:nth-child({column})").all_inner_texts()
     return [float(re.match(r"[\d.]+", text)[0]) if text[0].isdigit() else 0.0 for text in texts]
 
@@ -250,7 +255,8 @@ def test_every_control_is_reached_by_the_tabulator(opened, report):
         page.keyboard.press("Tab")
         reached.add(
             page.evaluate(
-                "(e => e.id || e.dataset.column || e.closest('fieldset')?.id || e.tagName)(document.activeElement)"
+                "(e => e.id || e.dataset.column || e.closest('fieldset')?.id || e.tagName)"
+                "(document.activeElement)"
             )
         )
     assert {
@@ -345,9 +351,8 @@ def test_it_opens_quickly(opened, report):
         page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
         / 1000
     )
-    print(
-        f"\nthe report opened in {seconds:.2f} s ({time.perf_counter() - begun:.2f} s with the new page)"
-    )
+    total = time.perf_counter() - begun
+    print(f"\nthe report opened in {seconds:.2f} s ({total:.2f} s with the new page)")
     assert seconds < 60
 
 
@@ -404,7 +409,7 @@ def test_the_noisy_copies_are_those_that_the_classifier_saw(exact, method, tmp_p
         )
         estimation = seen[-1]
         assert len(estimation) == 2000
-        # Of pairs the batch holds all x + ε, then all x − ε.
+        # For pairs the batch contains all x + ε, then all x − ε.
         rows, signs = (
             ([0, 1000, 1, 1001], [1, -1, 1, -1])
             if method == "second_order_dipole"

@@ -55,9 +55,8 @@ def test_a_sampled_figure_says_what_differs_and_goes_on(tmp_path, capsys):
         for method in ("dipole", "first_order", "second_order")
     ]
     runs = [load_run(tmp_path / "runs" / name) for name in names]
-    assert (
-        len({int(run["seed"][0]) for run in runs}) == 3
-    )  # samples of its own for each, as published
+    # Each has its own samples, as published.
+    assert len({int(run["seed"][0]) for run in runs}) == 3
     assert all(run["index"].tolist() == [0, 1666, 3332, 4998, 6664, 8330] for run in runs)
 
     rows = table(tmp_path / "fig5.csv")
@@ -138,7 +137,7 @@ def test_data_of_ones_own_with_another_architecture(cifar, capsys):
     assert {row["published_classifier"] for row in rows} == {"ResNet-110 of Cohen et al. 2019"}
     page = (cifar / "out" / "fig6_cifar10.md").read_text(encoding="utf-8")
     assert "ImageNet, sigma 0.25, dipole, n = 10⁵" in page.split("Not run here")[1]
-    # Other weights are not mixed into these runs.
+    # Weights that differ are not mixed into these runs.
     save_weights(cifar / "weights_0.25.safetensors", build("resnet20", seed=1), RESNET20)
     code, _, err = call(capsys, "reproduce", "fig6", *given(cifar, architecture="resnet20"))
     assert (code, err.count("\n")) == (2, 1)
@@ -148,16 +147,36 @@ def test_data_of_ones_own_with_another_architecture(cifar, capsys):
 @pytest.mark.parametrize(
     ("name", "changes", "said"),
     [
-        ("fig12", {"data": None, "weights": None}, ["no data and weights of CIFAR-10", "https://www.cs.toronto.edu/~kriz/cifar.html"]),
-        ("fig12", {"weights": None}, ["no weights of CIFAR-10", "sosmooth train cifar10 --architecture resnet110"]),
-        ("fig13", {"data": None, "weights": None}, ["no data and weights of ImageNet", "https://image-net.org"]),
-        ("fig6", {"data": None, "weights": None}, ["CIFAR-10 or ImageNet", "cifar.html", "image-net.org"]),
+        (
+            "fig12",
+            {"data": None, "weights": None},
+            ["no data and weights of CIFAR-10", "https://www.cs.toronto.edu/~kriz/cifar.html"],
+        ),
+        (
+            "fig12",
+            {"weights": None},
+            ["no weights of CIFAR-10", "sosmooth train cifar10 --architecture resnet110"],
+        ),
+        (
+            "fig13",
+            {"data": None, "weights": None},
+            ["no data and weights of ImageNet", "https://image-net.org"],
+        ),
+        (
+            "fig6",
+            {"data": None, "weights": None},
+            ["CIFAR-10 or ImageNet", "cifar.html", "image-net.org"],
+        ),
         ("fig12", {"data": "nowhere"}, ["nowhere", "cifar.html"]),
-        ("fig12", {"weights": "nowhere.safetensors"}, ["nowhere.safetensors", "sosmooth train cifar10"]),
+        (
+            "fig12",
+            {"weights": "nowhere.safetensors"},
+            ["nowhere.safetensors", "sosmooth train cifar10"],
+        ),
         ("fig16", {}, ["no figure 'fig16'"]),
         ("fig5", {"data": None, "weights": None, "runs": "1e5"}, ["--runs must be N:IMAGES"]),
     ],
-)  # fmt: skip
+)
 def test_what_is_missing_is_named_with_its_home(cifar, capsys, name, changes, said):
     code, out, err = call(capsys, "reproduce", name, *given(cifar, **changes))
     assert (code, out, err.count("\n")) == (2, "", 1)
@@ -181,9 +200,8 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path, capsys):
     assert call(capsys, "reproduce", "fig1a", "--out", tmp_path)[0] == 0
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(
-        resource.RLIMIT_FSIZE, (1000, limits[1])
-    )  # a write beyond fails as on a full disk
+    # A write beyond this fails as on a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
         code, _, err = call(capsys, "reproduce", "fig1a", "--out", tmp_path)
     finally:

@@ -1,4 +1,4 @@
-"""What the commands do with a run that lacks inputs, and with a folder that changes under them."""
+"""What the commands do with an incomplete run, and with a folder that changes meanwhile."""
 
 import json
 
@@ -72,12 +72,16 @@ def call(capsys, *arguments):
 
 def certify(own, capsys, name, *, data="halves", sigma=0.25, out="run"):
     spec = f"{own / 'own.py'}:{name}"
-    return call(capsys, "certify", "--model", spec, "--data", own / f"{data}.npz", "--sigma", sigma,
-                "--method", "first_order", "--n", "200", "--batch-size", "100", "--out", own / out, "--json")  # fmt: skip
+    return call(
+        capsys,
+        *("certify", "--model", spec, "--data", own / f"{data}.npz", "--sigma", sigma),
+        *("--method", "first_order", "--n", "200", "--batch-size", "100"),
+        *("--out", own / out, "--json"),
+    )
 
 
 def test_every_command_counts_inputs_that_failed(own, capsys):
-    """10 inputs of which 5 return NaN are no run of 5 inputs with an accuracy of 1."""
+    """Of 10 inputs 5 return NaN: this is not a run of 5 inputs with accuracy 1."""
     said = "5 of 10 inputs are missing: 1, 3, 5, 7, 9 failed or were not reached"
     code, out, err = certify(own, capsys, "half")
     assert code == 1
@@ -88,8 +92,11 @@ def test_every_command_counts_inputs_that_failed(own, capsys):
     radius = load_run(own / "run")["radius"].mean()
     assert found["average_certified_radius"] == pytest.approx(radius / 2)
     for arguments, code, needle in [
-        (("recertify", own / "run", "--method", "first_order", "--out", own / "again", "--json"), 0,
-         '"certified_accuracy": 0.5'),
+        (
+            ("recertify", own / "run", "--method", "first_order", "--out", own / "again", "--json"),
+            0,
+            '"certified_accuracy": 0.5',
+        ),
         (("export", own / "run"), 0, "9\t-1\t-1\t0.000000"),
         (("report", own / "run", "--out", own / "report.html"), 0, "report.html"),
         (("compare", own / "run", own / "again"), 0, "50.0 %"),
@@ -97,7 +104,7 @@ def test_every_command_counts_inputs_that_failed(own, capsys):
         (("validate", own / "run"), 0, "valid"),
         (("validate", own / "run", "--json"), 0, '"complete": false'),
         (("plan", own / "run", "--n", "400"), 0, "400"),
-    ]:  # fmt: skip
+    ]:
         assert call(capsys, *arguments)[0] == code
         _, out, err = call(capsys, *arguments)
         assert needle in out
@@ -111,8 +118,11 @@ def test_every_command_counts_inputs_that_failed(own, capsys):
 def test_a_log_of_an_unfinished_run_keeps_its_inputs(own, capsys):
     certify(own, capsys, "half")
     assert call(capsys, "export", own / "run", "--out", own / "log.tsv")[0] == 0
-    code, out, _ = call(capsys, "import-log", own / "log.tsv", "--method", "first_order", "--sigma",
-                        "0.25", "--n", "200", "--alpha", "0.001", "--out", own / "log", "--json")  # fmt: skip
+    code, out, _ = call(
+        capsys,
+        *("import-log", own / "log.tsv", "--method", "first_order", "--sigma", "0.25"),
+        *("--n", "200", "--alpha", "0.001", "--out", own / "log", "--json"),
+    )
     assert code == 0
     found = json.loads(out)
     assert (found["inputs"], found["certified"]) == (10, 5)
@@ -135,8 +145,11 @@ def test_compare_says_how_many_are_in_one_only(own, capsys):
     certify(own, capsys, "half")
     certify(own, capsys, "half", data="fifth", out="other")
     spec, data = f"{own / 'own.py'}:half", own / "halves.npz"
-    call(capsys, "certify", "--model", spec, "--data", data, "--sigma", "0.25", "--method",
-         "first_order", "--n", "200", "--out", own / "few", "--indices", "0:3")  # fmt: skip
+    call(
+        capsys,
+        *("certify", "--model", spec, "--data", data, "--sigma", "0.25"),
+        *("--method", "first_order", "--n", "200", "--out", own / "few", "--indices", "0:3"),
+    )
     _, out, _ = call(capsys, "compare", own / "run", own / "few")
     assert "on the 3 images of both (7 are only in" in out
     _, out, _ = call(capsys, "compare", own / "few", own / "run", "--json")
@@ -148,7 +161,7 @@ CHANGES = ["removing", "replacing", "editing", "unlocking"]
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_folder_that_changes_under_certify(own, capsys, change):
-    """One line, exit code 1, and nothing is overwritten."""
+    """The program prints one line, exits with 1, and overwrites nothing."""
     certify(own, capsys, "half", data="fifth", sigma=0.5, out="other")
     other = files(own / "other")
     code, out, err = certify(own, capsys, change, data="fifth")

@@ -1,4 +1,8 @@
-"""Workers as processes: the same tallies to the bit, whoever is killed, and one line where they cannot go on."""
+"""Workers as processes.
+
+The tallies are the same to the bit even if workers are killed. If they cannot continue, one line
+says so.
+"""
 
 from __future__ import annotations
 
@@ -39,12 +43,12 @@ from sosmooth.workers.processes import ProcessWorkers
 from sosmooth.workers.share import Refused, WholeInputs
 from sosmooth.workers.worker import Worker
 
-SPLIT = 8_000  # evaluations of a share: fewer than an input takes
+SPLIT = 8_000  # evaluations of a unit of work: fewer than one input takes
 
 
 @pytest.fixture(scope="module")
 def mnist7():
-    """Two workers, what they were set up with, and the inputs."""
+    """Two workers, their setup, and the inputs."""
     setup = setup_of("mnist7")
     with Pool(ProcessWorkers(setup, 2)) as pool:
         yield pool, setup, load_dataset("mnist7").get
@@ -57,7 +61,7 @@ def own(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def own_pool(own):
-    """Two workers of the user's classifier; those that are killed are replaced."""
+    """Two workers of the user's classifier; a killed worker is replaced."""
     with Pool(ProcessWorkers(own.setup, 2)) as pool:
         yield pool
 
@@ -122,7 +126,7 @@ STOPPED = (
     ("number", "share_evaluations"), [(1, 40_000), (2, SPLIT)], ids=["whole", "split"]
 )
 def test_a_worker_that_is_stopped_is_not_waited_for(own, number, share_evaluations, monkeypatch):
-    """Where it is the only one, another one is begun."""
+    """If it is the only worker, another one starts."""
     monkeypatch.setattr("sosmooth.workers.processes._SECONDS_TO_END", 0.5)
     indices, of, lines = [0, 2, 4, 5, 7], sampling(), []
     own.mood("stopped")
@@ -135,7 +139,7 @@ def test_a_worker_that_is_stopped_is_not_waited_for(own, number, share_evaluatio
 
 
 def test_what_a_stopped_worker_answers_later_is_not_counted_again(own):
-    """It goes on while the others are still at work, and does its share a second time."""
+    """It continues while the others still work, and does its unit of work a second time."""
     indices, of, lines = [0, 2, 4, 5, 7], sampling(n=60_000), []
     own.mood("stopped for a while")
     with Pool(ProcessWorkers(own.setup, 2), patience=0.5, notice=lines.append) as pool:
@@ -144,7 +148,7 @@ def test_what_a_stopped_worker_answers_later_is_not_counted_again(own):
         while not (own.folder / "second").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         honestly = own.honestly(indices, of)
-        # The same workers go on: what is late belongs to a call that is over.
+        # The same workers continue: a late result belongs to a call that is over.
         again = sampled_by(pool, own.setup, own.get, indices, of, SPLIT)
     assert lines
     assert_same(found, honestly)
@@ -152,7 +156,7 @@ def test_what_a_stopped_worker_answers_later_is_not_counted_again(own):
 
 
 def test_a_stopped_worker_takes_no_more_of_large_shares(own, monkeypatch):
-    """More than a pipe holds: the driver must not wait for a process that reads nothing."""
+    """More than a pipe can hold: the driver must not wait for a process that reads nothing."""
     monkeypatch.setattr("sosmooth.workers.processes._SECONDS_TO_END", 0.5)
     workers = ProcessWorkers(own.setup, 1)
     try:
@@ -178,12 +182,12 @@ def test_an_input_that_workers_die_of_is_named(own, own_pool):
 def test_a_classifier_that_fails_everywhere_names_the_input(own, own_pool):
     own.mood("raising")
     of = sampling(n=200)
-    # The inputs share batches: the worker finds out which of them it is.
+    # The inputs share batches: the worker finds out which of them fails.
     with pytest.raises(
         ClassifierError, match=r"failed on every worker that tried .*input 6: .*out of ideas"
     ):
         sampled_by(own_pool, own.setup, own.get, list(range(8)), of, 10_000)
-    # The same workers go on with other inputs.
+    # The same workers continue with other inputs.
     assert_same(sampled_by(own_pool, own.setup, own.get, [1, 2], of), own.honestly([1, 2], of))
 
 
@@ -238,8 +242,10 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def certify(*arguments):
-    return [sys.executable, "-m", "sosmooth", "certify", "--model", "mnist7", "--data", "mnist7", "--sigma", "0.25",
-            *map(str, arguments)]  # fmt: skip
+    return [
+        *(sys.executable, "-m", "sosmooth", "certify", "--model", "mnist7", "--data", "mnist7"),
+        *("--sigma", "0.25", *map(str, arguments)),
+    ]
 
 
 def result_columns(run):
@@ -280,7 +286,7 @@ def alone(tmp_path_factory):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_the_driver_ends_and_is_started_again(tmp_path, alone, number):
-    """It leaves no process behind, and the finished run equals that of one process, whoever finishes it."""
+    """It leaves no process behind, and the finished run equals that of one process."""
     command = certify(*ARGUMENTS, "--workers", 2, "--out", tmp_path / "run")
     process = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60

@@ -1,4 +1,4 @@
-"""A run whose rows follow from their indices alone, so that any two writers of it agree."""
+"""A run whose rows follow from their indices alone, so any two writers of it agree."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def settings(sigma: float = 0.25, model: int = 0) -> dict:
 
 
 def certificate(index: int, sigma: float = 0.25, model: int = 0):
-    """Its count says which input and which model it is of."""
+    """A certificate whose count says which input and which model it belongs to."""
     return certify_tally(
         "first_order",
         Tally(Design.INDEPENDENT, np.array([N]), 49, count_top=np.array([N - index - model])),

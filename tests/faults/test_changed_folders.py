@@ -1,4 +1,7 @@
-"""A folder that changes under its writer, and runs that lack inputs: nothing is ever wrongly complete."""
+"""A folder that changes under its writer, and runs that lack inputs.
+
+No run ever wrongly says that it is complete.
+"""
 
 import json
 import random
@@ -78,7 +81,10 @@ CHANGES = [
 
 
 def contents(path: Path) -> tuple[dict[str, bytes], list]:
-    """The files but the journal's, and the journal's rows: closing it moves rows between its files."""
+    """The files, except the journal's, and the rows of the journal.
+
+    The rows stand for the journal's files because closing it moves rows between them.
+    """
     if not path.exists():
         return {}, []
     files = {file.name: file.read_bytes() for file in path.iterdir() if "journal" not in file.name}
@@ -102,7 +108,7 @@ def go_on_after(change, path: Path, with_rows: bool) -> tuple[RunError, bool]:
 @pytest.mark.parametrize("with_rows", [True, False])
 def test_a_writer_whose_folder_changed_stops_and_overwrites_nothing(tmp_path, change, with_rows):
     if "journal" in change.__name__:
-        with_rows = True  # there is none before the first row
+        with_rows = True  # before the first row there is no journal
     error, stayed = go_on_after(change, tmp_path / "run", with_rows)
     assert "was removed, replaced or changed" in str(error)
     assert "\n" not in str(error)
@@ -188,7 +194,7 @@ def test_what_no_column_holds_cannot_be_changed_either(tmp_path, changed, killed
     change_manifest(tmp_path / "run", **changed)
     with pytest.raises(RunError, match="contradicts itself: its rows were made with other"):
         load_run(tmp_path / "run")
-    if "settings" not in changed:  # those are compared before
+    if "settings" not in changed:  # they are compared before
         with pytest.raises(RunError):
             begin(tmp_path / "run")
 
@@ -238,7 +244,7 @@ def test_rows_are_of_the_indices_and_there_once(tmp_path):
 
 
 def test_runs_of_earlier_versions_are_read_and_resumed(tmp_path):
-    """Their tables and journals do not say what they were made with, nor the manifest its indices."""
+    """Tables and journals do not say what they were made with; manifests lack the indices."""
     path = tmp_path / "run"
     begin(path, done=2).__exit__(None, None, None)
     rewrite_table(path)
@@ -425,7 +431,7 @@ def remove_some(path: Path, pattern: str) -> None:
 
 
 def edit(path: Path, rng: random.Random) -> None:
-    """Another sigma or model in the manifest, or that it is complete, or of fewer inputs."""
+    """Change the manifest: another sigma or model, "complete", or fewer inputs."""
     changed = rng.choice(
         [
             {"settings": {"sigma": 0.5}},
@@ -436,12 +442,12 @@ def edit(path: Path, rng: random.Random) -> None:
     )
     try:
         change_manifest(path, **changed)
-    except (OSError, ValueError):  # there is none
+    except (OSError, ValueError):  # there is no manifest
         return
 
 
 def put_back(path: Path, kept: Path) -> None:
-    """Files of an earlier state in the place of those that are there."""
+    """Replace the files by those of an earlier state."""
     try:
         if kept.exists():
             path.mkdir(exist_ok=True)
@@ -461,7 +467,7 @@ def keep(path: Path, kept: Path) -> None:
             continue
 
 
-#: What a deed removes.
+#: What an action removes.
 REMOVED = {
     "lock": ".lock",
     "journal": "journal.sqlite*",
@@ -469,13 +475,13 @@ REMOVED = {
     "manifest": "manifest.json",
 }
 
-#: Mostly starts and pauses, so that a part of the runs can finish.
+#: Mostly starts and pauses, so that some of the runs can finish.
 DEEDS = [*["start"] * 4, *["wait"] * 12, "kill", "folder", "lock", "journal", "log", "manifest"]
 DEEDS += ["edit", "keep", "put back"]
 
 
 def expected_tables(tmp_path) -> dict:
-    """Of undisturbed runs."""
+    """The tables of undisturbed runs."""
     tables = {}
     for sigma, model in MAKES:
         path = tmp_path / f"{sigma} {model}"
@@ -488,7 +494,7 @@ def expected_tables(tmp_path) -> dict:
 
 @pytest.mark.slow
 def test_a_minute_of_kills_removals_and_replacements(tmp_path):
-    """Whatever happens to the folder, a run that says "complete" is an undisturbed run."""
+    """Whatever happens to the folder, a run that says "complete" equals an undisturbed run."""
     living: list[subprocess.Popen] = []
     try:
         completed, refused = disturb(tmp_path, living)
@@ -501,7 +507,7 @@ def test_a_minute_of_kills_removals_and_replacements(tmp_path):
 
 
 def disturb(tmp_path: Path, living: list[subprocess.Popen]) -> tuple[int, int]:
-    """How often a run was complete, and how often it was refused; what is started is in `living`."""
+    """How often a run was complete and how often refused; `living` holds the open runs."""
     source = WRITER.format(tests=str(Path(__file__).parent))
     rng, path, kept = random.Random(11), tmp_path / "run", tmp_path / "kept"
     expected = expected_tables(tmp_path)

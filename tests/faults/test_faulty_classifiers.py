@@ -1,4 +1,7 @@
-"""What a classifier can do to a certification: hang, change its mind about its output, run out of memory; interruptions."""
+"""What a classifier can do to a certification.
+
+It can hang, change its mind about its output, or run out of memory. The user can interrupt.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,11 @@ def scores(x):
     return torch.nn.functional.one_hot(torch.ones(len(x), dtype=torch.long), 3).float()
 
 def third(do):
-    """Nine calls know it again, two select for all three inputs, eight estimate each: 4096 pairs, in no shared batch."""
+    """A classifier that calls `do` from the third estimation call of the third input on.
+
+    Nine calls recognise the classifier, two select for all three inputs, and eight estimate for
+    each input: 4096 pairs, in batches that no inputs share.
+    """
     calls = iter(range(1000))
     return lambda x: do(x) if next(calls) >= 29 else scores(x)
 
@@ -38,7 +45,7 @@ def sleeps():
     return third(lambda x: time.sleep(60))
 
 def swallows():
-    """Goes on whatever is raised."""
+    """Continues after any exception."""
     def hang(x):
         while True:
             try:
@@ -94,9 +101,12 @@ def arguments(tmp_path):
     np.savez(tmp_path / "data.npz", inputs=inputs, labels=np.ones(3, dtype=int))
 
     def of(name: str, *more) -> list[str]:
-        return ["certify", "--model", f"{tmp_path / 'own.py'}:{name}", "--data", str(tmp_path / "data.npz"), "--sigma", "0.001",
-                "--n", "8192", "--n0", "10", "--batch-size", "1024", "--num-classes", "3", "--out", str(tmp_path / "run"),
-                *map(str, more)]  # fmt: skip
+        return [
+            *("certify", "--model", f"{tmp_path / 'own.py'}:{name}"),
+            *("--data", str(tmp_path / "data.npz"), "--sigma", "0.001", "--n", "8192"),
+            *("--n0", "10", "--batch-size", "1024", "--num-classes", "3"),
+            *("--out", str(tmp_path / "run"), *map(str, more)),
+        ]
 
     return of
 
@@ -153,7 +163,8 @@ def test_a_fault_ends_with_one_line_and_what_was_certified_stands(
     [
         (
             "stuck",
-            "sosmooth: the classifier did not return from a batch of shape 1024×5 within 0.3 seconds",
+            "sosmooth: the classifier did not return from a batch of shape 1024×5 "
+            "within 0.3 seconds",
         ),
         ("keeps_the_lock", "Timeout (0:00:00.9"),
     ],
@@ -245,7 +256,7 @@ def test_real_memory_that_runs_out_halves_the_batch(tmp_path, arguments):
     "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 )
 def test_an_interruption(tmp_path, arguments, number):
-    """Terminated in the middle; what was certified stands, and the same command goes on from there."""
+    """Terminated in the middle, the run keeps what was certified; the same command resumes it."""
     process = in_a_process(arguments("slow"))
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
@@ -262,21 +273,25 @@ def test_an_interruption(tmp_path, arguments, number):
     assert main(arguments("slow")) == 0
     run = load_run(tmp_path / "run")
     assert run.complete
-    assert all(
-        row == before.get(row["index"], row) for row in run.table.to_pylist()
-    )  # not computed again: the seconds are the same
+    # Not computed again: the seconds are the same.
+    assert all(row == before.get(row["index"], row) for row in run.table.to_pylist())
 
 
 def test_training_mode_after_eval_is_one_line(tmp_path, capsys):
-    """It is refused before anything is written."""
-
+    """The program refuses it before it writes anything."""
     (tmp_path / "own.py").write_text(
-        "import torch\n\nclass Stubborn(torch.nn.Linear):\n    def train(self, mode=True):\n        self.training = True\n"
+        "import torch\n\nclass Stubborn(torch.nn.Linear):\n"
+        "    def train(self, mode=True):\n        self.training = True\n"
         "        return self\n\ndef stubborn():\n    return Stubborn(5, 3)\n"
     )
     np.savez(tmp_path / "data.npz", inputs=np.zeros((2, 5), dtype=np.float32))
-    code = main(["certify", "--model", f"{tmp_path / 'own.py'}:stubborn", "--data", str(tmp_path / "data.npz"), "--sigma", "1",
-                 "--num-classes", "3", "--n", "20", "--out", str(tmp_path / "run")])  # fmt: skip
+    code = main(
+        [
+            *("certify", "--model", f"{tmp_path / 'own.py'}:stubborn"),
+            *("--data", str(tmp_path / "data.npz"), "--sigma", "1", "--num-classes", "3"),
+            *("--n", "20", "--out", str(tmp_path / "run")),
+        ]
+    )
     assert code == 1
     assert_one_line(capsys.readouterr().err, "still in training mode after eval()")
     assert not (tmp_path / "run").exists()

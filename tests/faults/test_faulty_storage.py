@@ -1,4 +1,7 @@
-"""What a file system can do to a run: full, read-only, gone, cut at any byte, clocks that jump. Nothing certified is lost."""
+"""What a file system can do to a run without losing anything certified.
+
+It is full, read-only, gone, or cut at any byte, and its clock jumps.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,10 @@ def certificate(index: int):
 
 
 def write(path: Path, *, stop_after: int | None = None, added: list[int] | None = None):
-    """Certify into a run, or go on with it; stop before the end without settling it, as a kill does."""
+    """Certify into a run, or resume it.
+
+    `stop_after` stops before the end and does not finish the run, like a kill.
+    """
     writer = RunWriter.open(path, settings=SETTINGS, indices=INDICES)
     try:
         for count, index in enumerate(index for index in INDICES if index not in writer.done):
@@ -78,7 +84,7 @@ def test_the_manifest_and_the_table_cut_at_every_byte(tmp_path, whole):
             except RunError as error:
                 assert_one_line(error, name)
                 continue
-            assert data[:size].strip() == data.strip()  # nothing but the last line's end is missing
+            assert data[:size].strip() == data.strip()  # only the end of the last line is missing
             assert found == read(run / name, data)
 
 
@@ -96,10 +102,10 @@ def test_a_finished_run_cut_at(tmp_path, name, whole, step):
         except RunError as error:
             assert_one_line(error, name)
             continue
-        assert data[:size].strip() == data.strip()  # nothing but the last line's end is missing
+        assert data[:size].strip() == data.strip()  # only the end of the last line is missing
         assert found.table.equals(whole)
     (run / name).write_bytes(data[: len(data) // 2])
-    with pytest.raises(RunError, match=name):  # a resume does not write over what it cannot read
+    with pytest.raises(RunError, match=name):  # a resume does not overwrite what it cannot read
         write(run)
     (run / name).write_bytes(data)
     assert write(run).table.equals(whole)
@@ -108,14 +114,13 @@ def test_a_finished_run_cut_at(tmp_path, name, whole, step):
 @pytest.mark.parametrize("step", [97, pytest.param(11, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["journal.sqlite", "journal.sqlite-wal"])
 def test_the_journal_of_a_killed_run_cut_at(tmp_path, name, whole, step):
-    """What is read are whole rows, the first ones; or one line says that the journal is damaged."""
+    """Only whole rows are read, in order; otherwise one line says that the journal is damaged."""
     live, run = tmp_path / "live", tmp_path / "run"
     writer = RunWriter.open(live, settings=SETTINGS, indices=INDICES)
     for index in INDICES[:2]:
         writer.add(certificate(index), [1], [0.5])
-    shutil.copytree(
-        live, run
-    )  # as a power cut leaves it: the write-ahead log was never put into the file
+    # As a power cut leaves it: the write-ahead log was never merged into the file.
+    shutil.copytree(live, run)
     writer.close()
     expected = {row["index"]: row for row in whole.to_pylist()}
     before = {path.name: path.read_bytes() for path in run.iterdir()}
@@ -145,7 +150,7 @@ def test_the_journal_of_a_killed_run_cut_at(tmp_path, name, whole, step):
 
 
 class Refusing:
-    """The functions of `os` that change a file system; the call of a certain number fails, and all calls after it."""
+    """The functions of `os` that change a file system fail from a certain call on."""
 
     def __init__(self, monkeypatch, at: int, code: int):
         self.calls = 0
@@ -166,7 +171,7 @@ class Refusing:
     "code", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO], ids=errno.errorcode.get
 )
 def test_a_file_system_that_refuses_from_any_moment_on(tmp_path, whole, code):
-    """Full, permission lost, turned read-only, broken: at every single call in turn."""
+    """The disk is full, read-only or broken, or permission is lost, at each single call in turn."""
     expected = {row["index"]: row for row in whole.to_pylist()}
     for at in range(200):
         run, added = tmp_path / f"{at}", []
@@ -254,7 +259,7 @@ def test_permission_lost_in_the_middle(tmp_path):
 
 
 class JumpingClock(datetime):
-    """A clock that is set back by a year, and forward by ten, between any two looks."""
+    """The clock jumps back by a year or forward by ten between any two calls."""
 
     looks = 0
 

@@ -1,7 +1,8 @@
-"""All that reads bytes of others, with whole files to begin from and changes that keep a file's container.
+"""Everything that reads bytes of others, with whole files to start from and ways to change them.
 
-A reader may return or raise one of `REFUSALS`, in one line; anything else is a crash. tests/fuzz/test_broken_files.py runs some
-hundred inputs through each, scripts/fuzz.py as many as asked for.
+The changes keep the container of a file. A reader may return or raise one of `REFUSALS`, in one
+line; anything else is a crash. tests/fuzz/test_broken_files.py feeds some hundred inputs to each
+reader, and scripts/fuzz.py feeds as many as you ask for.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ from sosmooth.runs.table import numpy_of, table_from_parquet
 from sosmooth.tally import Design, Tally
 from sosmooth.training.checkpoint import load_checkpoint
 
-#: What a reader may raise: the library's own one-line errors. IndexError: an input that is not in the data set.
+#: What a reader may raise: the library's own one-line errors.
 REFUSALS = (ValueError, FileNotFoundError)
 
 
@@ -68,9 +69,11 @@ class Reader:
     """One reader.
 
     Attributes:
-        seeds: makes whole files, in an empty folder. read: the bytes, and a folder that is this reader's alone.
-        vary: changes what is inside a container (an archive, a checksum) and packs it again; None: bytes are changed alone.
-        share: of the inputs of `make fuzz`, per mille: more for those that are fast.
+        seeds: Makes whole files, in an empty folder.
+        read: Takes the bytes, and a folder that only this reader uses.
+        share: Its part of the inputs of `make fuzz`, per mille: more for fast readers.
+        vary: Changes what is inside a container (an archive, a checksum) and packs it again. None:
+            only bytes change.
     """
 
     seeds: Callable[[Path], list[bytes]]
@@ -79,7 +82,7 @@ class Reader:
     vary: Callable[[bytes, random.Random], bytes] | None = None
 
 
-# --- changes -----------------------------------------------------------------------------------------------------------------
+# Changes
 
 _TOKENS = [
     *(
@@ -246,7 +249,7 @@ def varied_json(text: bytes, rng: random.Random) -> bytes:
     return json.dumps(whole[0], ensure_ascii=rng.random() < 0.5).encode(errors="replace")
 
 
-# --- runs --------------------------------------------------------------------------------------------------------------------
+# Runs
 
 _SETTINGS = {"n": 2000, "n0": 100, "alpha": 0.001, "sigma": 0.5, "seed": 7}
 
@@ -276,7 +279,9 @@ def a_run(folder: Path, method: str) -> Path:
         selected=np.arange(size),
         selection_margin=np.full(size, 80),
         index=np.arange(size) * 5,
-        **{name: _SETTINGS[name] for name in ("alpha", "sigma", "n0", "seed")},  # type: ignore[arg-type]
+        **{  # type: ignore[arg-type]
+            name: _SETTINGS[name] for name in ("alpha", "sigma", "n0", "seed")
+        },
     )
     with RunWriter.open(
         folder,
@@ -319,9 +324,8 @@ def _validated(folder: Path) -> object:
     findings = validate_run(folder)
     if any("\n" in finding for finding in findings):
         raise AssertionError(f"a finding of several lines: {findings}")
-    run = load_run(
-        folder
-    )  # after the findings: what validate_run says of a run, opening it says too
+    # After the findings: opening a run must report what validate_run reports.
+    run = load_run(folder)
     return [run.certificates()[i] for i in range(len(run))]
 
 
@@ -433,15 +437,17 @@ def _varied_journal(data: bytes, rng: random.Random) -> bytes:
 
 
 def _without_log(data: bytes) -> bytes:
-    """The file in the mode without a write-ahead log, which a database in memory cannot have."""
+    """The file in the mode without write-ahead log, which a database in memory cannot have."""
     return data[:18] + b"\1\1" + data[20:]
 
 
-# --- logs --------------------------------------------------------------------------------------------------------------------
+# Logs
 
 _LOGS = {
     "first_order": "raw_count\tp_A_bar\t",
-    "second_order": "raw_count\tp_A_bar\traw_grad_norm\tgrad_norm_bound\tgrad_norm_bound_nonvacuous\t",
+    "second_order": (
+        "raw_count\tp_A_bar\traw_grad_norm\tgrad_norm_bound\tgrad_norm_bound_nonvacuous\t"
+    ),
     "dipole": "raw_count_symmetric\traw_count_asymmetric\tp_A_symmetric_bar\tp_A_asymmetric_bar\t",
 }
 _VALUES_OF_LOGS = {
@@ -449,7 +455,7 @@ _VALUES_OF_LOGS = {
     "second_order": "0.49\t990\t0.974937\t-0.01\t5.0\t0\t",
     "dipole": "0.442\t480\t10\t0.922705\t0.00543\t",
 }
-# What other programs do: no header, seconds, words, further columns, other names, a summary.
+# Output of other programs: no header, seconds, words, more columns, other names, a summary.
 _OTHER_LOGS = [
     "0\t1\t1\t0.5\t1\t12.5\n3\t1\t-1\t0.0\t0\t0:00:01\n",
     "idx\tlabel\tpredict\tradius\tcorrect\ttime\tl1\n0\t1\t1\t9.5\tTrue\t2 days 0:00:01\tx\n",
@@ -465,7 +471,8 @@ def _logs(place: Path) -> list[bytes]:
         rows = [f"{i * 10}\t{i}\t{i}\t{_VALUES_OF_LOGS[method]}1\t0:00:0{i}.25" for i in range(3)]
         texts.append("\n".join([f"idx\tlabel\tpredict\tradius\t{columns}correct\ttime", *rows, ""]))
     texts.append(
-        "idx\tlabel\tpredict\tradius\tcorrect\ttime\n0\t1\t1\t0.5\t1\t1 day, 0:00:01\n3\t1\t-1\t0.0\t0\t0:00:01\n"
+        "idx\tlabel\tpredict\tradius\tcorrect\ttime\n"
+        "0\t1\t1\t0.5\t1\t1 day, 0:00:01\n3\t1\t-1\t0.0\t0\t0:00:01\n"
     )
     texts += _OTHER_LOGS
     return [text.encode() for text in texts]
@@ -485,7 +492,7 @@ def _read_log(data: bytes, place: Path) -> object:
     return read_log(place / "a.tsv", data, asked)
 
 
-# --- weights -----------------------------------------------------------------------------------------------------------------
+# Weights
 
 
 def _weights(place: Path) -> list[bytes]:
@@ -506,7 +513,7 @@ def _read_weights(data: bytes, place: Path) -> object:
 
 def _varied_safetensors(data: bytes, rng: random.Random) -> bytes:
     size = int.from_bytes(data[:8], "little")
-    if rng.random() < 0.3:  # the metadata are JSON within JSON
+    if rng.random() < 0.3:  # the metadata is JSON within JSON
         header = json.loads(data[8 : 8 + size])
         header["__metadata__"]["sosmooth"] = varied_json(
             header["__metadata__"]["sosmooth"].encode(), rng
@@ -554,7 +561,7 @@ def _read_torch_file(data: bytes, place: Path) -> object:
 
 
 def varied_zip(data: bytes, rng: random.Random) -> bytes:
-    """An archive with changed members, sums and sizes right; other files as they are."""
+    """An archive with changed members but correct checksums and sizes; other files unchanged."""
     if not zipfile.is_zipfile(io.BytesIO(data)):
         return mutated(data, [data], rng)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -579,7 +586,7 @@ def varied_zip(data: bytes, rng: random.Random) -> bytes:
     return out.getvalue()
 
 
-# --- data --------------------------------------------------------------------------------------------------------------------
+# Data
 
 
 _VIT = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "image_size": 8}
@@ -706,9 +713,12 @@ def _read_gzip(data: bytes, place: Path) -> object:
 
 def _pickles(place: Path) -> list[bytes]:
     array = (
-        b"\x80\x02}q\x00(X\x04\x00\x00\x00dataq\x01cnumpy.core.multiarray\n_reconstruct\nq\x02cnumpy\nndarray\nq\x03"
-        b"K\x00\x85q\x04C\x01bq\x05\x87q\x06Rq\x07(K\x01K\x02K\x03\x86q\x08cnumpy\ndtype\nq\tX\x02\x00\x00\x00u1q\n"
-        b"K\x00K\x01\x87q\x0bRq\x0c(K\x03X\x01\x00\x00\x00|q\rNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tq\x0eb\x89"
+        b"\x80\x02}q\x00(X\x04\x00\x00\x00dataq\x01cnumpy.core.multiarray\n"
+        b"_reconstruct\nq\x02cnumpy\nndarray\nq\x03"
+        b"K\x00\x85q\x04C\x01bq\x05\x87q\x06Rq\x07(K\x01K\x02K\x03\x86q\x08"
+        b"cnumpy\ndtype\nq\tX\x02\x00\x00\x00u1q\n"
+        b"K\x00K\x01\x87q\x0bRq\x0c(K\x03X\x01\x00\x00\x00|q\rNNNJ\xff\xff\xff\xff"
+        b"J\xff\xff\xff\xffK\x00tq\x0eb\x89"
         b"C\x06abcdefq\x0ftq\x10bX\x06\x00\x00\x00labelsq\x11]q\x12(K\x01K\x02K\x03eu."
     )
     return [
@@ -720,7 +730,7 @@ def _pickles(place: Path) -> list[bytes]:
 
 
 def _batch(key: Callable[[str], str | bytes]) -> dict[str | bytes, object]:
-    """A small batch of CIFAR-100, as Python 3 has it."""
+    """A small batch of CIFAR-100, as Python 3 writes it."""
     pixels = np.arange(2 * 3072, dtype=np.uint8).reshape(2, 3072)
     return {key("data"): pixels, key("fine_labels"): [3, 99], key("batch_label"): b"a"}
 
@@ -761,7 +771,7 @@ def _read_image(data: bytes, place: Path) -> object:
 
 
 def _varied_png(data: bytes, rng: random.Random) -> bytes:
-    """A PNG whose chunks are changed and have the right sums again; other formats byte by byte."""
+    """A PNG with changed chunks and correct checksums; other formats change byte by byte."""
     if data[:8] != b"\x89PNG\r\n\x1a\n":
         return mutated(data, [data], rng)
     chunks, at = [], 8
@@ -875,7 +885,7 @@ def _tables_of_images(place: Path) -> list[bytes]:
 
 
 def _read_image_table(data: bytes, place: Path) -> object:
-    folder = place / "set"  # of one shard, as the Hub stores it
+    folder = place / "set"  # one shard, as the Hub stores it
     folder.mkdir(exist_ok=True)
     (folder / "test-00000-of-00001.parquet").write_bytes(data)
     return parquet.load(folder).get([0])

@@ -1,4 +1,4 @@
-"""Some hundred broken files through every reader; `make fuzz` makes a million."""
+"""Some hundred broken files pass through every reader; `make fuzz` makes a million."""
 
 import gzip
 import hashlib
@@ -41,7 +41,7 @@ def assert_one_line(error: Exception) -> None:
 
 
 def read(name, data, place):
-    """Read it; anything but a return or a refusal in one line fails the test, warnings included."""
+    """Read it; anything but a return or a one-line refusal fails the test, also a warning."""
     try:
         READERS[name].read(data, place)
     except REFUSALS as error:
@@ -168,11 +168,11 @@ def test_tables_of_any_types(types, size):
         assert found.schema.types == SCHEMA.types
 
 
-# --- bombs and traps ---------------------------------------------------------------------------------------------------------
+# Bombs and traps
 
 
 def png(width: int, height: int, *chunks: tuple[bytes, bytes]) -> bytes:
-    """A PNG file of that size, with further chunks."""
+    """A PNG file of that size, with more chunks."""
     header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\x00\x00\x00\x00"
     data = b"\x89PNG\r\n\x1a\n"
     for name, content in [

@@ -12,7 +12,8 @@ from sosmooth.certificates.first_order import first_order_radius
 from sosmooth.certificates.second_order import second_order_radius
 
 HERE = Path(__file__).parent
-# What rounding the decimal arguments to float64 may do to the radius, relative: most near p = 1/2 and in the tail.
+# The relative change of the radius if the decimal arguments are rounded to float64: it is largest
+# near p = 1/2 and in the tail.
 INPUT_ROUNDING = 3e-12
 
 

@@ -1,7 +1,8 @@
-"""Classifiers whose probabilities and gradient are known, and the exact law of what pairs tell of them, in any dimension.
+"""Classifiers with known probabilities and gradient, and the exact law of their pair counts.
 
-The classifier depends on the coordinate along one unit vector w (units of sigma) and, for the mixtures, on the size of a second
-one. All else that a tally holds then follows from Gaussian vectors of the remaining dimensions, of which only norms matter.
+They work in any dimension. The classifier depends on the coordinate along one unit vector w (units
+of sigma) and, for the mixtures, on the size of a second coordinate. Everything else that a tally
+holds follows from Gaussian vectors of the remaining dimensions, of which only norms matter.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ Intervals = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Known:
-    """Right where the coordinate is in `parts[0]`; with probability `mix` where it is in `parts[1]`, both of a pair alike."""
+    """Right where the coordinate is in `parts[0]`, and with probability `mix` in `parts[1]`.
+
+    Both sides of a pair have the same outcome of the chance.
+    """
 
     name: str
     parts: tuple[Intervals, ...]
@@ -90,7 +94,8 @@ def draw(
     one = plus ^ minus
     along = np.mean((h * z)[:, :first], axis=1)
     one_first = np.sum(one[:, :first], axis=1)
-    # The other coordinates of z do not depend on h: given the counts, their part of the mean is Gaussian.
+    # The other coordinates of z do not depend on h: given the counts, their part of the mean is
+    # Gaussian.
     across = (
         np.sqrt(0.25 * one_first * rng.chisquare(dimension - 1, repetitions)) / first
         if dimension > 1

@@ -1,4 +1,7 @@
-"""classes="all" on classifiers whose true radius is known: labels that depend on one coordinate only."""
+"""classes="all" on classifiers whose true radius is known.
+
+Their labels depend on one coordinate only.
+"""
 
 from dataclasses import replace
 
@@ -16,11 +19,12 @@ from sosmooth.confidence.rivals import rival_bounds
 from sosmooth.methods import METHODS, certify_tally
 from sosmooth.tally import Design, Tally
 
-#: Labels of the stripes of the line, and the ends between them; the input is at 0, sigma 1, class 0 leads there.
+#: Labels of the stripes of the line, and the ends between them. The input is at 0, sigma is 1, and
+#: class 0 leads there.
 STRIPES = {
-    # The top class and its rival are half-lines that face each other: the worst case of both bounds at once.
+    # The top class and its rival are half-lines that face each other: both bounds at their worst.
     "facing half-lines": ([0, 2, 1], special.ndtri([0.56, 0.57])),
-    # No class has half of the probability; six others share what is between.
+    # No class has one half of the probability; six others have the rest.
     "below one half": (
         [0, 2, 3, 4, 5, 6, 7, 1],
         special.ndtri([0.45, 0.49, 0.53, 0.57, 0.61, 0.65, 0.69]),
@@ -74,7 +78,7 @@ def drawn(labels, ends, design, n, repetitions, rng):
         )
     far, near, chance = pair_law(labels, ends)
     k = rng.multinomial(n // 2, chance, repetitions)
-    straight = rng.binomial(k, 0.5)  # which side of the pair is drawn first
+    straight = rng.binomial(k, 0.5)  # which side of the pair comes first
     both, one = pairs_of(far, near, k, classes)
     plus = np.where((far == 0) & (near != 0), straight, 0) + np.where(
         (near == 0) & (far != 0), k - straight, 0
@@ -83,7 +87,7 @@ def drawn(labels, ends, design, n, repetitions, rng):
 
 
 def pair_law(labels, ends):
-    """The labels at z and at −z over intervals of |z|, (cells,) each, and the chance of each."""
+    """The labels at z and at −z over intervals of |z|, (cells,) each, and their probability."""
     cuts = np.concatenate([[0.0], np.unique(np.abs(ends)), [np.inf]])
     middle = np.minimum(0.5 * (cuts[:-1] + cuts[1:]), cuts[:-1] + 1)
     far, near = (np.asarray(labels)[np.searchsorted(ends, z)] for z in (middle, -middle))
@@ -92,7 +96,10 @@ def pair_law(labels, ends):
 
 
 def pairs_of(far, near, k, classes):
-    """Pairs with each class on both sides, and on one, (batch, classes), from those in each cell."""
+    """Pairs with each class on both sides, and on one side, (batch, classes).
+
+    `outcomes` counts the pairs in each cell.
+    """
     both, one = np.zeros((2, len(k), classes), dtype=np.int64)
     for j, (a, b) in enumerate(zip(far, near, strict=True)):
         if a == b:
@@ -104,7 +111,7 @@ def pairs_of(far, near, k, classes):
 
 
 def classes_of(same, one, runner_up=1):
-    """The fields of a tally for the classes but class 0, the selected one."""
+    """The fields of a tally for all classes except class 0, the selected one."""
     batch, classes = same.shape
     return {
         "num_classes": classes,
@@ -162,7 +169,7 @@ def exactly(labels, ends, label):
 
 
 def test_with_the_exact_values_it_is_never_above_the_true_radius():
-    """Each region with everything that is true of random stripes: no estimation, so nothing may fail."""
+    """Each region knows all that is true of random stripes: nothing is estimated, none may fail."""
     rng = np.random.default_rng(0)
     below_half = 0
     for _ in range(100):
@@ -210,9 +217,8 @@ def test_below_one_half_all_certifies_and_top_abstains(name):
     radius, true = found.radius, true_radius(labels, ends)
     assert np.all(certify(name, tally, 0.001, "top").radius == 0)
     assert np.all((radius > 0) & (radius < true))
-    if (
-        name == "first_order"
-    ):  # both worst cases at once: what is missing is the price of estimation alone
+    # Both bounds at their worst: only the price of estimation is missing.
+    if name == "first_order":
         assert np.all(radius > 0.85 * true)
 
 
@@ -234,12 +240,12 @@ def chances(outcomes, law):
     return np.exp(ways + special.xlogy(outcomes, law).sum(1))
 
 
-#: Class 0 and its rival face each other at both ends of the line, others share what is between.
+#: Class 0 and its rival face each other at both ends of the line; others are between them.
 ROWS = {3: [0, 2, 1], 4: [0, 2, 3, 1]}
 
 
 def worst_failure(design, classes, alpha, runner_up):
-    """The largest probability that the radius exceeds the true one, over a grid of truths, exactly."""
+    """The largest probability that the radius exceeds the true one, exact, on a grid of truths."""
     labels, worst = ROWS[classes], 0.0
     n = {3: 50, 4: 26}[classes] if design is Design.INDEPENDENT else 2 * {3: 24, 4: 14}[classes]
     certified = {}  # of each outcome, whatever its probability
@@ -282,7 +288,7 @@ def worst_failure(design, classes, alpha, runner_up):
 @pytest.mark.parametrize("classes", ROWS)
 @pytest.mark.parametrize("design", [Design.INDEPENDENT, Design.ANTITHETIC])
 def test_every_outcome(design, classes, alpha, runner_up):
-    """All outcomes of few samples, whatever class the selection has made the runner-up."""
+    """All outcomes of few samples, with any class as the runner-up of the selection."""
     worst = worst_failure(design, classes, alpha, runner_up)
     assert worst <= alpha
     if design is Design.INDEPENDENT and runner_up == 1:
@@ -291,7 +297,7 @@ def test_every_outcome(design, classes, alpha, runner_up):
 
 @pytest.mark.parametrize("design", [Design.INDEPENDENT, Design.ANTITHETIC])
 def test_without_the_price_of_the_rivals_it_would_fail(design, monkeypatch):
-    """Rivals bounded as if no share of alpha were theirs: the enumeration sees it."""
+    """If the bounds of the rivals cost no alpha, the enumeration finds the failure."""
 
     def free(tally, alpha, split, cost):
         return rival_bounds(tally, 0.999, replace(split, runner_up=0.98, rest=0.02), cost)
@@ -301,7 +307,7 @@ def test_without_the_price_of_the_rivals_it_would_fail(design, monkeypatch):
 
 
 def test_three_regions_that_meet_near_the_input():
-    """Sectors of 120 degrees: by symmetry the smoothed classifier decides as the base classifier does."""
+    """Sectors of 120 degrees: by symmetry the smoothed classifier decides like the base one."""
     distance, repetitions, alpha = 0.1, 400, 0.2
     rng = np.random.default_rng(0)
     ways = np.exp(2j * np.pi * np.arange(3) / 3)

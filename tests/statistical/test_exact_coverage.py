@@ -1,4 +1,7 @@
-"""Through the whole engine, with float and with exact noise: a certificate exceeds the truth with probability alpha at most."""
+"""With float and with exact noise, a radius exceeds the truth with probability at most alpha.
+
+The test runs the whole sampling engine.
+"""
 
 import numpy as np
 import pytest
@@ -7,12 +10,15 @@ from scipy import stats
 
 from sosmooth import METHODS, SmoothedClassifier
 
-SIGMA, ALPHA, REPETITIONS = 0.02, 0.1, 300  # five steps of the lattice: rounding is coarse here
+SIGMA, ALPHA, REPETITIONS = 0.02, 0.1, 300  # five lattice steps per sigma: coarse rounding
 LATTICE = 1 / 255
 
 
 def half_space(x):
-    """Right up to half a step beyond a point of the lattice: rounding to it changes nothing, so the truth is known."""
+    """Right up to half a step beyond a point of the lattice.
+
+    Rounding to the lattice changes nothing, so the truth is known.
+    """
     return (x[:, 0] > 105.5 / 255).long()
 
 

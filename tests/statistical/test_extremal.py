@@ -1,4 +1,7 @@
-"""Certify the extremal classifiers of each theorem: there the certified radius is the true one, with nothing to spare."""
+"""Certify the extremal classifiers of each theorem.
+
+There the certified radius is the true one, with no margin.
+"""
 
 import numpy as np
 import pytest
@@ -40,7 +43,7 @@ def test_the_decision_boundary_lies_at_the_radius(name):
 
 @pytest.mark.parametrize("name", REGIONS)
 def test_the_true_radius_is_exceeded_by_at_most_alpha(name):
-    """End to end, 1000 certifications of one input; exact binomial limit at a false-alarm rate of 1e-6."""
+    """End to end, 1000 certifications of one input; the exact binomial limit is wrong with 1e-6."""
     region, repetitions, n = REGIONS[name], 1000, 1000
     center, _, classifier = planted(region)
     smoothed = SmoothedClassifier(classifier, sigma=SIGMA, num_classes=2, batch_size=8192)
@@ -53,7 +56,10 @@ def test_the_true_radius_is_exceeded_by_at_most_alpha(name):
 
 @pytest.mark.parametrize("name", ["first_order", "dipole"])
 def test_many_samples_reach_the_true_radius(name):
-    """At n = 10⁷ the methods without a gradient reach 99 % of the true radius: counts drawn from their exact law."""
+    """At n = 10⁷ the methods without a gradient reach 99 % of the true radius.
+
+    The counts are drawn from their exact law.
+    """
     rng = np.random.default_rng(1)
     region, n = REGIONS[name], 10**7
     p = float(region.measure())

@@ -83,7 +83,10 @@ def test_gradient_bound_covers_20000_times(known, dimension, n, share):
 def measured(
     known: Known, dimension: int, pairs: int, repetitions: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """`‖X̄‖`, the mean slope and the count of one-sided pairs from vectors of the whole dimension, nothing taken from a law."""
+    """`‖X̄‖`, the mean slope and the count of one-sided pairs.
+
+    They come from vectors of the whole dimension; nothing comes from a law.
+    """
     first = int(HALF * pairs)
     axis = rng.standard_normal(dimension)
     axis /= np.linalg.norm(axis)
@@ -125,12 +128,15 @@ def test_the_law_used_here_is_that_of_real_vectors():
     [(3072, 10**5, 0.162), (150_528, 10**5, 0.172), (150_528, 10**6, 0.154)],
 )
 def test_the_size_of_the_bound(dimension, n, limit):
-    """P(error) = 0.1, P(none right) = 0.002, gradient at 85 % of its maximum, failure probability 5e-4, in expectation."""
+    """P(error) = 0.1, P(none right) = 0.002, gradient at 85 % of its maximum, in expectation.
+
+    The failure probability is 5e-4.
+    """
     error, none = 0.1, 0.002
     one = 2 * (error - none)
     gamma = 0.85 * float(pdf(special.ndtri(error)))
     cut = -special.ndtri(one / 2)
-    along = 0.25 * (one + 2 * cut * float(pdf(cut)))  # the largest second moment that is possible
+    along = 0.25 * (one + 2 * cut * float(pdf(cut)))  # the largest possible second moment
     first = HALF * n / 2
     norm = np.sqrt(gamma**2 + ((dimension - 1) * one / 4 + along) / first)
     cos = gamma / norm
@@ -163,7 +169,10 @@ def test_the_true_radius_of_the_extremal_region_is_exceeded_by_at_most_alpha(nam
 
 
 def test_the_gain_on_a_classifier_as_measured_on_images():
-    """C_S, C_N and gradient of a CIFAR-10 image, in its dimension: 100 000 evaluations show most of what there is to gain."""
+    """C_S, C_N and gradient of a CIFAR-10 image, in its dimension.
+
+    100 000 evaluations show most of the possible gain.
+    """
     known = extremal(0.6774, 0.1486, 0.572)
     tally = draw(known, 3072, 100_000, 4, np.random.default_rng(0))
     assert tally.count_top is not None
@@ -197,13 +206,13 @@ def test_no_gradient_where_it_cannot_help():
     assert direction_share(0, 10**4, 10**5, 49, 2e-5) == 0
     assert direction_share(20, 100, 100, 49, 2e-5) == 0
     assert direction_share(50, 100, 2, 49, 0.5) == 0
-    # Beyond four million features the rounding of the sums is more than what the bound grants.
+    # Beyond four million features the rounding of the sums exceeds what the bound allows for.
     assert direction_share(10, 100, 10**10, 4 * 10**6, 2e-5) == HALF
     assert direction_share(10, 100, 10**10, 4 * 10**6 + 1, 2e-5) == 0
 
 
 def test_the_share_of_alpha_follows_the_selection_and_is_kept_with_the_tally():
-    """Few errors: the gradient gets more. The bounds use what the tally names, whatever alpha."""
+    """With few errors the gradient gets more. The bounds follow the tally, for any alpha."""
     assert planned_gradient(0, 100, 10**6, 49, 0.001).alpha_share == GRADIENT_SHARE
     assert planned_gradient(1, 100, 10**6, 49, 0.001).alpha_share == LARGER_GRADIENT_SHARE
     assert planned_gradient(15, 100, 10**6, 49, 0.001).alpha_share == LARGER_GRADIENT_SHARE

@@ -1,4 +1,7 @@
-"""Exact coverage of the joint region of the pair counts: every outcome, at truths where failure is likeliest."""
+"""Exact coverage of the joint region of the pair counts.
+
+Every outcome is enumerated, at the truths where failure is most likely.
+"""
 
 from functools import partial
 
@@ -44,12 +47,15 @@ CASES = {
 
 
 def masses(wrong, share):
-    """`c_s`, `c_n` rounded so that they stay possible."""
+    """`c_s`, `c_n`, rounded so that they stay possible."""
     return 1 - wrong, 0.5 * wrong * (1 - share) * (1 - 1e-15)
 
 
 def truths(radius, certified, rng):
-    """(W, ρ): a grid, and for each certified radius points just below the level curve on which the truth equals it."""
+    """(W, ρ): a grid, and points just below a level curve for each certified radius.
+
+    On the level curve the truth equals the radius.
+    """
     angle = np.sin(np.linspace(0, np.pi / 2, 17)) ** 2
     grid = np.stack(np.meshgrid(angle, angle), -1).reshape(-1, 2)
     levels = np.unique(certified[(certified > 0) & np.isfinite(certified)])
@@ -107,7 +113,7 @@ def test_failure_is_at_most_alpha_with_more_pairs(n, alpha, case):
 
 
 def test_the_level_is_used():
-    """At 60 pairs nearly all of alpha is spent somewhere, and nowhere more: the bound has no great slack."""
+    """At 60 pairs some truth spends nearly all of alpha, and none spends more: a tight bound."""
     failure, certified = worst_failure(60, 0.05, *CASES["dipole"])
     assert 0.045 < failure <= 0.05
     assert np.sum(certified > 0) > 300
@@ -120,13 +126,13 @@ def test_an_order_against_the_radius_is_as_valid():
 
 
 def test_the_largest_radius_at_which_nothing_was_wrong_is_that_of_one_count():
-    """With no pair wrong the region is nearly that of Clopper–Pearson on the pairs right on both sides."""
+    """With no wrong pair the region is nearly Clopper–Pearson of the pairs right on both sides."""
     cells = pair_cells([1000], [0], [0], 0.001, DIPOLE)
     assert cells.not_both.max() <= 1 - (0.001 * 0.98) ** (1 / 1000)
 
 
 def test_gradient_below_the_largest_is_kept_by_the_order():
-    """The hedged order loses little against the one made for the gradient at hand."""
+    """The hedged order loses little compared with the order made for the actual gradient."""
     gamma = 0.8 * float(pdf(special.ndtri(0.2)))
     radius = []
     for costs in ((HALF, DIPOLE), (partial(one_sided_cost, gradient_share=0.8),)):

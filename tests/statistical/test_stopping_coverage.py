@@ -1,4 +1,4 @@
-"""The rules for stopping, on planted truths: how often they are wrong, and how much they save."""
+"""The rules for stopping, on planted truths: how often they are wrong, how much they save."""
 
 from itertools import product
 
@@ -15,7 +15,10 @@ FALSE_ALARM = 1e-6
 
 
 def tally_of(design, counts):
-    """Counts (batch, 3) of pairs right on both, one, none; of single evaluations the first is right, the last wrong."""
+    """Counts (batch, 3) of pairs right on both, one, none.
+
+    Of single evaluations the first column counts the right ones, the last the wrong ones.
+    """
     n = counts.sum(1)
     if design is Design.INDEPENDENT:
         return Tally(design, n, count_top=counts[:, 0])
@@ -53,7 +56,7 @@ def certified(rule, truths, rng):
 
 
 def allowed(alpha, repetitions):
-    """So many failures would be a false alarm."""
+    """The number of failures that chance exceeds with probability FALSE_ALARM."""
     return stats.binom.isf(FALSE_ALARM, repetitions, alpha)
 
 
@@ -73,7 +76,7 @@ def test_a_radius_just_out_of_reach_is_certified_with_probability_at_most_alpha(
         assert np.sum(found.abstain_reason == "not_certifiable_at_radius") <= allowed(
             alpha, repetitions
         )
-        assert np.sum(found.prediction == 0) >= 1  # or nothing was tested
+        assert np.sum(found.prediction == 0) >= 1  # otherwise nothing was tested
 
 
 @pytest.mark.parametrize(
@@ -92,12 +95,12 @@ def test_a_radius_within_tolerance_is_too_large_with_probability_at_most_alpha(m
         found = certified(rule, np.tile(shares, (repetitions, 1)), rng)
         assert np.sum(found.radius > true_radius) <= allowed(alpha, repetitions)
         assert np.all(found.radius > 0)
-        assert c_s > 0.9 or np.mean(found.tally.n) < 3000  # the surest gain most from more samples
+        assert c_s > 0.9 or np.mean(found.tally.n) < 3000  # the surest gain most from samples
 
 
 @pytest.mark.parametrize("method", ["first_order", "dipole_joint"])
 def test_typical_inputs_are_decided_with_a_small_part_of_the_samples(method):
-    """Shares as images have them: p = Φ(m) with m spread around the radius asked for."""
+    """Probabilities as images have them: p = Φ(m), with m spread around the radius asked for."""
     rng = np.random.default_rng(3)
     p = special.ndtr(rng.normal(0.7, 1.1, 400))
     one = (1 - p) * 1.6 * np.minimum(p, 0.6)
@@ -209,7 +212,7 @@ def test_a_rival_that_is_level_is_overlooked_with_probability_at_most_alpha(meth
         assert np.sum(found.prediction == 0) <= allowed(alpha, repetitions)
         lost = found.abstain_reason == "not_certifiable_at_radius"
         assert np.sum(lost) <= allowed(alpha, repetitions)
-    assert np.sum(found.prediction == 0) >= 1  # or nothing was tested
+    assert np.sum(found.prediction == 0) >= 1  # otherwise nothing was tested
 
 
 def test_several_classes_within_tolerance():

@@ -1,4 +1,7 @@
-"""500 certifications of each planted classifier by each method; `python -m benchmarks coverage` makes 20 000."""
+"""500 certifications of each planted classifier by each method.
+
+`python -m benchmarks coverage` makes 20 000.
+"""
 
 import pytest
 from whole_pipeline import COMMON, EDGES, REGIONS, between_lattice_points, coverage
@@ -14,9 +17,8 @@ def test_the_true_radius_is_exceeded_within_the_binomial_limit(method, exact):
     for planted in (EDGES[method], *COMMON):
         found = coverage(method, planted, runs=500, exact=exact)
         assert found.failures <= found.limit
-    assert (
-        coverage(method, EDGES[method], runs=20, n=20_000, exact=exact).certified > 10
-    )  # it is not safe by saying nothing
+    # It is not safe just because it certifies nothing.
+    assert coverage(method, EDGES[method], runs=20, n=20_000, exact=exact).certified > 10
 
 
 def test_every_method_has_its_edge():

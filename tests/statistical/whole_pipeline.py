@@ -1,7 +1,8 @@
-"""The whole of `certify`, called as a user would, on classifiers whose true radius is known: how often is a radius too big?
+"""How often is a radius too large? The whole of `certify`, on classifiers of known true radius.
 
-The planted classifiers are half-spaces and the extremal ones of each theorem, where the certificate has nothing to spare. The
-ends of their regions lie between two points of the lattice, so that rounding to it first changes nothing: `f∘Q = f`, and one
+It is called as a user would call it. The planted classifiers are half-spaces and the extremal ones
+of each theorem, where the certificate has no margin. The ends of their regions lie between two
+points of the lattice, so that rounding to the lattice first changes nothing: `f∘Q = f`, and one
 true radius serves float noise and exact noise.
 """
 
@@ -21,7 +22,7 @@ from sosmooth.certificates.second_order import second_order_region
 from sosmooth.certificates.second_order_dipole import second_order_dipole_region
 
 SIGMA, LATTICE, DIMENSION, ALPHA = 0.5, 1 / 64, 3, 0.01
-#: A false alarm once in a million times.
+#: One false alarm in a million.
 FALSE_ALARM = 1e-6
 
 REGIONS: dict[str, Region] = {
@@ -46,7 +47,7 @@ COMMON = ("half-space, 0.53",)
 
 @dataclass(frozen=True)
 class Coverage:
-    """What certifying one input many times gave."""
+    """The result of certifying one input many times."""
 
     runs: int
     failures: int
@@ -54,21 +55,24 @@ class Coverage:
 
     @property
     def limit(self) -> int:
-        """Failures that a method that fails with probability alpha exceeds once in a million."""
+        """A method that fails with probability alpha exceeds this number once in a million."""
         return int(stats.binom.isf(FALSE_ALARM, self.runs, ALPHA))
 
 
 def between_lattice_points(region: Region) -> Region:
-    """The region with its finite ends moved to the nearest middles between two lattice points."""
+    """Move the finite ends of the region to the nearest middles between two lattice points."""
     steps = SIGMA / LATTICE
-    moved = lambda end: np.where(np.isfinite(end), (np.floor(end * steps) + 0.5) / steps, end)  # noqa: E731
+
+    def moved(end):
+        return np.where(np.isfinite(end), (np.floor(end * steps) + 0.5) / steps, end)
+
     return Region(tuple((moved(lower), moved(upper)) for lower, upper in region.intervals))
 
 
 def coverage(
     method: str, planted: str, *, runs: int, n: int = 400, exact: bool = False, seed: int = 0
 ) -> Coverage:
-    """Certify one input `runs` times with independent noise, and count the radii above the true one."""
+    """Certify one input `runs` times with independent noise; count the radii above the true one."""
     region = between_lattice_points(REGIONS[planted])
     axis = np.eye(DIMENSION)[0]
     classifier = ExtremalClassifier(region, np.zeros(DIMENSION), axis, sigma=SIGMA)

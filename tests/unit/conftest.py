@@ -1,4 +1,4 @@
-"""Hypothesis draws the same examples every time, and takes what time the machine leaves it."""
+"""Hypothesis draws the same examples every time, without a time limit."""
 
 from hypothesis import settings
 

@@ -1,4 +1,7 @@
-"""The same quantities to 50 digits with mpmath, written from the theorems and sharing no code with the package."""
+"""The same quantities to 50 digits with mpmath.
+
+They are written from the theorems and have no code in common with the package.
+"""
 
 import math
 
@@ -6,7 +9,7 @@ import mpmath as mp
 
 mp.mp.dps = 50
 HALF = mp.mpf(1) / 2
-# Newton's steps stop here, relative: far below any float64 rounding, far above the working precision.
+# Newton's steps stop below this relative size: far below float64, far above mpmath's precision.
 _TOLERANCE = mp.mpf(10) ** -42
 
 
@@ -20,15 +23,17 @@ def density(z):
 
 
 def quantile_from_tail(tail):
-    """The `z` with `1 − Φ(z) = tail`, by Newton's method on the logarithm of the tail, which is concave."""
+    """The `z` with `1 − Φ(z) = tail`.
+
+    Newton's method on the logarithm of the tail, which is concave.
+    """
     tail = mp.mpf(tail)
     if tail == 0 or tail == 1:
         return mp.inf if tail == 0 else -mp.inf
     if tail > HALF:
         return -quantile_from_tail(1 - tail)
-    z = mp.sqrt(
-        -2 * mp.log(2 * tail)
-    )  # never left of the root by much, and Newton on a concave function is safe
+    # Not far left of the root, where Newton on a concave function is safe.
+    z = mp.sqrt(-2 * mp.log(2 * tail))
     for _ in range(200):
         here = upper_tail(z)
         step = (mp.log(here) - mp.log(tail)) * here / density(z)
@@ -91,9 +96,10 @@ def measure(intervals, shift):
 
 
 def assert_radius(radius, intervals, *, relative=1e-10, absolute=1e-13):
-    """`radius` is at most the true one, and within the tolerance of it: the measure falls with the distance.
+    """Assert that `radius` is at most the true one, and within the tolerance of it.
 
-    The absolute part counts below 1e-3 only, where p exceeds one half by no more than the rounding of a few masses.
+    The measure falls with the distance. The absolute part of the tolerance counts only below 1e-3,
+    where p exceeds one half by no more than the rounding of a few masses.
     """
     radius = float(radius)
     assert measure(intervals, 0) > HALF or radius == 0
@@ -107,7 +113,7 @@ def assert_radius(radius, intervals, *, relative=1e-10, absolute=1e-13):
 
 
 def binomial_upper_tail(count, n, p):
-    """`P(Binomial(n, p) ≥ count)`, for p left of count/n, summed until the terms are nothing."""
+    """`P(Binomial(n, p) ≥ count)`, for p left of count/n, summed until the terms vanish."""
     count, n, p = int(count), int(n), mp.mpf(p)
     if count == 0:
         return mp.mpf(1)

@@ -1,7 +1,8 @@
-"""Every number between the counts and the printed radius, held against mpmath: none is on the wrong side of the truth.
+"""Every number between the counts and the printed radius is compared with mpmath.
 
-Each stage draws cases, all its corners first, computes them with the package and compares each with 50 digits; only the unsafe
-side is judged here. tests/unit/test_stages.py runs a few hundred cases of each, `python -m benchmarks rounding` 10⁵.
+None may be on the wrong side of the truth. Each stage draws cases, all its corners first, computes
+them with the package and compares each with 50 digits; it judges only the unsafe side.
+tests/unit/test_stages.py runs a few hundred cases of each, `python -m benchmarks rounding` 10⁵.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ from sosmooth.measures import floored
 from sosmooth.runs.schema import COLUMNS
 from sosmooth.runs.table import parquet_bytes, table_from_parquet
 
-#: A stage: how many cases, a generator → a sentence for each that is on the wrong side, and how many were checked.
+#: A stage takes a number of cases and a generator. It returns a sentence for each case on the wrong
+#: side, and how many it checked.
 Stage = Callable[[int, np.random.Generator], tuple[list[str], int]]
 
 _ALPHAS = [1e-12, 1e-9, 1e-6, 0.001, 0.05, 0.5]
@@ -71,12 +73,15 @@ def _counts(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray
 
 
 def upper_tail_at_most(count: int, n: int, p: float) -> mp.mpf:
-    """At least `P(Binomial(n, p) ≥ count)`, by as good as nothing: ratios of terms summed in whole numbers, rounded up."""
+    """At least `P(Binomial(n, p) ≥ count)`, and hardly more.
+
+    Sums ratios of terms in whole numbers, rounded up.
+    """
     if count == 0:
         return mp.mpf(1)
     if p == 0 or p == 1:
         return mp.mpf(p)
-    if count <= n * p:  # not a tail: nothing to be claimed of it
+    if count <= n * p:  # not a tail, so nothing is claimed about it
         return mp.mpf(1)
     top, bottom = Fraction(p).numerator, Fraction(p).denominator
     rest = bottom - top
@@ -88,7 +93,7 @@ def upper_tail_at_most(count: int, n: int, p: float) -> mp.mpf:
         term = term * (n - k) * top // ((k + 1) * rest) + 1
         total += term
         if term < scale >> 100:
-            total += term * (n - k)  # more than all that is left
+            total += term * (n - k)  # more than all remaining terms
             break
     p = mp.mpf(p)
     first = mp.loggamma(n + 1) - mp.loggamma(count + 1) - mp.loggamma(n - count + 1)
@@ -101,7 +106,7 @@ def upper_tail_at_most(count: int, n: int, p: float) -> mp.mpf:
 
 
 def proportions(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
-    """Clopper–Pearson: the exact tail at the float returned is at most alpha."""
+    """Clopper–Pearson: the exact tail at the returned float is at most alpha."""
     count, n, alpha = _counts(size, rng)
     low, high, wrong = (
         proportion_lower_bound(count, n, alpha),
@@ -121,11 +126,11 @@ def proportions(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
 
 
 def _lower_tail(count: int, n: int, p: float) -> mp.mpf:
-    """At least `P(Binomial(n, p) ≤ count)`; `1 − p` is exact in whole numbers, not always as a float."""
+    """At least `P(Binomial(n, p) ≤ count)`; `1 − p` is exact as whole numbers, not as a float."""
     if p == 0:
         return mp.mpf(1)
     top, bottom = Fraction(p).numerator, Fraction(p).denominator
-    if count >= n * p:  # what is left of the other tail, whose sum ends early and is too small
+    if count >= n * p:  # the rest of the other tail, whose sum ends early and is too small
         return 1 - exact.binomial_upper_tail(count + 1, n, p)
     if bottom.bit_length() > 200:
         return exact.binomial_upper_tail(n - count, n, 1 - mp.mpf(p)) * (1 + mp.mpf(10) ** -20)
@@ -148,7 +153,7 @@ def _lower_tail(count: int, n: int, p: float) -> mp.mpf:
 
 
 def pair_tails(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
-    """The joint region of pairs: tails by tangents, the score that rejects, and the corners."""
+    """The joint region of pairs: tails by tangents, the rejecting score, and the corners."""
     count, n, _ = _counts(-(-size // 6), rng)
     score = np.concatenate([rng.uniform(-7.9, 2.5, 3), [-7.9, 0.0, 2.5]])
     bound = pair_counts._Tail(count.astype(float), n.astype(float)).upper_bound(score)
@@ -168,9 +173,8 @@ def pair_tails(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
     not_both = np.concatenate(
         [rng.uniform(size=size // 4), 10 ** rng.uniform(-290, 0, size // 4), [0.0, 1.0, *_TINY]]
     )
-    not_both = np.where(
-        not_both > 0, np.maximum(not_both, 1e-290), 0.0
-    )  # `_Tail` bounds by no less
+    # `_Tail` never bounds by less.
+    not_both = np.where(not_both > 0, np.maximum(not_both, 1e-290), 0.0)
     share = rng.permutation(
         np.concatenate(
             [
@@ -227,7 +231,7 @@ def gradient_norms(size: int, rng: np.random.Generator) -> tuple[list[str], int]
 
 
 def pair_gradients(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
-    """The parts of the gradient bound from pairs: ψ, G, the bias of the cap, and the bound of a mean by betting."""
+    """The parts of the pairs' gradient bound: ψ, G, the bias of the cap, the mean by betting."""
     wrong, checked = [], 0
     rows = max(size // 40, 4)
     disagreement = np.concatenate([10 ** rng.uniform(-12, 0, rows - 3), [1.0, 0.5, 1e-300]])
@@ -253,7 +257,7 @@ def pair_gradients(size: int, rng: np.random.Generator) -> tuple[list[str], int]
                     f"ψ at the disagreement {share!r} and λ = {lambdas[j]!r} is {psi[i, j]!r}"
                 )
             linear.append(mp.mpf(float(mean[i])) + (true_psi[j] + cost) / mp.mpf(float(lambdas[j])))
-        # At the λ that is chosen, the largest γ that the mean allows.
+        # At the chosen λ, the largest γ that the mean allows.
         j = int(np.argmin((psi[i] + float(cost)) / lambdas))
         at = mp.mpf(float(lambdas[j]))
         true = (1 + true_psi[j] - mp.exp(-at * mp.mpf(float(mean[i])) - cost)) / at
@@ -287,7 +291,7 @@ def pair_gradients(size: int, rng: np.random.Generator) -> tuple[list[str], int]
             _LARGEST_STAKE,
         )
         for stake, share in zip(stakes.tolist(), _SHARES.tolist(), strict=True):
-            stake = mp.mpf(stake)  # any stakes fixed beforehand are valid: these floats
+            stake = mp.mpf(stake)  # any stakes fixed beforehand are valid: here these floats
             gained = (
                 -stake * mp.mpf(total) / mp.mpf(cap)
                 - (-mp.log1p(-stake) - stake) * mp.mpf(total_sq) / mp.mpf(cap) ** 2
@@ -297,13 +301,14 @@ def pair_gradients(size: int, rng: np.random.Generator) -> tuple[list[str], int]
             )
         if capital < 1 / mp.mpf(alpha):
             wrong.append(
-                f"the mean of {n}, {total!r}, {total_sq!r}, {cap!r} at {alpha!r} is bounded by {bound!r}"
+                f"the mean of {n}, {total!r}, {total_sq!r}, {cap!r} at {alpha!r} is bounded by "
+                f"{bound!r}"
             )
     return wrong, checked
 
 
 def evidence(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
-    """The wealth of those who bet on a proportion is not printed larger than it is."""
+    """The printed wealth of bets on a proportion is not larger than the true one."""
     wrong = []
     n = np.floor(10 ** rng.uniform(0, 7, size)) + 1
     right = np.rint(n * rng.uniform(size=size))
@@ -360,7 +365,7 @@ def _sigmas(size: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _too_large(radius: float, sigma: float, intervals) -> bool:
-    """Whether a radius in input units is above the true one: the measure falls with the distance."""
+    """Whether a radius in input units is above the true one; the measure falls with distance."""
     if radius == 0:
         return False
     if np.isinf(radius):
@@ -391,7 +396,7 @@ def first_order_radii(size: int, rng: np.random.Generator) -> tuple[list[str], i
 
 
 def _gradient(rng: np.random.Generator, largest: np.ndarray) -> np.ndarray:
-    """Gradient norms (times sigma) from zero to above the largest possible, close to both."""
+    """Gradient norms (times sigma) from zero to above the largest possible, and close to both."""
     size = len(largest)
     return np.choose(
         rng.integers(6, size=size),
@@ -407,7 +412,7 @@ def _gradient(rng: np.random.Generator, largest: np.ndarray) -> np.ndarray:
 
 
 def second_order_radii(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
-    """The second-order radius, in input units, sigma and all."""
+    """The second-order radius, in input units, including sigma."""
     error, sigma = _errors(size, rng), _sigmas(size, rng)
     gradient = _gradient(rng, pdf(special.ndtri(error))) / sigma
     radius, wrong = second_order_radius(error=error, gradient_norm=gradient, sigma=sigma), []
@@ -422,7 +427,7 @@ def second_order_radii(size: int, rng: np.random.Generator) -> tuple[list[str], 
 
 
 def _pairs(size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """`c_s` and `c_n`: corners, everywhere, at the edges of what is possible, just above one half in all."""
+    """`c_s` and `c_n`: corners, everywhere, at the edges of the possible, just above one half."""
     corners = [
         (s, n)
         for s in (0.0, 1.0, 0.5, np.nextafter(1, 0), 1e-17, 5e-17, 0.25)
@@ -481,7 +486,7 @@ def second_order_dipole_radii(size: int, rng: np.random.Generator) -> tuple[list
 
 
 def radii_of_several_classes(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
-    """The distance within which the class is ahead of each other class, of first order and with pairs."""
+    """The distance within which the class leads each other class, by first order and by pairs."""
     wrong = []
     half = size // 2
     error, others = (
@@ -548,7 +553,10 @@ def units(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
 
 
 def displays(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
-    """Printed radii, of reports and of logs: the decimal is not above the number; printed upper bounds not below."""
+    """Printed numbers of reports and of logs are on the safe side.
+
+    A printed radius is not above the number, and a printed upper bound not below it.
+    """
     wrong = []
     for radius, digits in zip(
         _radii(size, rng).tolist(), rng.integers(0, 9, size).tolist(), strict=True
@@ -565,7 +573,7 @@ def displays(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
 
 
 def storage(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
-    """Parquet and JSON give back every bit."""
+    """Parquet and JSON return every bit."""
     import pyarrow as pa
 
     radius = _radii(size, rng)
@@ -591,7 +599,7 @@ def storage(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
     return wrong, 2 * size
 
 
-#: Name → the stage, and how many cases cost about as much as 10⁵ of the cheapest.
+#: Name → the stage, and the number of cases that costs about as much as 10⁵ of the cheapest.
 STAGES: dict[str, tuple[Stage, float]] = {
     "proportions": (proportions, 1.0),
     "pair tails": (pair_tails, 1.0),

@@ -40,13 +40,15 @@ class TestFloatingPoint:
         )
         planted = PlantedClassifier(target.numpy(), sigma=sigma)
         assert planted(torch.add(target, z, alpha=sign * sigma)).float().mean() == 1
-        assert (
-            planted(target + sign * sigma * z).float().mean() == 1
-        )  # rounded twice, as without a fused multiply-add
+        # Rounded twice, as without a fused multiply-add.
+        assert planted(target + sign * sigma * z).float().mean() == 1
 
     @pytest.mark.parametrize("sigma", [0.12, 0.25])
     def test_exact_noise_is_not_broken(self, sigma):
-        """The float engine certifies the input far beyond the planted one; exact noise gives both the same class."""
+        """Float noise certifies the input far beyond the planted neighbour.
+
+        With exact noise both have the same class.
+        """
         step = 1 / (16 * 255)
         x = load_dataset("mnist7").get([1])
         target = one_step_away(x, step)
@@ -66,7 +68,7 @@ class TestFloatingPoint:
         assert found == {None: (0, 1), step: (0, 0)}
 
     def test_the_example_of_the_literature(self):
-        """One pixel of 210/255: the float engine certifies it far beyond black, where the class is another."""
+        """One pixel of 210/255: float noise certifies it far beyond black, of another class."""
         pixel = np.array([[210 / 255]], dtype=np.float32)
         smoothed = SmoothedClassifier(
             PlantedClassifier(pixel[0], sigma=0.5), sigma=0.5, num_classes=2, batch_size=2000
@@ -128,9 +130,12 @@ class TestSmoothedPgd:
 
     @pytest.mark.parametrize("labels_only", [False, True], ids=["scores", "labels"])
     def test_a_half_space_is_broken_just_beyond_its_radius(self, labels_only):
-        """There the certificate is tight and the gradient known, so the ratio must come close to 1."""
+        """There the certificate is tight and the gradient known: the ratio must be close to 1."""
         normal = torch.linspace(0.5, 1.5, 30)
-        scores = lambda v: torch.stack([torch.zeros(len(v)), 4 * (v.flatten(1) @ normal)], dim=1)  # noqa: E731
+
+        def scores(v):
+            return torch.stack([torch.zeros(len(v)), 4 * (v.flatten(1) @ normal)], dim=1)
+
         classifier = (lambda v: scores(v).argmax(1)) if labels_only else scores
         smoothed = SmoothedClassifier(classifier, sigma=0.5, num_classes=2, batch_size=4096)
         radius = 0.4

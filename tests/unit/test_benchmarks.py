@@ -1,4 +1,7 @@
-"""The benchmarks run, and time what they say: the bare loop does no less, the peer computes the same certificates."""
+"""The benchmarks run, and time what they say.
+
+The bare loop does no less than certifying needs, and the peer computes the same certificates.
+"""
 
 from dataclasses import replace
 

@@ -15,7 +15,7 @@ from sosmooth.certificates.second_order import second_order_radius
 probabilities = st.floats(0, 1)
 shares = st.floats(0, 1)
 sigmas = st.floats(0.01, 100)
-# Two radii are compared to this: each is rounded down by its own margin.
+# Tolerance for comparing two radii: each is rounded down by its own margin.
 TOLERANCE = 1e-12
 
 
@@ -149,7 +149,7 @@ def test_the_tails_keep_their_digits():
     np.testing.assert_allclose(first_order_radius(error=error), truth, rtol=1e-13)
     second = second_order_radius(error=error, gradient_norm=0.5 * pdf(special.ndtri(error)))
     assert np.all(second > first_order_radius(error=error))
-    # Half of the mass on either side, and the far side is nothing: first order at half the error.
+    # One half of the mass is on either side, the far side has none: first order at half the error.
     np.testing.assert_allclose(
         second_order_radius(error=error, gradient_norm=0.0),
         first_order_radius(error=error / 2),

@@ -1,4 +1,4 @@
-"""Runs hold the counts of every class: they come back, and `recertify` compares with any of them."""
+"""Runs store the counts of every class; `recertify` can compare with any of them."""
 
 import json
 
@@ -47,7 +47,7 @@ def write(path, found, num_classes=4, **more):
 
 
 def rewrite(path, change):
-    """Put a changed table in place, its digest forgotten."""
+    """Replace the table by a changed one, and forget its digest."""
     table = pq.read_table(path / "results.parquet")
     pq.write_table(change(table), path / "results.parquet")
     manifest = json.loads((path / "manifest.json").read_text())
@@ -100,7 +100,7 @@ def test_the_counts_of_the_classes_come_back(tmp_path, method):
 
 
 def test_runs_without_the_counts_of_the_classes(tmp_path):
-    """What earlier versions wrote is read, and certified with "top" alone."""
+    """Runs of earlier versions can be read, and certified with "top" alone."""
     write(tmp_path / "run", certificates("dipole", "top"))
     radius = load_run(tmp_path / "run")["radius"]
     rewrite(tmp_path / "run", lambda table: table.drop_columns([*CLASSES, "limiting_class"]))
@@ -180,7 +180,7 @@ def test_a_thousand_classes_take_no_more_room_than_those_that_occur(tmp_path):
 
 
 def test_random_scores_of_a_thousand_classes():
-    """Every class occurs: counts, bounds and radii of them all."""
+    """Every class occurs: counts, bounds and radii of all of them."""
     weights = torch.randn(2, 1000, generator=torch.Generator().manual_seed(0))
     found = certificates("second_order_dipole", "all", lambda x: x @ weights, 1000, n=20_000)
     assert np.all(found.tally.class_ids.max(axis=1) > 900)

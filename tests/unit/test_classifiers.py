@@ -55,7 +55,7 @@ def test_the_small_perceptrons_are_those_described():
     assert isinstance(build("swiss_roll_mlp")[-1], nn.Linear)
 
 
-# He et al. 2016, Table 6: parameters in millions; their count leaves out what a few per mille make.
+# He et al. 2016, Table 6: parameters in millions; its count omits a few per mille.
 @pytest.mark.parametrize(
     ("depth", "millions"), [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7)]
 )
@@ -95,7 +95,7 @@ def test_cifar_resnets_have_the_common_names_and_take_images_in_the_unit_cube():
 def test_shortcuts_of_cifar_resnets_subsample_and_pad_with_zeros():
     block = build("resnet20").layer2[0]
     with torch.no_grad():
-        block.bn2.weight.zero_()  # leaves the shortcut alone
+        block.bn2.weight.zero_()  # only the shortcut remains
     x = torch.rand(1, 16, 4, 4, generator=torch.Generator().manual_seed(0))
     y = block(x)
     assert torch.equal(y[:, 8:24], x[:, :, ::2, ::2])
@@ -107,9 +107,8 @@ def test_the_imagenet_resnet_has_the_common_names_and_shapes():
     with torch.device("meta"):
         network = ARCHITECTURES["resnet50"]()
     state = network.state_dict()
-    assert (
-        sum(value.numel() for value in network.parameters()) == 25_557_032
-    )  # as torchvision's resnet50
+    # As torchvision's resnet50.
+    assert sum(value.numel() for value in network.parameters()) == 25_557_032
     assert len(state) == 320
     for name, shape in {
         "conv1.weight": (64, 3, 7, 7),
@@ -201,7 +200,7 @@ def test_weights_come_back_and_the_bytes_follow_from_the_content(tmp_path):
     model = build("mnist7_cnn", seed=3)
     for name in ("a", "b"):
         save_weights(tmp_path / "made" / f"{name}.safetensors", model, METADATA)
-    a, b = sorted((tmp_path / "made").iterdir())  # nothing else is left there
+    a, b = sorted((tmp_path / "made").iterdir())  # nothing else remains there
     assert a.read_bytes() == b.read_bytes()
     loaded, metadata = load_weights(a)
     assert metadata == METADATA

@@ -284,7 +284,8 @@ def test_images_are_brought_to_one_size(tmp_path):
     np.testing.assert_allclose(tall[:, 4, 4], [0.2, 0, 1], atol=1e-6)
 
     resized = load_dataset(f"{tmp_path}?resize=10&crop=10").get([1])[0]
-    # half the size: a pixel is about the mean of two, and the middle ten of twenty begin at the fifth
+    # Half the size: a pixel is about the mean of two, and the middle ten of twenty begin at the
+    # fifth.
     np.testing.assert_allclose(resized[0, 0] * 255, 2 * np.arange(5, 15) + 0.5, atol=1)
     assert load_dataset(f"{tmp_path}?resize=10&crop=10").digest([1]) != cropped.digest([1])
     with pytest.raises(ValueError, match="smaller than crop=21; add resize="):
@@ -307,7 +308,8 @@ def test_mnist7_pca10_keeps_the_distances_of_the_leading_components():
     projected = data.get(range(len(data))).astype(np.float64)
     assert projected.shape == (60_000, 10)
     np.testing.assert_array_equal(data.labels, images.labels)
-    # principal components: centred, uncorrelated, their variances the largest eigenvalues of the covariance
+    # Principal components are centred and uncorrelated, and their variances are the largest
+    # eigenvalues of the covariance.
     variances = np.linalg.eigvalsh(np.cov(pixels.T, bias=True))[::-1][:10]
     np.testing.assert_allclose(projected.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(np.cov(projected.T, bias=True), np.diag(variances), atol=1e-6)
@@ -326,7 +328,7 @@ def test_swiss_roll_is_split_at_three_pi():
         assert points.shape == (count, 2)
         assert data.num_classes == 2
         assert 0.4 < data.labels.mean() < 0.6
-        # without noise the distance from the middle is t; the noise of each coordinate is 1
+        # Without noise the distance from the middle is t; the noise of each coordinate is 1.
         place = np.linalg.norm(points, axis=1)
         assert place.max() < 4.5 * np.pi + 4
         assert place[data.labels == 1].min() > 3 * np.pi - 4
@@ -395,7 +397,10 @@ def test_idx_files_that_cannot_be_read(content):
 
 
 def python2_pickle(data, labels, *, dtype=b"u1"):
-    """The bytes that Python 2 and its NumPy wrote for a batch: protocol 2, text and arrays as byte strings."""
+    """The bytes that Python 2 and its NumPy wrote for a batch.
+
+    They are in protocol 2, with text and arrays as byte strings.
+    """
 
     def text(value):
         return b"U" + bytes((len(value),)) + value
@@ -404,7 +409,8 @@ def python2_pickle(data, labels, *, dtype=b"u1"):
         return b"K" + bytes((value,)) if value < 256 else b"M" + struct.pack("<H", value)
 
     array = (
-        b"cnumpy.core.multiarray\n_reconstruct\nq\x03cnumpy\nndarray\nq\x04K\x00\x85q\x05U\x01bq\x06\x87q\x07Rq\x08"
+        b"cnumpy.core.multiarray\n_reconstruct\nq\x03cnumpy\nndarray\nq\x04K\x00\x85q\x05"
+        b"U\x01bq\x06\x87q\x07Rq\x08"
         + b"(K\x01"
         + number(data.shape[0])
         + number(data.shape[1])
@@ -545,7 +551,7 @@ def test_hostile_pickles_are_refused_and_nothing_of_them_runs(tmp_path):
 
 @pytest.fixture
 def served(tmp_path):
-    """A folder, and the address at which a server on this machine hands out what is in it."""
+    """A folder, and the address at which a server on this machine serves its files."""
     folder = tmp_path / "served"
     folder.mkdir()
 

@@ -1,4 +1,4 @@
-"""The doctor finds what is wrong with a classifier, and nothing where nothing is."""
+"""The doctor finds the faults of a classifier, and none where there are none."""
 
 import pytest
 import torch
@@ -110,7 +110,7 @@ def test_scores_that_change_without_labels_are_a_warning():
 
 
 def test_labels_decided_by_less_than_the_batch_changes_are_a_warning():
-    """Two classes whose scores are equal but for less than what the batch size adds to all but the first."""
+    """Two classes whose scores differ by less than the batch size adds to all but the first."""
 
     def near(v):
         scores = torch.zeros(len(v), 2)

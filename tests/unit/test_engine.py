@@ -1,4 +1,7 @@
-"""The sampling engine: tallies do not depend on how the work was cut, and counts mean what they say."""
+"""The sampling engine.
+
+Tallies do not depend on how the work was split, and counts mean what they say.
+"""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -128,7 +131,7 @@ def test_what_is_counted_from_look_to_look_is_what_is_counted_at_once(design):
 
 
 def test_of_many_classes_only_those_that_occur_take_room():
-    """A hundred thousand classes of which three occur: the counts that travel hold three."""
+    """A hundred thousand classes of which three occur: the counts that are sent hold three."""
 
     def far(x):
         return 49_999 * by_first_feature(x)
@@ -327,7 +330,7 @@ def test_scores_that_are_not_finite_never_count_as_a_vote(bad):
 
 
 def test_a_score_of_minus_infinity_loses():
-    """Masked logits are how a class is ruled out; only where every class is, there is no vote."""
+    """Masked logits rule out a class; only if every class is ruled out, there is no vote."""
 
     def scores(x):
         s = torch.full((len(x), 3), -torch.inf)

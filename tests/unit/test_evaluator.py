@@ -1,4 +1,4 @@
-"""What the classifier may do to its points and still be certified, and what it may not be."""
+"""What a classifier may do to its points and still be certified, and what it may not do."""
 
 import numpy as np
 import pytest
@@ -94,7 +94,7 @@ def dropout(rate):
 @pytest.mark.parametrize("ask", ["certify", "sample", "predict", "select"])
 @pytest.mark.parametrize("rate", [0.05, 0.5])
 def test_a_random_classifier_is_refused(ask, rate):
-    """Far from the boundary, so that not one label shows it."""
+    """Far from the boundary, so that no label shows it."""
     calls = {
         "certify": lambda it: it.certify(10 * INPUT, n=1000),
         "sample": lambda it: next(
@@ -119,7 +119,7 @@ def test_random_labels_are_refused():
 
 @pytest.mark.parametrize("scores", [True, False])
 def test_a_classifier_of_its_batch_is_refused(scores):
-    """The same batch gives the same answers: only other company shows it."""
+    """The same batch gives the same answers: only another composition of the batch shows it."""
     norm = torch.nn.BatchNorm1d(16)
 
     def classify(x):

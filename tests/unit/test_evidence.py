@@ -1,4 +1,7 @@
-"""Evidence by betting: no bet wins on average under the null, whatever the counts, and evidence grows where there is some."""
+"""Evidence by betting.
+
+No bet wins on average under the null, for any counts, and evidence grows where there is some.
+"""
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from sosmooth.confidence.evidence import (
 
 DISTANCES = [0.01, 0.4, 1.0, 2.5, 6.0]
 rng = np.random.default_rng(0)
-# Shares of pairs right on both sides, on one, on none; some of them on the edges.
+# Probabilities of pairs right on both sides, on one, on none; some are on the edges.
 TRUTHS = np.concatenate(
     [
         rng.dirichlet([1, 1, 1], 500),
@@ -27,13 +30,13 @@ TRUTHS = np.concatenate(
 
 
 def value(truth, r):
-    """What the dipole certificate says of the distance r."""
+    """The value of the dipole certificate at distance r."""
     c_n, s = 0.5 * truth[..., 1], special.ndtri(0.5 * (1 + truth[..., 0]))
     return special.ndtr(special.ndtri(c_n) - r) + special.ndtr(s - r) - special.ndtr(-s - r)
 
 
 def outcomes(n):
-    """Every outcome of n pairs, and the logarithms of its probability under truths (truths, outcomes)."""
+    """Every outcome of n pairs, and its log probability under each truth (truths, outcomes)."""
     one, none = (k.ravel() for k in np.meshgrid(np.arange(n + 1), np.arange(n + 1)))
     counts = np.stack([n - one - none, one, none], -1)[one + none <= n]
     ways = special.gammaln(n + 1) - special.gammaln(counts + 1).sum(-1)
@@ -61,7 +64,7 @@ def test_no_mixture_of_bets_wins_on_average(r):
     null = of <= 0.5 + 1e-12
     assert np.all(wealth[null, 0] <= 1 + 1e-9)
     assert np.all(wealth[of >= 0.5 - 1e-12, 1] <= 1 + 1e-9)
-    assert np.max(wealth[~null, 0]) > 1  # or nothing was tested
+    assert np.max(wealth[~null, 0]) > 1  # otherwise nothing was tested
 
 
 @pytest.mark.parametrize("r", DISTANCES)
@@ -73,14 +76,16 @@ def test_no_bet_on_a_proportion_wins_on_average(r):
         (0.9 * special.ndtr(r), above),
         (special.ndtr(r), below),
     ):
-        assert (
-            special.logsumexp(stats.binom.logpmf(right, n, p) + wealth) <= 1e-6
-        )  # 1 − p has seven digits at six sigma
+        # 1 − p has seven digits at six sigma.
+        assert special.logsumexp(stats.binom.logpmf(right, n, p) + wealth) <= 1e-6
 
 
 @pytest.mark.parametrize("r", DISTANCES)
 def test_evidence_against_the_radius_is_below_every_likelihood_ratio(r):
-    """The mixture over the likelihood at any truth that the method could certify is at least what was claimed."""
+    """The ratio of the mixture to the likelihood is at least the claimed evidence.
+
+    It holds at any truth that the method could certify.
+    """
     certifiable = TRUTHS[value(TRUTHS, r) >= 0.5]
     counts = rng.multinomial(400, TRUTHS)
     _, below = pair_evidence(*counts.T, r)
@@ -128,7 +133,7 @@ JOINT = np.concatenate(
 
 
 def of_two(joint):
-    """Shares of pairs (both, one, none) of the class, and of "not the rival"."""
+    """Probabilities of pairs (both, one, none) of the class, and of "not the rival"."""
     aa, ac, ao, cc, co, oo = np.moveaxis(joint, -1, 0)
     return (
         np.stack([aa, ac + ao, cc + co + oo], -1),
@@ -138,7 +143,7 @@ def of_two(joint):
 
 @pytest.mark.parametrize("r", DISTANCES)
 def test_no_bet_against_a_rival_wins_on_average(r):
-    """For every joint law under which the class is not ahead; and some win where it is."""
+    """For every joint law under which the class does not lead; some win where it leads."""
     gains = np.exp(evidence._two_pairs(r))
     ahead = np.sum([value(one, r) for one in of_two(JOINT)], axis=0) - 1
     wealth = JOINT @ gains.T
@@ -153,7 +158,7 @@ def test_no_bet_against_a_rival_wins_on_average(r):
 
 @pytest.mark.parametrize("r", [0.05, 0.4, 1.0])
 def test_what_the_counts_leave_open_costs_wealth(r):
-    """How many pairs have both classes is not counted: the evidence is at most that of the truth."""
+    """Nobody counts the pairs with both classes: the evidence is at most that of the truth."""
     n = 40
     counts = rng.multinomial(n, JOINT)
     aa, ac, ao, cc, co, _ = counts.T
@@ -165,7 +170,7 @@ def test_what_the_counts_leave_open_costs_wealth(r):
 
 @pytest.mark.parametrize("r", [0.05, 0.4, 1.0])
 def test_a_rival_with_fewer_votes_is_no_obstacle(r):
-    """`stopping` looks at the strongest rivals only."""
+    """`stopping` looks only at the strongest rivals."""
     n = 60
     counts = rng.multinomial(n, JOINT[:2000])
     aa, ac, ao, cc, co, _ = counts.T

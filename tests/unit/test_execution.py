@@ -1,4 +1,7 @@
-"""How the classifier is called: another precision, layout or compilation is another classifier, and a run says which."""
+"""How the classifier is called.
+
+Another precision, layout or compilation is another classifier, and a run says which.
+"""
 
 import json
 
@@ -116,9 +119,8 @@ def test_another_precision_is_refused(precision):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings(
-    "ignore:.*torch.jit.script_method:DeprecationWarning"
-)  # in torch's compiler itself
+# In torch's compiler itself.
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")
 def test_a_compiled_classifier_counts_the_same():
     module = torch.nn.Sequential(
         torch.nn.Flatten(), torch.nn.Linear(48, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3)

@@ -1,4 +1,7 @@
-"""The paper's figures: the table is whole, its numbers are consistent, and what needs no samples is drawn in seconds."""
+"""The paper's figures.
+
+The table is complete, its numbers are consistent, and what needs no samples is drawn in seconds.
+"""
 
 import csv
 import re

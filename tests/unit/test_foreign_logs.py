@@ -1,4 +1,7 @@
-"""Logs of other programs: lenient in what is not used, strict where they contradict the settings."""
+"""Logs of other programs.
+
+Their readers are lenient in what is not used, and strict where a log contradicts the settings.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ SETTINGS = {"method": "first_order", "sigma": 0.25, "n": 100_000, "alpha": 0.001
 
 
 def read(tmp_path, text: str, **changes):
-    """The run, and what was said of how the log was read."""
+    """The run, and the messages about how the log was read."""
     notes: list[str] = []
     text = re.sub(" +", "\t", text)
     (tmp_path / "log").write_text(text)

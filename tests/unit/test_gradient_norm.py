@@ -1,4 +1,7 @@
-"""Theorem 2's bound: its formula, and its estimate and bound on a half-space whose gradient is known."""
+"""Theorem 2's bound.
+
+Its formula, and its estimate and bound on a half-space whose gradient is known.
+"""
 
 import numpy as np
 import pytest
@@ -35,7 +38,7 @@ def test_units():
 
 
 def test_half_space():
-    """The estimate is unbiased, and the bound is below the true norm no more often than alpha allows."""
+    """The estimate is unbiased, and the bound is below the true norm at most as often as alpha."""
     rng = np.random.default_rng(3)
     dimension, pairs, repetitions, p, sigma, alpha = 3, 50, 4000, 0.7, 0.5, 0.2
     noise = rng.normal(size=(2, repetitions, pairs, dimension))  # units of sigma
@@ -45,14 +48,13 @@ def test_half_space():
     truth = pdf(special.ndtri(p)) / sigma
     spread = estimate.std() / np.sqrt(repetitions)
     assert abs(estimate.mean() - truth**2) < 5 * spread
-    assert (
-        np.std(estimate) > 0.1 * truth**2
-    )  # the sample is small enough for the bound to be put to work
+    # The sample is so small that the bound matters.
+    assert np.std(estimate) > 0.1 * truth**2
     bound = gradient_norm_upper_bound(
         estimate, pairs, dimension=dimension, sigma=sigma, alpha=alpha
     )
     assert np.mean(bound < truth) <= alpha
-    assert np.mean(np.sqrt(np.maximum(estimate, 0)) < truth) > alpha  # without its slack it fails
+    assert np.mean(np.sqrt(np.maximum(estimate, 0)) < truth) > alpha  # without its margin it fails
 
 
 @pytest.mark.parametrize(

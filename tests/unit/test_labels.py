@@ -1,4 +1,4 @@
-"""Labels in the classifier's numbers, whoever names the classes."""
+"""Labels in the classifier's numbers, whichever file names the classes."""
 
 import json
 
@@ -142,7 +142,7 @@ def test_classes_called_by_numbers_are_meant_by_the_numbers():
     assert reconcile([3, 4], None, digits, 10).labels.tolist() == [3, 4]
     assert reconcile([3, 4], None, digits, 10).notes == ()
     assert reconcile([0, 1], ("7", "03"), digits, 10).labels.tolist() == [7, 3]
-    # Numbers are no names: these classes cannot be compared.
+    # Numbers are not names: these classes cannot be compared.
     assert "the classifier names none" in reconcile([0, 1, 2], ANIMALS, ("0", "1", "2"), 3).notes[0]
 
 
@@ -223,7 +223,7 @@ def test_names_given_stand_in_the_place_of_the_classifiers_own(tmp_path):
         named(own, ("a", "b"))
     with pytest.raises(FileNotFoundError, match=r"absent\.txt"):
         read_class_names(tmp_path / "absent.txt")
-    # What transformers writes where a model has no names are none.
+    # What transformers writes for a model without names are not names.
     assert class_names_of(classifier(["LABEL_0", "LABEL_1"])) is None
 
 

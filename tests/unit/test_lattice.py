@@ -1,4 +1,7 @@
-"""Exact noise: its law is enumerated, its tables are compared with high precision, and points stay on the lattice."""
+"""Exact noise.
+
+Its law is enumerated, its tables are compared with high precision, and points stay on the lattice.
+"""
 
 from bisect import bisect_left
 from collections import Counter
@@ -73,7 +76,8 @@ def test_every_one_of_the_2_to_the_64_words_has_its_place_and_opposite_words_opp
         found[table[number]] += 2**shift
     distinct, stretches = np.unique(thresholds).tolist(), []
     for number in np.flatnonzero(noise._table.numpy() == _STRADDLES).tolist():
-        # The words with these first bits, in stretches between the thresholds: of each the first and the last are asked.
+        # The words with these first bits, in intervals between the thresholds; the first and the
+        # last of each interval are asked.
         first = (number - len(table) // 2) << shift
         low = first if first >= 0 else ~(first + 2**shift - 1)
         inside = distinct[bisect_left(distinct, low) : bisect_left(distinct, low + 2**shift)]
@@ -120,7 +124,7 @@ def drawn(noise, number=0, index=3, shape=(5000, 7)):
 
 @pytest.mark.parametrize(("sigma", "per_unit"), LAWS)
 def test_a_block_is_its_words_one_a_coordinate_by_the_thresholds(sigma, per_unit):
-    shape = (10_000, 13)  # more than are taken through the cache at once
+    shape = (10_000, 13)  # more than one pass through the cache takes
     noise = LatticeNoise(5, CPU, sigma=sigma, lattice=1 / per_unit)
     block = Block(0, 9, Stage.ESTIMATION, 2, shape[0])
     words = torch.empty(shape, dtype=torch.int64)
@@ -270,7 +274,10 @@ def test_sigma_must_suit_the_lattice(sigma):
 
 
 def by_first_feature(x):
-    """A half-space whose border is half a step of 1/255 off the lattice, so that rounding changes nothing."""
+    """A half-space whose border is half a step of 1/255 off the lattice.
+
+    So rounding changes nothing.
+    """
     return (x.flatten(1)[:, 0] > 110.5 / 255).long()
 
 

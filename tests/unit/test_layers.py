@@ -1,4 +1,4 @@
-"""The law of the arrows: who may import whom, and what stays unloaded."""
+"""Which modules may import which, and what stays unloaded."""
 
 import subprocess
 import sys

@@ -1,4 +1,7 @@
-"""Published logs: read, certified again to the digits they print, written, and refused line by line where they are damaged."""
+"""Published logs are read, certified again to the digits they print, and written.
+
+Damaged ones are refused with a message that names the line.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,14 @@ SIGMA, ALPHA, DIMENSION = 0.25, 0.001, 49
 HEADERS = {
     "bare": "idx label predict radius correct time",
     "first_order": "idx label predict radius raw_count p_A_bar correct time",
-    "second_order": "idx label predict radius raw_count p_A_bar raw_grad_norm grad_norm_bound grad_norm_bound_nonvacuous"
-    " correct time",
-    "dipole": "idx label predict radius raw_count_symmetric raw_count_asymmetric p_A_symmetric_bar p_A_asymmetric_bar"
-    " correct time",
+    "second_order": (
+        "idx label predict radius raw_count p_A_bar raw_grad_norm grad_norm_bound "
+        "grad_norm_bound_nonvacuous correct time"
+    ),
+    "dipole": (
+        "idx label predict radius raw_count_symmetric raw_count_asymmetric "
+        "p_A_symmetric_bar p_A_asymmetric_bar correct time"
+    ),
 }
 
 
@@ -33,7 +40,7 @@ def header(kind: str) -> str:
 
 
 def lower(count: int, n: int, alpha: float) -> float:
-    """Clopper–Pearson by its definition: the p at which `count` or more successes have probability alpha."""
+    """Clopper–Pearson by definition: the p at which P(at least `count` successes) is alpha."""
     if count == 0:
         return 0.0
     return float(
@@ -126,7 +133,8 @@ def log_text(method: str, rows: list[tuple[float, str]]) -> str:
     for i, (radius, columns) in enumerate(rows):
         predict = i % 10 if radius > 0 else -1
         lines.append(
-            f"{10 * i}\t{i % 10}\t{predict}\t{radius:.3}\t{columns}\t{int(predict == i % 10)}\t0:00:12.345678\n"
+            f"{10 * i}\t{i % 10}\t{predict}\t{radius:.3}\t{columns}\t"
+            f"{int(predict == i % 10)}\t0:00:12.345678\n"
         )
     return "".join(lines)
 
@@ -154,7 +162,7 @@ def test_every_radius_of_a_log_is_certified_again_to_its_last_digit(tmp_path, me
     np.testing.assert_array_equal(again > 0, exact > 0)
     half_a_unit = 0.5 * 10 ** (np.floor(np.log10(np.where(exact > 0, exact, 1))) - 2)
     assert np.all(np.abs(again - printed) <= half_a_unit * (1 + 1e-9))
-    # The printed root of the gradient has six digits; all else is exact.
+    # The printed root of the gradient has six digits; everything else is exact.
     np.testing.assert_allclose(again, exact, rtol=2e-5 if method == "second_order" else 1e-9)
     assert validate_run(tmp_path / "out") == []
 

@@ -20,13 +20,12 @@ from sosmooth.tally import Design, Tally
 
 
 def tally_of(design, right):
-    """A thousand evaluations of each input; `right` of a hundred are right."""
+    """A thousand evaluations of each input; in a hundred, `right` are right."""
     right = np.asarray(right, dtype=np.int64)
     n = np.full(right.shape, 1000, dtype=np.int64)
     if design is Design.ANTITHETIC:
-        one_sided = 5 * np.minimum(
-            right, 100 - right
-        )  # pairs are wrong on both sides only where they must be
+        # Pairs are wrong on both sides only if they must be.
+        one_sided = 5 * np.minimum(right, 100 - right)
         both = 5 * right - one_sided
         return Tally(
             design,
@@ -162,7 +161,7 @@ def test_second_order_needs_the_dimension():
 
 
 def test_separate_bounds_never_count_mass_twice():
-    """One-sided counts far from balanced: the two bounds together exceed all mass."""
+    """The one-sided counts are far from balanced: the two bounds together exceed all mass."""
     tally = Tally(
         Design.ANTITHETIC,
         n=np.array([2000]),
@@ -176,7 +175,7 @@ def test_separate_bounds_never_count_mass_twice():
 
 @pytest.mark.parametrize("alpha", [0.02, 0.2])
 def test_dipole_covers_exactly(alpha):
-    """Over all outcomes of 40 pairs the radius exceeds the true one with probability at most alpha."""
+    """Over all outcomes of 40 pairs the radius exceeds the true one at most as often as alpha."""
     pairs = 40
     both, plus = (
         x.ravel() for x in np.meshgrid(np.arange(pairs + 1), np.arange(pairs + 1), indexing="ij")
@@ -203,4 +202,4 @@ def test_dipole_covers_exactly(alpha):
             assert law.sum() == pytest.approx(1)
             failures.append(law[radius > dipole_radius(c_s, c_n)].sum())
     assert max(failures) <= alpha
-    assert max(failures) > alpha / 10  # the bound is put to work
+    assert max(failures) > alpha / 10  # the bound is not needlessly wide

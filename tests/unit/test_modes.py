@@ -1,4 +1,4 @@
-"""Training mode is found wherever the module is, and no certification leaves it to another."""
+"""Training mode is found wherever the module is, and no certification changes it for another."""
 
 import functools
 import threading
@@ -152,7 +152,7 @@ def test_a_global_that_a_function_names_is_found():
 
 
 class Trains(nn.Module):
-    """Puts itself in training mode, and out of it again or not."""
+    """Switches itself to training mode, and either back or not."""
 
     def __init__(self, module, back):
         super().__init__()
@@ -202,7 +202,7 @@ def test_a_module_returns_to_its_mode_when_its_last_user_leaves(part_first):
 
 
 def test_two_certifications_of_one_module_at_the_same_time():
-    """The shorter ends while the longer goes on; both are what they are alone."""
+    """The shorter one ends while the longer one continues; both give the same as alone."""
     module, entered, ended = network(), threading.Event(), threading.Event()
 
     def long(x):
@@ -250,7 +250,7 @@ def test_an_exported_program_that_refuses_eval_is_taken_as_it_is():
 
 
 def test_installed_packages_are_not_looked_through():
-    """Their globals hold much, and no classifier of a user's."""
+    """Their globals hold much, but no classifier of a user."""
     assert modules_of(lambda x: (pytest, np.linalg, torch.nn.functional, nn.Dropout)) == []
 
 

@@ -1,4 +1,4 @@
-"""The noise: where it comes from, what it does not depend on, and that it is Gaussian."""
+"""The noise: its source, what it does not depend on, and that it is Gaussian."""
 
 import numpy as np
 import pytest
@@ -25,10 +25,9 @@ def drawn(seed=0, index=0, stage=Stage.ESTIMATION, number=0, shape=(64, 5)):
 
 def test_a_block_is_a_function_of_its_four_numbers():
     source, out = NoiseSource(3, CPU), torch.empty(64, 5)
-    source.fill(out, Block(0, 9, Stage.SELECTION, 1, 64))  # whatever was drawn before
-    source.fill(
-        out, Block(7, 4, Stage.ESTIMATION, 2, 64)
-    )  # and wherever the input sits in its batch
+    # Neither what was drawn before nor the place of the input in its batch matters.
+    source.fill(out, Block(0, 9, Stage.SELECTION, 1, 64))
+    source.fill(out, Block(7, 4, Stage.ESTIMATION, 2, 64))
     assert torch.equal(out, drawn(3, 4, Stage.ESTIMATION, 2))
 
 

@@ -1,4 +1,4 @@
-"""The float noise: its tail is the Gaussian's, wherever torch's own normals end."""
+"""The float noise has the Gaussian's tail, also where torch's own normals end."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from sosmooth.sampling.launches import LAUNCH_ELEMENTS, check_threads
 from sosmooth.sampling.noise import Block, NoiseSource, Stage
 
 CPU = torch.device("cpu")
-#: A check of a count fails by chance this seldom.
+#: A check of a count fails by chance with this probability.
 CHANCE = 1e-6
 LARGEST = 2**63 - 1
 
@@ -40,7 +40,7 @@ def test_as_many_numbers_as_the_gaussian_has_lie_beyond_where_torchs_end():
     found, draws = counts_beyond(thresholds, 128)
     for threshold, count in zip(thresholds, found, strict=True):
         assert_binomial(count, draws, 2 * stats.norm.sf(threshold))
-    assert found[-1] > 0  # torch's own end there; with this seed there is one
+    assert found[-1] > 0  # torch's own end there; this seed draws one beyond
 
 
 def test_the_numbers_beyond_the_cut_are_the_gaussians():
@@ -105,7 +105,7 @@ def test_numbers_outside_are_replaced_in_order_and_alike_on_a_gpu(numbers):
 
 
 class Pieces:
-    """Stands for a tensor of a GPU: notes the sizes of what is drawn at once."""
+    """Replaces a tensor of a GPU: records the sizes of what is drawn at once."""
 
     is_cuda = True
 
@@ -126,7 +126,7 @@ def test_no_launch_on_a_gpu_is_larger_than_every_gpu_maps_alike(numbers):
 
 
 def blocks_of_a_launch(numbers, multiprocessors, threads):
-    """As torch's `calc_execution_policy` has it."""
+    """Torch's `calc_execution_policy` in Python."""
     return min(multiprocessors * (threads // 256), -(-numbers // 256))
 
 

@@ -1,4 +1,4 @@
-"""What results say of themselves, in a terminal and in a notebook."""
+"""How results display themselves, in a terminal and in a notebook."""
 
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -98,9 +98,8 @@ def test_a_run_says_how_far_it_is(tmp_path, certificates):
 
 
 def test_classifiers_and_inputs_name_themselves(smoothed):
-    assert (
-        repr(smoothed)
-        == "<SmoothedClassifier of function: sigma=0.5, num_classes=2, batch_size=500, device='cpu'>"
+    assert repr(smoothed) == (
+        "<SmoothedClassifier of function: sigma=0.5, num_classes=2, batch_size=500, device='cpu'>"
     )
     inputs = in_memory(
         "squares", np.zeros((3, 4), np.float32), [0, 1, 1], num_classes=2, settings={}

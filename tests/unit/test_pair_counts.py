@@ -1,4 +1,4 @@
-"""The joint region of the pair counts: what it is compared with, its ends, its cost."""
+"""The joint region of the pair counts: comparisons, its ends, and its cost."""
 
 import time
 from functools import partial
@@ -38,7 +38,7 @@ def by_probability(c_s, c_n):
 
 
 def test_far_from_a_pair_of_bounds_where_no_pair_is_right_on_one_side():
-    """The truth's share of pairs right on none is known up to its bound, and the cells below it are cut."""
+    """The true probability of pairs right on none is at most its bound; cells below it are cut."""
     assert joint(26_000, 0, 24_000)[0] >= 0.2455
     assert joint(300, 0, 200)[0] >= 0.3260
 
@@ -63,7 +63,7 @@ def test_more_agreeing_pairs_never_lower_the_radius(costs, alpha):
 
 @pytest.mark.parametrize("pairs", [50_000, 500_000])
 def test_at_or_above_the_published_bound_and_the_first_order_reference(pairs):
-    """On tallies over the range of real ones: p from 1/2 to 1, P(none right) from 0 to 2(1 − p)²."""
+    """On tallies in the range of real ones: p from 1/2 to 1, P(none right) up to 2(1 − p)²."""
     rng = np.random.default_rng(pairs)
     error = np.concatenate([rng.uniform(0, 0.5, 300), 10 ** rng.uniform(-5, -0.31, 300)])
     none = np.minimum(rng.uniform(0, 2, 600) * error**2, error)
@@ -137,7 +137,7 @@ def test_alpha_outside_its_range(alpha):
     [(0, 1), (0, 50), (3, 10), (9, 10), (170, 50_000), (16_000, 50_000), (0, 10**8), (900, 10**8)],
 )
 def test_bounds_by_tangents_hold_the_exact_tail(count, n):
-    """In 50 digits: the tail at the bound is at most what was asked for, and hardly less."""
+    """In 50 digits: the tail at the bound is at most the requested one, and hardly less."""
     score = np.linspace(-7.5, 2.5, 9)
     bound = _Tail(np.array([float(count)]), np.array([float(n)])).upper_bound(score)[0]
     for s, p in zip(score, bound, strict=True):

@@ -1,4 +1,4 @@
-"""What other numbers of samples would give, from a pilot."""
+"""A pilot predicts what other numbers of samples would give."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,10 @@ def test_samples_for_a_radius_reach_it_and_hardly_fewer_do(method):
     needed = samples_for_radius(method, found.tally, 0.4, alpha=0.001, sigma=0.5)
     assert needed[2] == -1
     assert np.all(needed[:2] > 0)
-    expect = lambda n: expected_radius(method, found.tally[:2], n, alpha=0.001, sigma=0.5)  # noqa: E731
+
+    def expect(n):
+        return expected_radius(method, found.tally[:2], n, alpha=0.001, sigma=0.5)
+
     assert np.all(expect(needed[:2]) >= 0.4)
     assert np.all(expect(2 * (needed[:2] // 3)) < 0.4)
 

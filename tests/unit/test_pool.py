@@ -1,4 +1,7 @@
-"""The pool with workers that die, fail and answer in any order: each share is done once, and what cannot be done is said."""
+"""The pool with workers that die, fail and answer in any order.
+
+It does each unit of work once, and reports what it cannot do.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from sosmooth.workers.share import Executed, Lost, Raised, Ready, Refused
 
 @dataclass(frozen=True)
 class Number:
-    """A share whose result is its number."""
+    """A unit of work whose result is its number."""
 
     number: int
     batch_size = None
@@ -29,14 +32,18 @@ class Number:
 
 
 class Chance:
-    """Workers in this process, to whom anything may happen.
+    """Workers in this process, to which anything may happen.
 
     Args:
-        number: of workers; one that dies is replaced. draw: decides whose turn it is and what happens.
-        deaths, failures: how many there may be.
+        number: Of workers; one that dies is replaced.
+        draw: Decides whose turn it is and what happens.
+        deaths: How many workers may die.
+        failures: How many units of work may fail.
+        fatal: Units of work that kill their worker.
+        failing: Units of work that fail.
     """
 
-    seconds = 0.5  # that a share takes, as they say
+    seconds = 0.5  # that a unit of work takes, according to the workers
 
     def __init__(self, number, draw, deaths=0, failures=0, fatal=(), failing=()):
         self.draw, self.deaths, self.failures, self.fatal, self.failing = (
@@ -82,7 +89,7 @@ class Chance:
 
 
 def job(numbers):
-    """Two phases with a barrier between them, of the second only the sum."""
+    """Two phases with a barrier between them; of the second only the sum."""
     first, second = numbers[: len(numbers) // 2], numbers[len(numbers) // 2 :]
     answers = yield Phase([Number(number) for number in first])
     assert [answer.result for answer in answers] == first
@@ -161,10 +168,13 @@ def test_a_share_that_workers_die_of():
 
 
 class Stopped(Chance):
-    """Workers that stop for a while, or for good, with what they have in hand.
+    """Workers that stop for a while, or for ever, with their unit of work.
 
     Args:
-        stops: how many times one may stop. wake: whether any of them goes on.
+        number: Of workers; one that dies is replaced.
+        draw: Decides whose turn it is and what happens.
+        stops: How many times a worker may stop.
+        wake: Whether any of them continues.
     """
 
     seconds = 0.0001
@@ -232,7 +242,7 @@ def test_a_worker_that_stops_is_named_once_and_its_input_too():
 
 
 def test_slow_shares_are_not_taken_for_stopped_ones():
-    """All of them take as long: ten times that is waited for, whatever the patience."""
+    """All of them take equally long: the pool waits ten times that, whatever its patience."""
 
     class Slow(Chance):
         slow = False
@@ -253,7 +263,7 @@ def test_slow_shares_are_not_taken_for_stopped_ones():
 
 
 class Probing(Chance):
-    """Workers whose first share, `-1`, is a probe; the answer of worker `other` is another one."""
+    """The first unit of work, `-1`, is a probe; worker `other` answers it differently."""
 
     def __init__(self, *arguments, other=None, **changes):
         super().__init__(*arguments, **changes)
@@ -316,7 +326,7 @@ def test_a_probe_that_fails_everywhere(changes, error, said):
 
 
 class Never:
-    """Workers that do not come to work."""
+    """Workers that never start to work."""
 
     def __init__(self, answer):
         self.answer, self.worker = answer, 0

@@ -1,4 +1,7 @@
-"""Clopper–Pearson: the exact tail at the returned float, and exact coverage by enumerating all outcomes."""
+"""Clopper–Pearson.
+
+The exact tail at the returned float, and exact coverage by enumerating all outcomes.
+"""
 
 import mpmath as mp
 import numpy as np
@@ -45,7 +48,10 @@ LARGE = [
 
 
 def holds(tail, alpha, slope):
-    """At most alpha, and not needlessly far below: with `slope = d ln(tail)/dp` the spacing of the floats counts."""
+    """At most alpha, and not needlessly far below.
+
+    With `slope = d ln(tail)/dp` the spacing of the floats counts.
+    """
     assert tail <= mp.mpf(alpha)
     assert tail >= mp.mpf(alpha) * (1 - 1e-8 - 16 * np.finfo(float).eps * slope)
 
@@ -95,9 +101,8 @@ def test_exact_coverage(n, alpha):
             )
         )
     assert max(failures) <= mp.mpf(alpha)
-    assert max(failures) >= mp.mpf(alpha) * (
-        1 - mp.mpf(10) ** -6
-    )  # the smallest bound with this coverage
+    # The smallest bound with this coverage.
+    assert max(failures) >= mp.mpf(alpha) * (1 - mp.mpf(10) ** -6)
 
 
 def test_upper_is_the_mirror_of_lower():

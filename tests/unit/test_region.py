@@ -93,7 +93,7 @@ def test_shapes():
 class TestSeveralClasses:
     @given(above_half, shares)
     def test_two_classes_that_share_all_mass_are_one(self, p, share):
-        """Where `p_c = 1 − p_a`, with the same gradient norm, comparing is the same as crossing one half."""
+        """If `p_c = 1 − p_a` with the same gradient norm, comparing equals crossing one half."""
         gamma = share * largest(p)
         top, other = second_order_region(p, gamma), second_order_region(p, gamma)  # 1 − f_c is f_a
         radius = second_order_radius(p, gamma)
@@ -123,7 +123,7 @@ class TestSeveralClasses:
         assert radius > first_order_radius(p)
 
     def test_not_only_the_runner_up_counts(self):
-        """A class with less probability but a larger gradient may catch up first."""
+        """A class with a lower probability but a larger gradient may overtake first."""
         top = second_order_region(0.7, 0.0)
         runner_up = second_order_region(error=0.16, gradient_norm=0.0)
         third = second_order_region(error=0.14, gradient_norm=largest(0.14))
@@ -157,7 +157,7 @@ class TestSeveralClasses:
 
 @given(st.floats(0.51, 0.99), st.floats(0, 1))
 def test_second_order_region_has_the_mass_and_the_gradient(p, share):
-    """Realised: as a base classifier the region has exactly what the theorem was told."""
+    """As a base classifier the region has exactly the values that the theorem was told."""
     gamma = share * largest(p)
     region = second_order_region(p, gamma)
     assert region.measure(0) == pytest.approx(p, abs=1e-12)

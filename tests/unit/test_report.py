@@ -1,4 +1,7 @@
-"""The report: what it counts, what it prints, and that its page is whole, safe and the same each time."""
+"""The report: what it counts and prints.
+
+Its page is complete, safe and the same each time.
+"""
 
 import hashlib
 import json
@@ -516,9 +519,8 @@ def test_what_comes_from_data_is_escaped(tmp_path):
     page = Page(out)
     assert not {"b", "i", "img"} & set(page.tags)
     assert page.tags.count("script") == 3
-    assert page.tags.count("style") == 1 + page.tags.count(
-        "svg"
-    )  # the page's own and one in each of matplotlib's figures
+    # The page's own and one in each of matplotlib's figures.
+    assert page.tags.count("style") == 1 + page.tags.count("svg")
     assert HOSTILE in page.text
     assert [one["name"] for one in page.data["runs"]] == [HOSTILE, f"{HOSTILE} (2)"]
     assert page.data["reasons"] == ["<b>reason</b>"]
@@ -588,7 +590,10 @@ def test_bins_of_images_are_those_of_the_counts():
 
 
 def test_the_difference_of_shares_is_covered_at_least_as_often_as_said():
-    """By enumerating the outcomes of eight images, of which one method alone certifies some, the other alone others."""
+    """Enumerate the outcomes of eight images.
+
+    One method alone certifies some of them, the other method alone others.
+    """
     images, only_method, only_baseline = 8, 0.3, 0.2
     covered = 0.0
     for a in range(images + 1):
@@ -722,9 +727,8 @@ def test_a_thousand_images_and_three_runs_stay_below_five_megabytes(tmp_path):
         stored(method, method, radius)
         for method, radius in zip(("first_order", "dipole", "second_order"), radii, strict=True)
     ]
-    coarse = (
-        rng.uniform(0.2, 0.8, (1000, 3, 8, 8)).repeat(4, axis=2).repeat(4, axis=3)
-    )  # as rough as photographs in 32 pixels
+    # As rough as photographs in 32 pixels.
+    coarse = rng.uniform(0.2, 0.8, (1000, 3, 8, 8)).repeat(4, axis=2).repeat(4, axis=3)
     pictures = coarse + rng.normal(0, 0.05, coarse.shape)
     (out, *_) = write_report(runs, tmp_path / "report.html", inputs=lambda index: pictures[index])
     assert 2_000_000 < out.stat().st_size < 5_000_000

@@ -1,4 +1,7 @@
-"""No radius is above the true one by anything, nor below it by more than 1e-10 of it: held against 50 digits."""
+"""No radius is above the true one at all, nor below it by more than 1e-10 of it.
+
+Radii are compared with 50 digits.
+"""
 
 import mpmath as mp
 import numpy as np
@@ -47,7 +50,7 @@ def gradients(rng, error):
 
 
 def pairs(rng):
-    """`c_s` and `c_n`: everywhere, at the edges of what is possible, and just above one half in all."""
+    """`c_s` and `c_n`: everywhere, at the edges of what is possible, and just above one half."""
     c_s = np.choose(
         rng.integers(5, size=CASES),
         [

@@ -1,4 +1,7 @@
-"""Runs on disk: what is stored comes back, kills lose nothing, and what does not belong is refused with one line."""
+"""Runs on disk.
+
+What is stored can be read again, kills lose nothing, and one line refuses what does not belong.
+"""
 
 from __future__ import annotations
 
@@ -288,11 +291,10 @@ def test_a_kill_loses_nothing_that_was_added_and_a_second_writer_is_refused(tmp_
         if round_ == 1:
             with pytest.raises(RunError, match="run is being written by another process"):
                 RunWriter.open(path, settings=settings("first_order"), indices=range(100_000))
-            assert len(load_run(path)) > reported  # a run under way can be looked at
+            assert len(load_run(path)) > reported  # an unfinished run can be read
         process.send_signal(signal.SIGKILL)
-        rest = (
-            process.stdout.read()
-        )  # not communicate(): it would miss what readline() has read ahead
+        # Not communicate(): it would miss what readline() has read ahead.
+        rest = process.stdout.read()
         process.communicate()
         reported = int([reported, *rest.split()][-1])
         before = contents(path)
@@ -357,7 +359,7 @@ def test_a_damaged_journal_is_one_clear_line(tmp_path):
 
 
 def rewrite(path: Path, change) -> None:
-    """Put a changed table in place, its digest into the manifest."""
+    """Replace the table by a changed one, with its digest in the manifest."""
     pq.write_table(change(pq.read_table(path / "results.parquet")), path / "results.parquet")
     manifest = json.loads((path / "manifest.json").read_text())
     manifest["table_digest"] = (

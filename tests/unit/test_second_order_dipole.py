@@ -1,4 +1,8 @@
-"""The second-order dipole certificate: golden values, an independent linear programme, 50 digits, order of the certificates."""
+"""The second-order dipole certificate.
+
+It is compared with golden values, an independent linear programme, 50 digits and other
+certificates.
+"""
 
 import csv
 from pathlib import Path
@@ -25,7 +29,7 @@ GOLDEN = Path(__file__).parent.parent / "golden" / "second_order_dipole.csv"
 
 
 def masses(both, one):
-    """`c_s`, `c_n` from two shares in [0, 1]: `both` of all, `one` of the rest."""
+    """`c_s`, `c_n` from two fractions in [0, 1]: `both` of all, `one` of the rest."""
     return both, 0.5 * (1 - both) * one
 
 
@@ -44,17 +48,18 @@ def test_golden():
 
 
 def linear_programme(c_s, c_n, gamma, r, cells=700, end=8.0, *, lower):
-    """Bounds of the smallest value at distance r from a discretised programme that knows nothing of the closed form.
+    """Bounds of the smallest value at distance r from a discretised programme.
 
-    On each cell of `z > 0` the masses of the states S, P and M are variables. With each cell's smallest weights and largest
-    `z` for P, smallest for M, the value is at most the true one (a relaxation); the other way round it is at least it.
+    It does not use the closed form. On each cell of `z > 0` the masses of the states S, P and M
+    are variables. With each cell's smallest weights and largest `z` for P, smallest for M, the
+    value is at most the true one (a relaxation); the other way round it is at least the true one.
     """
     edges = np.append(np.linspace(0, end, cells), np.inf)
     mass = np.diff(special.ndtr(edges))
     near, far = edges[:-1], np.minimum(edges[1:], 40.0)
     weight = lambda z: np.exp(r * z - r * r / 2)  # noqa: E731
     even = lambda z: weight(z) + weight(-z)  # noqa: E731
-    # The last cell reaches to infinity: what its states cost on average there, not at most.
+    # The last cell reaches to infinity: its states have their average cost there, not the largest.
     tail = special.ndtr(r - end) / mass[-1], special.ndtr(-r - end) / mass[-1]
     if lower:
         cost = np.concatenate([even(near), weight(near), weight(-far)])
@@ -84,7 +89,7 @@ def linear_programme(c_s, c_n, gamma, r, cells=700, end=8.0, *, lower):
     assert found.success
     if not lower:
         return found.fun
-    # The dual's own value, which weak duality puts below the primal's.
+    # The value of the dual, which by weak duality is at most that of the primal.
     dual = found.ineqlin.marginals @ np.append(mass, gamma) + found.eqlin.marginals @ [c_s, c_n]
     return min(dual, found.fun)
 

@@ -1,4 +1,4 @@
-"""classes="all": what it counts, bounds and compares; its coverage is in tests/statistical."""
+"""classes="all": its counts, bounds and comparisons; tests/statistical tests its coverage."""
 
 import time
 from dataclasses import replace
@@ -78,7 +78,7 @@ def independent(counts, runner_up=1):
 
 
 def law(p, together):
-    """Joint law of the labels of a pair: with probability `together` they are the same for sure."""
+    """Joint law of the labels of a pair: with probability `together` they are certainly equal."""
     p = np.asarray(p, dtype=float) / np.sum(p)
     return together * np.diag(p) + (1 - together) * np.outer(p, p)
 
@@ -106,7 +106,10 @@ def certify(name, tally, classes="all", selected=0, alpha=0.001):
 
 
 def sectors(x):
-    """Four classes by the angle of the first two features: class 0 is a sector of a bit over a third of the plane."""
+    """Four classes by the angle of the first two features.
+
+    Class 0 is a sector of a bit over a third of the plane.
+    """
     angle = torch.atan2(x[:, 1], x[:, 0]).abs()
     low = x[:, 1] < 0
     return torch.where(angle < 1.2, 0, torch.where(angle < 2.2, torch.where(low, 1, 2), 3)).long()
@@ -175,7 +178,7 @@ class TestEveryMethod:
 
     def test_the_order_of_the_classes_does_not_matter(self, name):
         tally = tally_for(name, [0.4, 0.25, 0.2, 0.1, 0.05], 10_000, 4)
-        order = np.array([3, 0, 2, 1])  # class 2 is called 1, and so on
+        order = np.array([3, 0, 2, 1])  # class 2 is now called 1, and so on
         names = [
             field for field in ("class_same", "class_one") if getattr(tally, field) is not None
         ]
@@ -187,7 +190,7 @@ class TestEveryMethod:
         assert np.all(here.bounds.other_upper > 0)
 
     def test_classes_that_were_never_returned_have_one_bound(self, name):
-        """Listed with no vote or not listed, they are bounded alike."""
+        """Rivals listed without votes and rivals not listed have the same bounds."""
         tally = tally_for(name, [0.7, 0.2, 0.1, 0, 0, 0], 10_000, 3)
         short = tally[:]
         for field in ("class_ids", "class_same", "class_one"):
@@ -239,9 +242,8 @@ class TestEveryMethod:
         assert found.prediction[1:].tolist() == [0, 0]
         assert np.all(found.radius >= top.radius * 0.98)
         assert found.radius[1] > top.radius[1] + 0.1
-        assert np.all(
-            found.radius[1:] < np.hypot(inputs[1:, 0] + 1, inputs[1:, 1])
-        )  # at (−1, 0) class 3 leads
+        # At (−1, 0) class 3 leads.
+        assert np.all(found.radius[1:] < np.hypot(inputs[1:, 0] + 1, inputs[1:, 1]))
         assert found[1].bounds.other_upper.shape == (1, 3)
         np.testing.assert_array_equal(
             found.tally.class_votes().sum(1) + found.tally.count_top, 20_000
@@ -321,7 +323,10 @@ def test_a_runner_up_that_is_not_returned_again_has_its_own_bound():
 
 
 def test_two_lower_bounds_never_count_mass_twice():
-    """A class on one side of nearly every pair: neither side is it in none, and the rest is bounded apart."""
+    """A class on one side of nearly every pair.
+
+    It is on no side of no pair, and the rest is bounded separately.
+    """
     tally = replace(pairs_of([[0, 0, 995], [0, 0, 0], [0, 0, 5]], 2000), runner_up=np.array([-1]))
     bounds = rivals_of(tally, 0.9, WITHOUT_RUNNER_UP).bounds
     assert np.all(bounds.c_s_lower + 2 * bounds.c_n_lower <= 1)

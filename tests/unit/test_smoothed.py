@@ -11,7 +11,7 @@ from sosmooth.sampling.evaluator import ClassifierError
 
 
 def half_space(x):
-    """Class 0 where the first feature is below 1: certified radius 1 − x₀, exactly."""
+    """Class 0 where the first feature is below 1: the certified radius is exactly 1 − x₀."""
     return torch.stack([1 - x.flatten(1)[:, 0], torch.zeros(len(x)), -torch.ones(len(x))], 1)
 
 
@@ -175,7 +175,8 @@ def test_predict_is_wrong_at_most_alpha_of_the_time():
     inputs = np.zeros((4000, 1))
     wrong = int(np.sum(smoothed.predict(inputs, n=100, alpha=0.1) == 1))
     assert wrong <= stats.binom.isf(1e-6, 4000, 0.1)
-    # The test is two-sided: of the two ways to be wrong only one is, so about half of alpha at worst.
+    # The test is two-sided: only one of the two ways to be wrong is, so at worst about half of
+    # alpha.
     assert wrong > 0
 
 

@@ -1,4 +1,4 @@
-"""Nothing between the counts and the printed radius is on the unsafe side."""
+"""No number between the counts and the printed radius is on the unsafe side."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Counts at which a rule stopped have no fixed n: whatever takes n for fixed refuses them."""
+"""Counts at which a rule stopped have no fixed n: all code that takes n as fixed refuses them."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def run_of(found: Certificates, folder, **asked):
 
 
 def too_large(p: float) -> float:
-    """Exactly: how often the bound for a fixed n, at the n where the rule stopped, lies above p."""
+    """The exact probability that the bound for a fixed n, at the n of the stop, lies above p."""
     rule = RULES["radius"]
     law, before, wrong = np.ones(1), 0, 0.0
     for n in rule.looks():

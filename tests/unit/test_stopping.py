@@ -13,7 +13,7 @@ INPUTS = np.array([[0.0, 0.0], [0.9, 3.0], [1.0, 0.0], [2.0, 1.0], [0.5, 0.0]], 
 
 
 def half_space(x):
-    """Class 0 where the first feature is below 1: certified radius |1 − x₀|, exactly."""
+    """Class 0 where the first feature is below 1: the certified radius is exactly |1 − x₀|."""
     return torch.stack([1 - x.flatten(1)[:, 0], torch.zeros(len(x)), -torch.ones(len(x))], 1)
 
 

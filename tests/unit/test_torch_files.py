@@ -1,4 +1,7 @@
-"""Checkpoints as people have them: suffixes, the keys and prefixes their weights are found under."""
+"""Checkpoints as people have them.
+
+They differ in suffixes, and in the keys and prefixes of their weights.
+"""
 
 import argparse
 
@@ -85,7 +88,7 @@ def test_a_wrapper_inside_is_no_difference(tmp_path, net):
 
 
 def test_a_part_that_the_network_lacks_is_never_left_out(tmp_path, net):
-    """A normalisation in the file and not in the network: without it, it is another function."""
+    """A normalisation is in the file, not in the network: without it the function differs."""
     state = prefixed("1.", net) | {"0.mean": torch.tensor([0.25])}
     with pytest.raises(
         ValueError, match=r"not in the network \['0\.mean', .* and 2 more"

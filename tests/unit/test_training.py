@@ -132,7 +132,7 @@ def test_the_bundled_weights_come_from_the_command(tmp_path, name, sigma):
     metadata = train_dataset(name, sigma=sigma, out=tmp_path / "a.safetensors")
     bundled = load_weights(bundled_sigmas(name)[sigma])[1]
     for key, value in bundled.items():
-        # another processor adds in another order
+        # Another processor adds in another order.
         assert (
             metadata[key] == (pytest.approx(value, abs=0.01) if key.endswith("accuracy") else value)
             or key == "torch"
@@ -153,9 +153,8 @@ def test_crops_shift_by_at_most_four_pixels_and_flips_are_half_of_them():
     assert len(names) == 2 * 81
     found = [names[image.numpy().tobytes()] for image in made.contiguous()]
     assert set(found) == set(possible)
-    assert sum(flipped for _, _, flipped in found) == pytest.approx(
-        2000, abs=160
-    )  # five standard deviations
+    # Five standard deviations.
+    assert sum(flipped for _, _, flipped in found) == pytest.approx(2000, abs=160)
 
 
 class Interrupted(Exception):
@@ -172,7 +171,10 @@ def interrupt(after):
 
 @pytest.fixture
 def tiny_cifar10(tmp_path, monkeypatch):
-    """A folder of batches of twelve images, and a network for them with normalisation layers, as `tiny`."""
+    """A folder of batches of twelve images, and a network for them, as `tiny`.
+
+    The network has normalisation layers.
+    """
     monkeypatch.setattr(cifar10, "_ROWS", 12)
     monkeypatch.setattr(training, "_NOISY_EVALUATIONS", 100)
     folder = tmp_path / cifar10.BINARY
@@ -349,7 +351,7 @@ def test_the_command_trains_and_goes_on(tmp_path, tiny_cifar10, monkeypatch, cap
     out, err = capsys.readouterr()
     assert '"schedule": "cosine"' in out
     assert "epoch 1 of 1: loss" in err
-    assert main([*line, "--resume"]) == 0  # nothing to go on from: from the beginning
+    assert main([*line, "--resume"]) == 0  # nothing to resume: it starts from the beginning
     for wrong, message in (
         (["train", "cifar10", "--sigma", "0.25"], "write cifar10:FOLDER"),
         (

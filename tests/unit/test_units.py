@@ -1,4 +1,7 @@
-"""Radii in grey levels and as l∞ radii: never above what the l2 radius implies, and short of it by rounding alone."""
+"""Radii in grey levels and as l∞ radii.
+
+They are never above what the l2 radius implies, and only rounding brings them below it.
+"""
 
 from fractions import Fraction
 
