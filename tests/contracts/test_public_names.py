@@ -1,6 +1,8 @@
 """The names that others rely on exist, and mean what the contract says."""
 
 import inspect
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -20,6 +22,18 @@ def test_every_public_name_is_there_and_documented(name):
     value = getattr(sosmooth, name)
     assert name in dir(sosmooth)
     assert inspect.getdoc(value)
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["unused", "used"])
+def test_each_public_name_is_listed_once_and_nothing_internal(used):
+    """In a fresh interpreter, before and after modules below the package are loaded."""
+    code = "import sosmooth, sosmooth.cli\n" if used else "import sosmooth\n"
+    if used:
+        code += "for name in sosmooth.__all__: getattr(sosmooth, name)\n"
+    code += "print(*dir(sosmooth))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert sorted(done.stdout.split()) == sorted([*sosmooth.__all__, "__version__"])
+    assert len(set(sosmooth.__all__)) == len(sosmooth.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error():

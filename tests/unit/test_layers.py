@@ -1,5 +1,6 @@
 """Which modules may import which, and what stays unloaded."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,12 +26,38 @@ def python(code):
     return result.stdout
 
 
-def test_imports_go_down_only():
+def lint_imports(folder):
+    """Run import-linter with the settings and the source in `folder`."""
     program = Path(sys.executable).with_name("lint-imports")
-    result = subprocess.run(
-        [program, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+    return subprocess.run(
+        [program, "--no-cache"], cwd=folder, capture_output=True, text=True, check=False
     )
+
+
+def test_imports_go_down_only():
+    result = lint_imports(ROOT)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_imports_that_go_up_are_refused(tmp_path):
+    upward = {
+        "datasets/npz.py": "sosmooth.smoothed",
+        "classifiers/load.py": "sosmooth.request",
+        "certificates/region.py": "sosmooth.methods",
+    }
+    sources = {path.relative_to(ROOT / "src"): path for path in (ROOT / "src").rglob("*.py")}
+    for name, path in sources.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / name)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for name, module in upward.items():
+        with (tmp_path / "sosmooth" / name).open("a", encoding="utf-8") as file:
+            file.write(f"\nimport {module}\n")
+    result = lint_imports(tmp_path)
+    assert result.returncode == 1, result.stdout + result.stderr
+    for name, module in upward.items():
+        importer = f"sosmooth.{name.removesuffix('.py').replace('/', '.')}"
+        assert f"{importer} -> {module}" in result.stdout
 
 
 @pytest.mark.parametrize(
