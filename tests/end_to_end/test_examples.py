@@ -51,7 +51,7 @@ def test_which_method(capsys):
         "second_order_pairs",
         "second_order_dipole",
     ]
-    assert re.fullmatch(r"chosen: \w+; on 10 inputs that the choice has not seen: 0\.\d+", lines[5])
+    assert re.fullmatch(r"chosen: \w+; on 10 inputs that the choice did not see: 0\.\d+", lines[5])
 
 
 def test_text_classifier(capsys):
