@@ -1,7 +1,8 @@
-"""What `sosmooth doctor` checks: the installation, the devices, the generator, and whether a classifier is one fixed function.
+"""What `sosmooth doctor` checks: the installation, the devices, the noise and a classifier.
 
-A certificate is about a function. A classifier whose labels change from call to call, or with the batch they are computed in, is
-none: what was counted then says nothing of what runs.
+A certificate is about a function. A classifier is not a function if its labels change from call to
+call, or with the rest of the batch. Then the counts say nothing about the classifier that runs
+later.
 """
 
 from __future__ import annotations
@@ -47,14 +48,14 @@ REQUIRED = (
     "rich",
     "jinja2",
 )
-#: Packages without which something is not to be had: distribution → what it is for.
+#: Packages that only some features need: distribution → what it is for.
 OPTIONAL = {
     "ray": "several machines and devices",
     "onnxruntime": "classifiers in ONNX files",
     "transformers": "classifiers of the transformers library",
     "scikit-learn": "classifiers of scikit-learn",
 }
-#: Batch sizes in which the same points must get the same labels; 64 with the odd ones in between.
+#: Batch sizes in which the same points must get the same labels: powers of two and another number.
 BATCH_SIZES = (1, 2, 7, 64)
 _POINTS = 256
 _REPETITIONS = 3
@@ -70,7 +71,14 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One check: how it went, one line that says what was found and, where it is not ok, the mend; figures for programs."""
+    """One check.
+
+    Attributes:
+        name: of the check.
+        status: how it went.
+        text: one line: what was found and, if it is not ok, how to fix it.
+        figures: the same for programs.
+    """
 
     name: str
     status: Status
@@ -115,7 +123,7 @@ def examine_installation() -> Iterator[Finding]:
 
 
 def devices() -> list[str]:
-    """Names of the devices to be had, the CPU first."""
+    """Names of the available devices, the CPU first."""
     cuda = (
         [f"cuda:{number}" for number in range(torch.cuda.device_count())]
         if torch.cuda.is_available()
@@ -127,10 +135,11 @@ def devices() -> list[str]:
 def examine_generator(
     device: torch.device, source_of: Callable[[int, torch.device], NoiseSource] = NoiseSource
 ) -> Finding:
-    """Whether the noise of a block is the same again, differs between blocks, and has the moments of a standard normal.
+    """Whether noise on a device can be drawn again, differs between blocks, and is standard normal.
 
     Args:
-        device: where it is drawn. source_of: seed, device → what draws it.
+        device: where the noise is drawn.
+        source_of: seed, device → the source that draws it.
     """
     name = f"noise on {device}"
     try:
@@ -144,7 +153,7 @@ def examine_generator(
     except RuntimeError as error:
         return Finding(name, Status.BROKEN, str(error).splitlines()[0])
     z = drawn[0].to(float64_device(device)).double()
-    # Standardised by their deviations for standard normal z: beyond 6 once in 10⁹.
+    # In units of their deviations for standard normal z: one in 10⁹ is beyond 6.
     count = z.numel()
     scores = {
         "mean": float(z.mean()) * count**0.5,
@@ -154,17 +163,22 @@ def examine_generator(
         return Finding(
             name,
             Status.BROKEN,
-            "a block of noise is not the same again, or two are; do not certify on it",
+            "drawing a block of noise twice gives different numbers, or two blocks are equal; do"
+            " not certify on this device",
             scores,
         )
     if max(map(abs, scores.values())) > 6:
         return Finding(
             name,
             Status.BROKEN,
-            f"it is not standard normal: {scores} deviations off; do not certify on it",
+            f"the noise is not standard normal: {scores} deviations off; do not certify on this"
+            " device",
             scores,
         )
-    text = f"the same again, and standard normal (mean {scores['mean']:+.1f}, variance {scores['variance']:+.1f} deviations off)"
+    text = (
+        f"repeatable, and standard normal (mean {scores['mean']:+.1f}, variance"
+        f" {scores['variance']:+.1f} deviations off)"
+    )
     return Finding(name, Status.OK, text, scores)
 
 
@@ -180,14 +194,20 @@ def examine_classifier(
     """Whether a base classifier is one fixed function of its input, on noisy copies of some inputs.
 
     Args:
-        classifier: as for `SmoothedClassifier`. inputs: a few, float array (batch, …). sigma: noise level, input units.
-        num_classes: None: as many as it has scores; needed where it returns labels.
-        device: where it runs. seed: of the noise.
+        classifier: as for `SmoothedClassifier`.
+        inputs: a few inputs, float array (batch, …).
+        sigma: noise level, input units.
+        num_classes: number of classes, needed if the classifier returns labels; None: the number of
+            its scores.
+        device: where it runs.
+        seed: of the noise.
+
     Returns:
-        Findings, one after the other: output, input where that is changed, determinism, batch
-        invariance, throughput. It stops where the first is broken.
+        Findings, one after the other: output; input, if the classifier changes it; determinism;
+        batch invariance; throughput. An error of the classifier ends them.
+
     Guarantee:
-        What is found broken is broken. What is found in order is so on these points, and no more.
+        A fault that is found is a fault. That none is found holds on these points only.
     """
     where = torch.device(device)
     x = torch.as_tensor(np.asarray(inputs, dtype=np.float32)).to(where)
@@ -211,8 +231,8 @@ def examine_classifier(
 
 
 _CHANGES_INPUT = (
-    "it changes its input in place (x -= mean, inplace=True): sosmooth gives it points of its own, but"
-    " other code that reads the input again sees it normalised twice; write x = x - mean"
+    "it changes its input in place (x -= mean, inplace=True): sosmooth gives it a copy, but other"
+    " code that reads the input again sees it normalised twice; write x = x - mean"
 )
 
 
@@ -224,7 +244,7 @@ class _Output:
 
 
 class _Call:
-    """Calls the classifier as the engine does, on points of its own, and keeps its scores."""
+    """Calls the classifier as the sampling engine does, on copied points, and keeps its scores."""
 
     def __init__(self, classifier: BaseClassifier, num_classes: int | None):
         self._classifier = classifier
@@ -235,7 +255,8 @@ class _Call:
     def num_classes(self) -> int:
         if self._num_classes is None:
             raise ClassifierError(
-                "the number of classes is unknown: the classifier returns labels; give --num-classes"
+                "the number of classes is unknown, since the classifier returns labels; give"
+                " num_classes=…"
             )
         return self._num_classes
 
@@ -270,8 +291,11 @@ def _examine_output(first: _Output, call: _Call) -> Finding:
     invalid = int(np.sum(first.labels == INVALID))
     figures = {"output": first.kind, "num_classes": call.num_classes, "no_vote": invalid}
     if invalid:
-        text = f"{invalid} of {len(first.labels)} outputs are no vote (NaN, +inf or no finite score, or a label out of range)"
-        return Finding("output", Status.BROKEN, f"{text}; such inputs cannot be certified", figures)
+        text = (
+            f"{invalid} of {len(first.labels)} outputs are no vote (NaN, +inf or no finite score,"
+            " or a label out of range); such inputs cannot be certified"
+        )
+        return Finding("output", Status.BROKEN, text, figures)
     what = "labels" if first.scores is None else "scores"
     return Finding(
         "output",
@@ -287,25 +311,21 @@ def _examine_determinism(call: _Call, points: torch.Tensor, first: _Output) -> F
     figures = _differences(first, again)
     changed, spread = figures["labels_that_differ"], figures["largest_score_difference"]
     if changed:
-        text = f"{changed} of {len(points)} labels change when the same batch is evaluated again: it is no fixed function"
-        return Finding(
-            name,
-            Status.BROKEN,
-            f"{text}, and no certificate of it holds; remove what is random in it",
-            figures,
+        text = (
+            f"{changed} of {len(points)} labels change when the same batch is evaluated again: it"
+            " is not a fixed function, so no certificate holds; remove everything random from it"
         )
+        return Finding(name, Status.BROKEN, text, figures)
     if spread:
-        text = f"scores change by up to {spread:.1g} when the same batch is evaluated again, the labels do not"
-        return Finding(
-            name,
-            Status.WARNING,
-            f"{text}; choose deterministic kernels (torch.use_deterministic_algorithms)",
-            figures,
+        text = (
+            f"scores change by up to {spread:.1g} when the same batch is evaluated again, labels do"
+            " not; choose deterministic kernels (torch.use_deterministic_algorithms)"
         )
+        return Finding(name, Status.WARNING, text, figures)
     return Finding(
         name,
         Status.OK,
-        f"the same again, to the bit, in {_REPETITIONS} further calls on {len(points)} points",
+        f"the same to the bit in {_REPETITIONS} further calls on {len(points)} points",
         figures,
     )
 
@@ -313,7 +333,7 @@ def _examine_determinism(call: _Call, points: torch.Tensor, first: _Output) -> F
 def _examine_batches(call: _Call, points: torch.Tensor, first: _Output) -> Finding:
     name = "batch invariance"
     others = [call.in_batches(points, size) for size in BATCH_SIZES]
-    # The same batch in reverse: every point at another place, beside others.
+    # The same batch in reverse: every point has another place and other neighbours.
     turned = call(points.flip(0))
     others.append(
         _Output(turned.labels[::-1], None if turned.scores is None else turned.scores[::-1], "")
@@ -327,14 +347,10 @@ def _examine_batches(call: _Call, points: torch.Tensor, first: _Output) -> Findi
     if changed:
         text = (
             f"{changed} of {len(points)} labels depend on the batch ({sizes}, and another order):"
-            " it is no function of one input"
+            " it is not a function of one input, so no certificate holds; remove what depends on"
+            " the batch"
         )
-        return Finding(
-            name,
-            Status.BROKEN,
-            f"{text}, and no certificate of it holds; let nothing in it look at the batch",
-            figures,
-        )
+        return Finding(name, Status.BROKEN, text, figures)
     if not spread:
         return Finding(
             name, Status.OK, f"the same to the bit in {sizes}, and in another order", figures
@@ -344,14 +360,19 @@ def _examine_batches(call: _Call, points: torch.Tensor, first: _Output) -> Findi
         return Finding(
             name,
             Status.WARNING,
-            f"{text}, and {near} labels are decided by less: certify and run in one batch size",
+            f"{text}, and {near} labels are decided by less: use one batch size everywhere",
             figures,
         )
-    return Finding(name, Status.OK, f"{text}, and no label is decided by so little", figures)
+    return Finding(name, Status.OK, f"{text}, and no label is decided by less", figures)
 
 
 def _differences(first: _Output, others: list[_Output]) -> dict[str, Any]:
-    """How many labels differ from the first in any of the others, by how much scores do, and how many labels that could turn."""
+    """How outputs of the same points differ from the first ones.
+
+    Returns:
+        How many labels differ, by how much the scores differ, and how many labels that could
+        change.
+    """
     changed = np.any([other.labels != first.labels for other in others], axis=0)
     spread, near = 0.0, 0
     if first.scores is not None:
@@ -370,7 +391,7 @@ def _differences(first: _Output, others: list[_Output]) -> dict[str, Any]:
 
 
 def _largest_difference(scores: NDArray[np.float64], others: NDArray[np.float64]) -> float:
-    """NaN where one is; those that lose by −inf in both do not differ."""
+    """The largest difference of two scores, NaN if one is NaN; −inf in both is no difference."""
     with np.errstate(invalid="ignore"):
         return float(np.max(np.where(scores == others, 0.0, np.abs(scores - others))))
 
@@ -387,7 +408,10 @@ def _examine_throughput(
     if like.device.type == "cuda":
         torch.cuda.synchronize(like.device)
     rate = done / (time.perf_counter() - begun)
-    text = f"{rate:.3g} evaluations a second in batches of {size}: 100 000 samples of an input take {1e5 / rate:.3g} s"
+    text = (
+        f"{rate:.3g} evaluations a second in batches of {size}: 100 000 samples of an input take"
+        f" {1e5 / rate:.3g} s"
+    )
     return Finding(
         "throughput", Status.OK, text, {"evaluations_per_second": rate, "batch_size": size}
     )

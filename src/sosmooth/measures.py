@@ -13,10 +13,14 @@ ABSTAINED = -1
 
 
 def certified_accuracy(prediction, label, radius, at) -> NDArray[np.float64]:
-    """Share of the inputs certified with their label at a radius of at least `at`.
+    """Fraction of the inputs that are certified with their label at a radius of at least `at`.
 
     Args:
-        prediction, label: integers (batch,). radius: input units (batch,). at: radii, any shape.
+        prediction: certified classes, −1 where abstained, integers (batch,).
+        label: true classes, integers (batch,).
+        radius: certified radii, input units (batch,).
+        at: radii to evaluate at, input units, any shape.
+
     Returns:
         Float64 of the shape of `at`, in [0, 1].
     """
@@ -26,15 +30,25 @@ def certified_accuracy(prediction, label, radius, at) -> NDArray[np.float64]:
 
 
 def average_certified_radius(prediction, label, radius) -> float:
-    """Mean over all inputs of the radius, counted 0 where the prediction is not the label. Input units."""
+    """Mean radius over all inputs, where an input without the right prediction counts as 0.
+
+    Args:
+        prediction: certified classes, integers (batch,).
+        label: true classes, integers (batch,).
+        radius: certified radii, input units (batch,).
+
+    Returns:
+        The mean, input units.
+    """
     return float(np.mean(np.where(np.asarray(prediction) == np.asarray(label), radius, 0.0)))
 
 
 def in_grey_levels(radius: ArrayLike) -> NDArray[np.float64]:
-    """The radius of images in [0, 1] as it is for pixels from 0 to 255: `255 · radius`.
+    """The radius of images in [0, 1] on the scale of pixels from 0 to 255: `255 · radius`.
 
     Args:
         radius: l2 radius, input units, any shape.
+
     Returns:
         Float64 of that shape, in units of 1/255 of the input unit, rounded down.
 
@@ -45,51 +59,60 @@ def in_grey_levels(radius: ArrayLike) -> NDArray[np.float64]:
 
 
 def linf_radius(radius: ArrayLike, dimension: int) -> NDArray[np.float64]:
-    """The l∞ radius that an l2 radius implies: `radius / √d`, as `‖δ‖₂ ≤ √d ‖δ‖∞`.
+    """The l∞ radius that an l2 radius implies: `radius / √d`, since `‖δ‖₂ ≤ √d ‖δ‖∞`.
 
-    It is what Gaussian noise can promise, and little: certificates made for l∞ reach further in high dimension.
+    It is small: in high dimension, certificates made for l∞ reach further than Gaussian noise can.
 
     Args:
-        radius: l2 radius, input units, any shape. dimension: d, the features of one input, at least 1.
+        radius: l2 radius, input units, any shape.
+        dimension: d, the features of one input, at least 1.
+
     Returns:
         Float64 of that shape, input units, rounded down.
+
     Raises:
-        ValueError: a dimension below 1.
+        ValueError: the dimension is below 1.
 
     >>> floored(float(linf_radius(0.5, 49)), 4)
     '0.0714'
     """
     if dimension < 1:
         raise ValueError(
-            f"the dimension must be at least 1, the features of one input; got {dimension}"
+            f"dimension must be the number of features of one input, at least 1; got {dimension}"
         )
     return (np.asarray(radius, np.float64) * _DOWN / np.sqrt(float(dimension)))[()]
 
 
-# Less than one by more than the rounding errors of the two operations and the root.
+# Below 1 by more than the rounding errors of the two operations and the root.
 _DOWN = 1 - 2.0**-50
 
 
 def floored(radius: float, digits: int = 3) -> str:
-    """The radius as text with `digits` digits after the point, rounded down: `⌊radius · 10^digits⌋ / 10^digits`.
+    """The radius as text, rounded down: `⌊radius · 10^digits⌋ / 10^digits`.
 
-    Exact: the digits are those of the binary number itself, so that the decimal printed never exceeds it.
+    The digits are exactly those of the binary number, so the printed decimal never exceeds it.
 
     Args:
-        radius: any number but NaN; input units. digits: 0 or more.
+        radius: any number except NaN; input units.
+        digits: digits after the point, 0 or more.
+
     Returns:
         A decimal without exponent; `inf` or `-inf` for these.
+
     Raises:
-        ValueError: NaN, or a negative number of digits.
+        ValueError: radius is NaN, or digits is negative.
+
     Guarantee:
-        `Decimal(floored(r, k)) ≤ Decimal(r)`, and it is short of it by less than one unit of the last digit.
+        `Decimal(floored(r, k)) ≤ Decimal(r)`, and the difference is less than one unit of the last
+        digit.
 
     >>> floored(0.7899999)
     '0.789'
     """
     if math.isnan(radius) or digits < 0:
         raise ValueError(
-            f"a radius that is a number and digits of at least 0 are needed; got {radius!r} and {digits!r}"
+            "radius must be a number, not NaN, and digits at least 0; got"
+            f" radius={radius!r} and digits={digits!r}"
         )
     if math.isinf(radius):
         return str(float(radius))

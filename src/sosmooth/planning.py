@@ -17,7 +17,7 @@ _GRID = np.unique(2 * np.round(np.geomspace(1, MOST / 2, 111)).astype(np.int64))
 
 
 def scaled(tally: Tally, n: ArrayLike) -> Tally:
-    """The tally that n evaluations would give if every share stayed as it was observed.
+    """The tally that n evaluations would give if every fraction stayed as observed.
 
     The length of the gradient's mean consists of the gradient and of chance,
     `‖X̄‖² ≈ γ² + d p_E / (4 n₁)`; only the second part falls with more pairs.
@@ -50,7 +50,7 @@ def scaled(tally: Tally, n: ArrayLike) -> Tally:
 def expected_radius(
     method: str, tally: Tally, n: ArrayLike, *, alpha: float, sigma: float, classes: str = "top"
 ) -> NDArray[np.float64]:
-    """The radius that n evaluations would certify if every share stayed as it was observed.
+    """The radius that n evaluations would certify if every fraction stayed as observed.
 
     Args:
         method: a key of `METHODS`.
@@ -73,7 +73,7 @@ def expected_radius(
 def samples_for_radius(
     method: str, tally: Tally, radius: float, *, alpha: float, sigma: float, classes: str = "top"
 ) -> NDArray[np.int64]:
-    """How many evaluations would certify a radius if every share stayed as it was observed.
+    """How many evaluations would certify a radius if every fraction stayed as observed.
 
     Args:
         method: as for `expected_radius`.

@@ -69,12 +69,8 @@ INCOMPLETE = {
     "Request",
     "Run",
     "SmoothedClassifier",
-    "average_certified_radius",
-    "certified_accuracy",
     "export_tsv",
-    "floored",
     "import_log",
-    "linf_radius",
 }
 
 

@@ -263,7 +263,7 @@ def test_the_number_of_classes_is_asked_for_as_the_classifier_is_certified(own, 
 def test_a_random_classifier_is_no_run(own, capsys, workers):
     code, _, err = call(capsys, *own_call(own, "dropout", *workers))
     assert code == 1
-    assert "it is no fixed function" in err
+    assert "it is not a fixed function" in err
     assert len(load_run(own / "run")) == 0
 
 
@@ -495,4 +495,4 @@ def test_exact_noise_needs_data_that_say_their_lattice(tmp_path, capsys):
     assert call(capsys, "predict", *small(data=tmp_path / "said.npz", n=100), "--exact")[0] == 0
     code, _, err = call(capsys, "predict", *small(data=tmp_path / "wrong.npz", n=100), "--exact")
     assert code == 2
-    assert "input 0 of the batch holds" in err
+    assert "input 0 of the batch has" in err

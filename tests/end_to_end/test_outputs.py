@@ -251,7 +251,7 @@ def test_one_score_is_two_classes(capsys, own, model, reading, threshold):
 def test_one_score_of_unknown_meaning_is_refused(capsys, own):
     code, _, err = certify(capsys, own, "Probabilities")
     assert code == 1
-    assert "one score an input" in err
+    assert "one score for each input" in err
     assert "'probability'" in err
     assert certify(capsys, own, "Probabilities", "--single-score", "probability")[0] == 0
     assert certify(capsys, own, "Margin", "--single-score", "logit")[0] == 2
@@ -337,7 +337,7 @@ def test_labels_that_are_none_of_the_classes_are_named(capsys, own):
     (own / "labels.py").write_text("def made():\n    return lambda x: (x[:, 0] > 0.5).long() + 9\n")
     code, _, err = certify(capsys, own, f"{own}/labels.py:made", "--num-classes", "10")
     assert code == 1
-    assert "label 10, which is none of 0…9" in err
+    assert "label 10, which is not in 0…9" in err
 
 
 def listed(*outputs):

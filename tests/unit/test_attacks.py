@@ -193,7 +193,7 @@ class TestSmoothedPgd:
         smoothed = SmoothedClassifier(
             lambda v: torch.zeros(len(v)).long(), sigma=1, num_classes=2, batch_size=8
         )
-        with pytest.raises(ValueError, match="certified class"):
+        with pytest.raises(ValueError, match="prediction must be one of the 2 classes"):
             attack(smoothed, torch.zeros(3), prediction, radius)
 
     @pytest.mark.parametrize(

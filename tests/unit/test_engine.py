@@ -359,7 +359,7 @@ def test_axes_of_length_one_at_the_end_are_dropped():
 def test_labels_out_of_range_are_named():
     made = engine(lambda x: (x[:, 0] > 0.5).long() + 2)
     made.count_classes(np.array([0]), Stage.SELECTION, 100)
-    assert made.why_no_vote() == "label 3, which is none of 0…2,"
+    assert made.why_no_vote() == "label 3, which is not in 0…2,"
 
 
 def test_the_first_maximum_wins():

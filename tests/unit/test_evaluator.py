@@ -128,7 +128,9 @@ def test_a_classifier_of_its_batch_is_refused(scores):
         ).mean(1)
         return torch.stack([-means, means], 1) if scores else (means > 0).long()
 
-    with pytest.raises(ClassifierError, match=r"beside other points.* BatchNorm in training mode"):
+    with pytest.raises(
+        ClassifierError, match=r"the rest of the batch changes.* BatchNorm in training mode"
+    ):
         smoothed(classify).certify(INPUT, method="first_order", n=1000)
 
 

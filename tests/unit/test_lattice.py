@@ -251,7 +251,7 @@ def test_inputs_off_the_lattice_are_refused_by_name(value, lattice):
     smoothed = SmoothedClassifier(by_first_feature, sigma=0.5, num_classes=2, lattice=lattice)
     for call in (smoothed.certify, smoothed.predict):
         with pytest.raises(
-            ValueError, match=r"input 2 of the batch holds .* at feature 1: normalise inside"
+            ValueError, match=r"input 2 of the batch has .* at feature 1: normalise inside"
         ):
             call(inputs, n=10)
 

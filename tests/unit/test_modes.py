@@ -178,7 +178,7 @@ def test_a_module_that_calls_train_in_forward_is_refused(wrap):
     smoothed = SmoothedClassifier(wrap(module), sigma=0.5, num_classes=3, batch_size=500)
     with pytest.raises(ClassifierError, match=r"put in training mode while .*do not call train"):
         next(smoothed.sample(INPUT, **arguments))
-    for back, said in ((False, "put in training mode"), (True, "no fixed function")):
+    for back, said in ((False, "put in training mode"), (True, "not a fixed function")):
         smoothed = SmoothedClassifier(
             wrap(Trains(network(), back)), sigma=0.5, num_classes=3, batch_size=500
         )

@@ -30,7 +30,7 @@ def test_linf_radius_rounds_down(dimension):
 def test_edges():
     assert in_grey_levels(0.0) == linf_radius(0.0, 5) == 0
     assert in_grey_levels(np.inf) == linf_radius(np.inf, 5) == np.inf
-    with pytest.raises(ValueError, match="the dimension must be at least 1"):
+    with pytest.raises(ValueError, match="dimension must be the number of features"):
         linf_radius(1.0, 0)
 
 

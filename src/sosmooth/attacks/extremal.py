@@ -1,4 +1,7 @@
-"""The extremal classifiers attacked along their own axis: there a certificate is tight, and the point just beyond it falls."""
+"""The attack on extremal classifiers along their axis.
+
+There a certificate is tight: just beyond its radius the class changes.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,10 @@ class ExtremalAttack:
     """Points at `factor` times the radius, one for each region.
 
     Attributes:
-        radius: of the certificate, units of sigma. kept: exact probability there of the certified class, rounded to float64.
-        lost: that of the other class, which is known better where it is small.
+        factor: distance of the points from the input, in radii.
+        radius: of the certificate, units of sigma.
+        kept: exact probability of the certified class at the point, rounded to float64.
+        lost: exact probability of the other class there; it has more digits where it is small.
     """
 
     factor: float
@@ -37,15 +42,21 @@ class ExtremalAttack:
 def attack_extremal(region: Region, factor: float) -> ExtremalAttack:
     """Put the adversary at `factor` times the radius of each region, along its axis.
 
-    The probability of the certified class there is the Gaussian measure of the region, shifted by `factor · radius`.
+    The probability of the certified class there is the Gaussian measure of the region, shifted by
+    `factor · radius`.
 
     Args:
-        region: of any shape, units of sigma; those without a finite radius above 0 do not succeed.
+        region: of any shape, units of sigma; the attack does not succeed where the radius is 0 or
+            infinite.
         factor: distance in radii, positive.
+
     Returns:
-        The exact probabilities at these points: nothing is sampled.
+        The exact probabilities at these points, without samples.
+
     Guarantee:
-        For factor > 1 the attack succeeds, for factor < 1 it does not: beyond the rounding of float64 around 1.
+        The attack succeeds for factor > 1 and does not succeed for factor < 1, unless the factor is
+        within float64 rounding of 1.
+
     Source:
         Levine et al. 2020, Theorems 1 and 3: their regions attain the bound.
     """
@@ -59,10 +70,13 @@ def attack_extremal(region: Region, factor: float) -> ExtremalAttack:
 
 
 def grid_of_regions(method: str) -> Region:
-    """Extremal regions of a method over a grid of what it may know: probabilities, pairs, gradients, from 1/2 to nearly 1.
+    """Extremal regions of a method over a grid of probabilities, pair probabilities and gradients.
+
+    The probabilities of the class lie between 1/2 and nearly 1.
 
     Args:
         method: a key of `METHODS`.
+
     Returns:
         A region of one axis, units of sigma.
     """
@@ -72,7 +86,8 @@ def grid_of_regions(method: str) -> Region:
             [0.499, 0.4, 0.2, 0.1, 1e-2, 1e-4, 1e-7], [0.0, 0.1, 0.5, 0.9], [0.0, 0.3, 0.7, 1.0]
         )
     )
-    # Of the wrong evaluations a share lies in pairs wrong on both sides, the rest in pairs right on one.
+    # A fraction of the wrong evaluations lies in pairs that are wrong on both sides, the rest in
+    # pairs that are right on one side.
     none = none_share * error
     c_n = error - none
     c_s = 1 - none - 2 * c_n
@@ -90,13 +105,19 @@ def grid_of_regions(method: str) -> Region:
 def sampled_share(
     region: Region, factor: float, *, dimension: int, sigma: float, n: int, seed: int = 0
 ) -> tuple[int, int]:
-    """The same attack carried out: how many of `n` noisy copies of the point keep the class, through a real classifier.
+    """The same attack on a real classifier: how many noisy copies of the point keep the class.
 
     Args:
-        region: of one input. factor: distance in radii. dimension: features of the input. sigma: noise level, input units.
-        n: samples, at least 1. seed: of the axis and the noise.
+        region: of one input.
+        factor: distance in radii.
+        dimension: features of the input.
+        sigma: noise level, input units.
+        n: samples, at least 1.
+        seed: of the axis and the noise.
+
     Returns:
-        The count that kept the certified class, and n: exact tests hold it against `ExtremalAttack.kept`.
+        How many samples kept the certified class, and n. Exact tests compare them with
+        `ExtremalAttack.kept`.
     """
     rng = np.random.default_rng(seed)
     center, direction = rng.normal(size=dimension), rng.normal(size=dimension)
@@ -104,7 +125,7 @@ def sampled_share(
     smoothed = SmoothedClassifier(classifier, sigma=sigma, num_classes=2, batch_size=8192)
     distance = factor * float(region.radius()) * sigma
     point = center + direction / np.linalg.norm(direction) * distance
-    # n0 = 1: what was selected does not matter, the tally counts either class.
+    # n0 = 1: the selected class does not matter, since the tally counts either class.
     [sampled] = smoothed.sample(
         point[None], method="first_order", n0=1, n=n, alpha=0.001, seed=seed
     )

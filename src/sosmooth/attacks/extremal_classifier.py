@@ -1,6 +1,7 @@
-"""An extremal region as a base classifier: its smoothed decision boundary lies exactly at the certified radius.
+"""An extremal region as a base classifier.
 
-This is what makes a certificate tight (Levine et al. 2020, Theorem 1 and Figures 3 and 4b), and the hardest test of one.
+Its smoothed decision boundary lies exactly at the certified radius. This shows that a certificate
+is tight (Levine et al. 2020, Theorem 1 and Figures 3 and 4b), and it is the hardest test of one.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from sosmooth.certificates.region import Region
 
 
 class ExtremalClassifier(torch.nn.Module):
-    """Labels 0 inside the region, put along a direction around an input, and 1 outside.
+    """Gives label 0 inside the region, which lies around an input along a direction, and 1 outside.
 
     Args:
         region: of one input (its arrays hold one element each), in units of sigma.
         center: the input, any shape.
-        direction: of the adversary, the input's shape; its length does not matter but must not be 0.
+        direction: of the adversary, of the input's shape; its length must not be 0 and does not
+            matter otherwise.
         sigma: noise level, input units.
+
     Raises:
         ValueError: the shapes differ or the direction is zero.
     """
@@ -32,7 +35,8 @@ class ExtremalClassifier(torch.nn.Module):
         direction = torch.as_tensor(direction, dtype=torch.float64)
         if center.shape != direction.shape or not direction.norm() > 0:
             raise ValueError(
-                f"direction must be nonzero and of the input's shape {tuple(center.shape)}"
+                f"direction must be nonzero and of the input's shape {tuple(center.shape)}; got"
+                f" shape {tuple(direction.shape)} and length {float(direction.norm()):g}"
             )
         self.register_buffer("_direction", (direction / direction.norm() / sigma).flatten())
         self.register_buffer("_offset", center.flatten() @ self._direction)

@@ -1,7 +1,9 @@
-"""Gradient attacks on the smoothed classifier: projected gradient descent through many noise samples, then fresh samples judge.
+"""Gradient attacks on the smoothed classifier.
 
-Source: Salman et al. 2019, "Provably robust deep learning via adversarially trained smoothed classifiers" (the loss
-`−log mean softmax f(x + ε)`); Madry et al. 2018, "Towards deep learning models resistant to adversarial attacks" (PGD).
+Projected gradient descent goes through many noise samples; then fresh samples judge the point.
+Source: Salman et al. 2019, "Provably robust deep learning via adversarially trained smoothed
+classifiers" (the loss `−log mean softmax f(x + ε)`); Madry et al. 2018, "Towards deep learning
+models resistant to adversarial attacks" (PGD).
 """
 
 from __future__ import annotations
@@ -18,9 +20,10 @@ from sosmooth.sampling.evaluator import BaseClassifier, one_tensor, output_of
 from sosmooth.sampling.modes import EvaluationMode
 from sosmooth.smoothed import SmoothedClassifier
 
-# Of a PGD step, relative to what would cross the ball in all steps: the usual choice.
+# Length of a PGD step, relative to the step with which all steps together cross the radius of the
+# ball. This is the usual choice.
 _STEP_SHARE = 2.5
-# Votes say less of the slope than scores do, and cost less.
+# Votes say less about the slope than scores do, and they cost less.
 _PAIRS_PER_SAMPLE = 8
 
 
@@ -29,11 +32,16 @@ class AttackSettings:
     """How hard to try, and how the result is judged.
 
     Attributes:
-        steps: gradient steps for each size, at least 1. samples: noise samples of one gradient, at least 2.
-        sizes: distances at which is searched, in certified radii, ascending; the first lies inside.
+        steps: gradient steps for each size, at least 1.
+        samples: noise samples of one gradient, at least 2.
+        sizes: distances to search at, in certified radii, ascending; the first lies inside.
         bisections: halvings of the way to the closest adversarial point.
-        judge_n: samples that judge a point. judge_alpha: failure probability of one judgement.
-        seed: of the attack's noise and of the judge's.
+        judge_n: samples that judge a point.
+        judge_alpha: failure probability of one judgement.
+        seed: of the noise of the attack and of the judgement.
+
+    Raises:
+        ValueError: a number is out of range, or the sizes do not ascend.
     """
 
     steps: int = 20
@@ -52,7 +60,7 @@ class AttackSettings:
         if not self.sizes or not all(
             0 < a < b for a, b in zip(self.sizes, (*self.sizes[1:], np.inf), strict=True)
         ):
-            raise ValueError(f"sizes must be positive and ascend; got {self.sizes}")
+            raise ValueError(f"sizes must be positive and in ascending order; got {self.sizes}")
 
 
 @dataclass(frozen=True)
@@ -60,9 +68,11 @@ class Attacked:
     """What an attack on one certificate found.
 
     Attributes:
-        closest: l2 distance of the closest adversarial point found, input units; `inf` where none was found.
-        found: its class; −1 where none was found.
-        judged: points judged. inside: how many of them, within the radius, the smoothed classifier gave another class.
+        closest: l2 distance of the closest adversarial point found, input units; `inf`: none found.
+        found: its class; −1: none found.
+        judged: points judged.
+        inside: how many of them lie within the radius and have another class than the certified
+            one.
     """
 
     closest: float
@@ -78,27 +88,35 @@ def attack(
     radius: float,
     settings: AttackSettings | None = None,
 ) -> Attacked:
-    """Look for points close to `x` of which the smoothed classifier's class is another than the certified one.
+    """Search points close to `x` where the smoothed classifier does not give the certified class.
 
-    PGD within a ball just inside the radius, then in growing ones, until a point is judged adversarial; then bisection along the
-    way there, always with fresh noise.
+    PGD searches a ball just inside the radius, then larger and larger balls, until a point is
+    judged adversarial. Then bisection searches the way to that point. Every judgement draws fresh
+    noise.
 
     Args:
         smoothed: the classifier that was certified.
-        x: the input, on any device, float. prediction: its certified class. radius: certified, input units, positive, finite.
-        settings: how hard to try.
+        x: the input, on any device, float.
+        prediction: its certified class.
+        radius: its certified radius, input units, positive and finite.
+        settings: how hard to try; None: the defaults.
+
     Returns:
         The closest adversarial point found, and how many were found inside.
+
     Raises:
-        ValueError: radius or prediction outside its range. ClassifierError: the classifier raised or gave no vote.
+        ValueError: radius or prediction is out of range.
+        ClassifierError: the classifier raised an error or gave no vote.
+
     Guarantee:
-        A point counts as adversarial only where `predict` says so: wrongly with probability at most `judge_alpha` each.
-        That none is found proves nothing.
+        A point counts as adversarial only if `predict` says so. That is wrong with probability at
+        most `judge_alpha` for each point. If no point is found, this proves nothing.
     """
     settings = settings or AttackSettings()
     if not (0 < radius < np.inf and 0 <= prediction < smoothed.num_classes):
         raise ValueError(
-            f"an attack needs a certified class and a finite radius above 0; got {prediction} and {radius}"
+            f"prediction must be one of the {smoothed.num_classes} classes, and radius positive and"
+            f" finite; got {prediction} and {radius}"
         )
     x = x.detach().to(smoothed.device, torch.promote_types(x.dtype, torch.float32))
     judge = _Judge(smoothed, x, prediction, radius, settings)
@@ -132,12 +150,14 @@ class _Judge:
         self._closest, self._found, self._judged, self._inside = float("inf"), ABSTAINED, 0, 0
 
     def adversarial(self, point: torch.Tensor) -> bool:
-        """Whether the smoothed classifier's class there is significantly another one."""
+        """Whether the smoothed classifier's class at the point is significantly another one."""
         point = on_lattice(self._smoothed, self._x, point)
         distance = _norm(point - self._x)
-        # A few samples settle most points; each of the two looks takes half of the failure probability.
+        # A few samples decide most points; each of the two looks takes half of the failure
+        # probability.
         for n in (max(self._settings.judge_n // 10, 1), self._settings.judge_n):
-            # Never the noise of the search, nor that of another judgement: the points depend on both.
+            # Not the noise of the search, nor of another judgement, since the points depend on
+            # both.
             seed = (self._settings.seed << 32) + 2 * self._judged + (n == self._settings.judge_n)
             found = int(
                 self._smoothed.predict(
@@ -166,7 +186,7 @@ def _descended(
     settings: AttackSettings,
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """The end of the descent in the ball, by the gradient of the scores where there is one, else by that of the votes."""
+    """The end of the descent in the ball: by the gradient of the scores, or else of the votes."""
     with EvaluationMode(smoothed.base_classifier):
         gradient, samples = _gradient_of(
             smoothed.base_classifier, x, smoothed.sigma, settings.samples
@@ -179,7 +199,7 @@ def _descended(
             )
             slope = gradient(x + delta, noise, label)
             length = _norm(slope)
-            # Every sample agrees, or the score of the class is −inf: anywhere is as good.
+            # All samples agree, or the score of the class is −inf: every direction is as good.
             if not 0 < length < np.inf:
                 slope, length = noise[0], _norm(noise[0])
             delta = delta - step / length * slope
@@ -190,9 +210,10 @@ def _descended(
 def _gradient_of(
     classifier: BaseClassifier, x: torch.Tensor, sigma: float, samples: int
 ) -> tuple[Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor], int]:
-    """`(point, noise, label) → gradient` of what is to be made small, and how many noise vectors it takes.
+    """`(point, noise, label) → gradient` of the loss, and how many noise vectors it takes.
 
-    That is the log-probability of the class, `log mean softmax f(x + ε)`, or its share of votes.
+    The loss is the log-probability of the class, `log mean softmax f(x + ε)`, or its part of the
+    votes.
     """
 
     def outputs(points: torch.Tensor) -> torch.Tensor:
@@ -223,7 +244,13 @@ def _gradient_of(
 
 
 def on_lattice(smoothed: SmoothedClassifier, x: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
-    """The point itself, or with exact noise the lattice point next to it on the way back to `x`, which is one."""
+    """The point itself; with exact noise the next lattice point on the way back to `x`.
+
+    Args:
+        smoothed: says the lattice.
+        x: the input; with exact noise a lattice point.
+        point: of the shape of `x`.
+    """
     if smoothed.lattice is None:
         return point
     origin, moved = x.double() / smoothed.lattice, (point.double() - x.double()) / smoothed.lattice

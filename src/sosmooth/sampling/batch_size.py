@@ -19,10 +19,16 @@ def find_batch_size(
     *,
     batch_timeout: float | None = None,
 ) -> int:
-    """A good number of evaluations for one call: the smallest within 5 % of the best rate that doubling finds.
+    """A good number of evaluations for one call.
+
+    It doubles the batch size as long as that helps, and takes the smallest size whose rate is
+    within 5 % of the best one.
 
     Args:
-        like: one input, on the device. batch_timeout: as for `Evaluator`.
+        classifier: as for `Evaluator`.
+        num_classes: as for `Evaluator`.
+        like: one input, on the device.
+        batch_timeout: as for `Evaluator`.
     """
     rates: dict[int, float] = {}
     size = 8
@@ -55,12 +61,12 @@ _LARGEST_BATCH_BYTES = 2**28
 
 
 def _seconds_of(evaluator: Evaluator, points: torch.Tensor) -> float:
-    """Seconds for one call, the median of some after a first one that does not count."""
+    """Seconds for one call: the median of several, without the first one."""
     calls: list[float] = []
     begun = time.perf_counter()
     while len(calls) < 3 or (len(calls) < 32 and time.perf_counter() - begun < _SECONDS_TO_MEASURE):
         start = time.perf_counter()
-        # Copied, because the classifier may change its points. Sampling makes them, too.
+        # A copy, because the classifier may change its points. Sampling also makes them each time.
         evaluator.labels(partial(points.clone, memory_format=torch.contiguous_format))
         if points.device.type == "cuda":
             torch.cuda.synchronize(points.device)

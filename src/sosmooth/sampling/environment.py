@@ -1,4 +1,4 @@
-"""What the rounding of a classifier, and the float noise, may depend on besides the settings."""
+"""What the rounding of a classifier and the float noise depend on besides the settings."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 def sampling_environment(device: torch.device) -> dict[str, str | None]:
     """Versions and processor of this process, by name.
 
-    The number of threads is no part of it: it may change the last bits of a sum, as the place of a
-    point in a batch may.
+    The number of threads is not included. It may change the last bits of a sum, but so may the
+    place of a point in a batch.
 
     Args:
         device: where the classifier runs.

@@ -19,8 +19,8 @@ from sosmooth.sampling.time_limit import TimeUp, time_limit
 #: perhaps with further axes of length 1 at the end.
 BaseClassifier = Callable[[torch.Tensor], torch.Tensor]
 
-#: The label of an evaluation that is no vote: a score is NaN or +inf, all are −inf, or the label is
-#: none of the classes.
+#: The label of an evaluation that is no vote: a score is NaN or +inf, all scores are −inf, or the
+#: label is not one of the classes.
 INVALID = -1
 
 
@@ -29,7 +29,10 @@ class ClassifierError(RuntimeError):
 
 
 class ExecutedClassifier(torch.nn.Module):
-    """A base classifier called in a chosen way. It shares the module's weights, and lays them out as chosen, for good."""
+    """A base classifier that is called in a chosen way.
+
+    It shares the module's weights, and it changes their layout permanently.
+    """
 
     def __init__(self, classifier: BaseClassifier, execution: Execution, device: torch.device):
         super().__init__()
@@ -39,10 +42,10 @@ class ExecutedClassifier(torch.nn.Module):
             None if execution.precision is None else getattr(torch, execution.precision)
         )
         if execution.channels_last and isinstance(classifier, torch.nn.Module):
-            # Torch's own annotations leave out this way to call `to`.
+            # Torch's annotations leave out this way to call `to`.
             classifier.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         if execution.compile:
-            # CUDA graphs take the launches of small kernels off the host; elsewhere there are none.
+            # CUDA graphs launch small kernels without the host; other devices have no such graphs.
             mode = "reduce-overhead" if device.type == "cuda" else None
             classifier = torch.compile(classifier, dynamic=False, mode=mode)
         self.classifier = classifier
@@ -75,25 +78,31 @@ class _Answer:
     scores: torch.Tensor | None
 
     def copied(self) -> _Answer:
-        """The scores in memory of their own: they may be a view of the points, or a buffer."""
+        """The answer with a copy of the scores: they may be a view of the points, or a buffer."""
         return _Answer(self.labels, None if self.scores is None else self.scores.clone())
 
 
 class Evaluator:
     """Runs a base classifier in batches and returns labels.
 
-    The classifier may change the points that it is given. They are made for it and read nowhere
-    else: what a call may have changed is made again before the next one reads it.
+    The classifier may change the points that it is given. They are made for it and used nowhere
+    else. Points that a call may have changed are made again before the next call reads them.
 
     Args:
-        one_shape: fill short batches up to `batch_size`, so that the classifier sees one shape.
-        examine: ask for the first batch again, and refuse a classifier that is not a function of
-            one input.
+        classifier: the base classifier.
+        num_classes: number of its classes.
+        batch_size: evaluations in one call.
+        one_shape: whether to fill short batches up to `batch_size`, so that the classifier sees one
+            shape.
+        batch_timeout: seconds that one call may take; None: no limit.
+        examine: whether to evaluate the first batch again, and refuse a classifier that is not a
+            function of one input.
+
     Attributes:
-        num_classes: of the classifier.
+        num_classes: number of classes of the classifier.
         batch_size: evaluations in one call of the classifier; halved when memory runs out.
-        batch_timeout: seconds that one call may take; None: any number.
-        examined: whether the first batch was the same again.
+        batch_timeout: seconds that one call may take; None: no limit.
+        examined: whether the first batch was evaluated again with the same answers.
     """
 
     def __init__(
@@ -125,7 +134,7 @@ class Evaluator:
             if answer is not None and not self.examined:
                 self.examined = self._is_function(answer.copied(), make_points()[part])
             if answer is None or not self.examined:
-                # The call that failed may have changed some of them.
+                # The call that failed may have changed some of the points.
                 points = make_points()
                 continue
             parts.append(answer.labels)
@@ -133,7 +142,7 @@ class Evaluator:
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _answer_in_memory(self, points: torch.Tensor) -> _Answer | None:
-        """None, and a smaller batch size, where memory ran out."""
+        """The answer; None, with a smaller batch size from now on, if memory ran out."""
         try:
             return self._answer(points)
         except Exception as error:
@@ -143,7 +152,7 @@ class Evaluator:
                 raise ClassifierError(
                     "memory ran out for a single evaluation; use a smaller classifier or input"
                 ) from error
-        # Here the error is gone, and with it what its frames kept.
+        # Outside the except block the error, and the memory that its frames held, are free.
         self.batch_size = max(1, min(self.batch_size, len(points)) // 2)
         if points.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -164,21 +173,21 @@ class Evaluator:
         return _Answer(labels.to(points.device), None)
 
     def why_no_vote(self) -> str:
-        """What the classifier returned where its output was no vote, in words."""
+        """In words, what the classifier returned where its output was no vote."""
         if self._extremes is None:
             return "NaN, +inf or no finite score"
         minus_low, high = self._extremes.tolist()
         label = high if high >= self.num_classes else -minus_low
-        return f"label {label}, which is none of 0…{self.num_classes - 1},"
+        return f"label {label}, which is not in 0…{self.num_classes - 1},"
 
     def _is_function(self, first: _Answer, points: torch.Tensor) -> bool:
-        """Ask for the points of an answer again; False where memory ran out.
+        """Evaluate the points of an answer again; False if memory ran out.
 
-        The last quarter of the batch is replaced, so that the rest also shows whether its answers
-        depend on what else is in the batch. The shape stays, and with it the rounding.
+        The last quarter of the batch is replaced. So the other answers also show whether they
+        depend on the rest of the batch. The shape stays the same, and so does the rounding.
 
         Raises:
-            ClassifierError: a label is another, or a score by more than rounding explains.
+            ClassifierError: a label changes, or a score changes by more than rounding explains.
         """
         kept = max(1, 3 * len(points) // 4)
         others = points[:1].expand(len(points) - kept, *points.shape[1:])
@@ -190,24 +199,25 @@ class Evaluator:
             return True
         if any(_changed(first, self._answer(points.clone()), kept) for _ in range(3)):
             raise ClassifierError(
-                f"the classifier answers {changed} of {kept} points otherwise when it is asked"
-                " again: it is no fixed function, and nothing can be certified of it; likely"
+                f"the classifier gives other answers for {changed} of {kept} points when it is"
+                " asked again: it is not a fixed function, so nothing can be certified; likely"
                 " causes: dropout or random augmentation that stays on in eval mode"
             )
         raise ClassifierError(
-            f"the classifier answers {changed} of {kept} points otherwise beside other points: it"
-            " is no function of one input, and nothing can be certified of it; likely causes: batch"
-            " statistics, as of BatchNorm in training mode, or of dynamic quantization"
+            f"the classifier gives other answers for {changed} of {kept} points when the rest of"
+            " the batch changes: it is not a function of one input, so nothing can be certified;"
+            " likely causes: batch statistics, as of BatchNorm in training mode, or of dynamic"
+            " quantization"
         )
 
 
-# Of the largest score. Rounding that differs from call to call changes scores by far less; dropout
-# in a layer of some hundred features by several times as much.
+# As a fraction of the largest score. Rounding that differs from call to call changes scores by much
+# less; dropout in a layer of some hundred features changes them by several times as much.
 _SCORE_TOLERANCE = 0.01
 
 
 def _changed(first: _Answer, again: _Answer, count: int) -> int:
-    """How many of the first `count` points have another label, or clearly other scores."""
+    """How many of the first `count` points have another label, or clearly different scores."""
     other = (first.labels[:count] != again.labels[:count]).cpu()
     if first.scores is not None and again.scores is not None:
         before, after = (each[:count].cpu().double() for each in (first.scores, again.scores))
@@ -215,7 +225,7 @@ def _changed(first: _Answer, again: _Answer, count: int) -> int:
         both = votes[0] & votes[1]
         finite = before[both][before[both].isfinite()]
         largest = finite.abs().amax() if len(finite) else torch.zeros(())
-        # Those that lose by −inf in both do not differ.
+        # Scores of −inf in both do not differ.
         difference = torch.where(before == after, 0.0, (after - before).abs())
         other |= (difference.amax(1) > _SCORE_TOLERANCE * largest) & both
     return int(other.sum())
@@ -224,19 +234,25 @@ def _changed(first: _Answer, again: _Answer, count: int) -> int:
 def output_of(
     classifier: BaseClassifier, points: torch.Tensor, batch_timeout: float | None = None
 ) -> object:
-    """What the classifier returns for a batch: the one way in which it is called.
+    """What the classifier returns for a batch. Every call of a classifier goes through here.
 
-    The points are handed over in the precision of the classifier's parameters, where these are; the
-    classifier may change them. What comes back is unchecked, but for arrays, which are tensors.
+    The classifier gets the points in the precision of its parameters and on their device, and it
+    may change them. The result is not checked; only arrays become tensors.
+
+    Args:
+        classifier: the base classifier.
+        points: (batch, …).
+        batch_timeout: seconds that the call may take; None: no limit.
 
     Raises:
         ClassifierError: it raised, or did not return within `batch_timeout` seconds (see
-            `time_limit`). Running out of memory is raised as it comes.
+            `time_limit`). An error of memory that ran out is raised unchanged.
     """
     shape = "×".join(map(str, points.shape))
     hung = (
-        f"the classifier did not return from a batch of shape {shape} within {batch_timeout} seconds; allow it more"
-        " (--timeout, batch_timeout), give it smaller batches, or correct it"
+        f"the classifier did not return from a batch of shape {shape} within {batch_timeout}"
+        " seconds; allow more time with batch_timeout=…, use smaller batches, or correct the"
+        " classifier"
     )
     try:
         with time_limit(batch_timeout, f"sosmooth: {hung}"):
@@ -261,6 +277,11 @@ def one_tensor(output: object, batch: int, num_classes: int | str = "classes") -
 
     Axes of length 1 at the end are dropped: (batch, classes, 1, 1) are scores, (batch, 1) labels.
 
+    Args:
+        output: what it returned.
+        batch: number of points.
+        num_classes: number of classes; "classes": any number.
+
     Raises:
         ClassifierError: it returned something else.
     """
@@ -279,13 +300,14 @@ def one_tensor(output: object, batch: int, num_classes: int | str = "classes") -
     kind = kind_of(tensor, batch)
     if kind == "score":
         raise ClassifierError(
-            f"the classifier returned one score an input, {output.dtype} of shape"
-            f" {tuple(output.shape)}; load it with single_score='probability' (class 1 above 0.5) or"
-            " 'margin' (class 1 above 0), or let it return two scores: [1 - p, p] or [-s, s]"
+            f"the classifier returned one score for each input, {output.dtype} of shape"
+            f" {tuple(output.shape)}; load it with single_score='probability' (class 1 above 0.5)"
+            " or 'margin' (class 1 above 0), or let it return two scores: [1 - p, p] or [-s, s]"
         )
     if kind is None or (kind == "scores" and num_classes not in ("classes", tensor.shape[1])):
         raise ClassifierError(
-            f"the classifier returned {output.dtype} of shape {tuple(output.shape)}; it must return {allowed}"
+            f"the classifier returned {output.dtype} of shape {tuple(output.shape)};"
+            f" it must return {allowed}"
         )
     return tensor
 
@@ -307,8 +329,13 @@ def kind_of(tensor: torch.Tensor, batch: int) -> str | None:
 def checked_labels(output: object, batch: int, num_classes: int) -> torch.Tensor:
     """Labels from what a classifier returned: the first maximum of scores, or its own labels.
 
-    A score of −inf loses. Where a score is NaN or +inf, all are −inf, or a label is none of the
-    classes, the label is `INVALID`.
+    A score of −inf loses. The label is `INVALID` where a score is NaN or +inf, all scores are −inf,
+    or a label is not one of the classes.
+
+    Args:
+        output: what the classifier returned.
+        batch: number of points.
+        num_classes: number of classes.
 
     Raises:
         ClassifierError: it returned neither scores of all classes nor labels.
@@ -318,15 +345,16 @@ def checked_labels(output: object, batch: int, num_classes: int) -> torch.Tensor
         labels = tensor.long()
         return labels.masked_fill((labels < 0) | (labels >= num_classes), INVALID)
     labels = tensor.argmax(1)
-    # On the CPU one sum tells whether a score may not be finite; elsewhere asking would wait for the device.
+    # On the CPU a finite sum proves that all scores are finite. Elsewhere reading it would wait for
+    # the device.
     if tensor.device.type == "cpu" and math.isfinite(tensor.sum().item()):
         return labels
-    # The largest is NaN or +inf where any is, and −inf where all are.
+    # The largest score is NaN or +inf where any score is, and −inf where all are.
     return labels.masked_fill_(~torch.isfinite(tensor.amax(1)), INVALID)
 
 
 def _unreadable(output: torch.Tensor) -> str | None:
-    """What keeps the values of a tensor from being read as they are, and the remedy."""
+    """Why the values of a tensor cannot be read directly, and what helps."""
     if output.is_meta:
         return "a meta tensor, which has no values (load its weights)"
     if output.is_quantized:
@@ -339,7 +367,7 @@ def _unreadable(output: torch.Tensor) -> str | None:
 
 
 def points_for(classifier: BaseClassifier, points: torch.Tensor) -> torch.Tensor:
-    """Points of a module's own precision, where its parameters are."""
+    """The points in the precision of a module's parameters, and on their device."""
     parameter = _first_parameter(classifier)
     return points if parameter is None else points.to(parameter)
 

@@ -1,10 +1,13 @@
-"""How the base classifier is called: its precision, memory layout and compiler. Each is part of what the classifier is."""
+"""How the base classifier is called: precision, memory layout and compiler.
+
+Each of them is part of what the classifier is.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-#: What the classifier may compute in, where it is not as given.
+#: The precisions to choose from, besides the classifier's own.
 PRECISIONS = ("bfloat16", "float16")
 
 
@@ -13,16 +16,21 @@ class Execution:
     """How a base classifier is called; the default calls it as it is given.
 
     Args:
-        precision: "bfloat16" or "float16": under `torch.autocast`, which computes in it where that is safe; None: as given.
-        channels_last: whether images and the module's weights are laid out with the channels innermost, which convolutions on
-            tensor cores want. Inputs must be (batch, channels, height, width).
-        compile: whether `torch.compile` translates it; on CUDA with CUDA graphs. Every batch then has the same shape: a short
-            one is filled up, since each other shape would be compiled again.
+        precision: "bfloat16" or "float16": the call runs under `torch.autocast`, which computes in
+            this precision where that is safe; None: as given.
+        channels_last: whether images and the module's weights are laid out with the channels
+            innermost, which is faster for convolutions on tensor cores. Inputs must be (batch,
+            channels, height, width).
+        compile: whether `torch.compile` compiles it; on CUDA with CUDA graphs. Every batch then has
+            the same shape: short batches are filled up, since each new shape would be compiled
+            again.
+
     Raises:
-        ValueError: another precision.
+        ValueError: the precision is not one of these.
+
     Guarantee:
-        None of its own: a classifier called in another way may be another function, so certificates are about the classifier
-        called in this one, and it must be deployed the same way.
+        A classifier that is called in another way may be another function. So a certificate holds
+        for the classifier called in this way, and it must be deployed in the same way.
     """
 
     precision: str | None = None
@@ -33,11 +41,15 @@ class Execution:
         if self.precision is not None and self.precision not in PRECISIONS:
             allowed = ", ".join(map(repr, PRECISIONS))
             raise ValueError(
-                f"precision must be one of {allowed}, or left out for the classifier's own; got {self.precision!r}"
+                f"precision must be one of {allowed}, or None for the classifier's own;"
+                f" got {self.precision!r}"
             )
 
     def settings(self) -> dict[str, object]:
-        """What was chosen, by name: a run of before there was a choice is one where nothing was chosen."""
+        """The settings that differ from the default, by name.
+
+        So a run from before these settings existed equals one that left them at their defaults.
+        """
         return {name: value for name, value in asdict(self).items() if value}
 
 

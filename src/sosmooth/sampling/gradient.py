@@ -1,7 +1,8 @@
-"""The gradient of the smoothed classifier as antithetic pairs see it.
+"""The gradient of the smoothed classifier, estimated from antithetic pairs.
 
 The first pairs give a direction, the rest the slope along it: one pass, memory O(dimension). With
-`h = (f(x + ε) − f(x − ε))/2` and `z = ε/σ`, `E[h z] = σ∇p`: only pairs whose two sides disagree say anything.
+`h = (f(x + ε) − f(x − ε))/2` and `z = ε/σ`, `E[h z] = σ∇p`. Only pairs whose two sides disagree
+contribute.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ class PairGradient:
         estimation: says which pairs give the direction.
         device: where the sums are kept; must have float64.
         standard: from noise as it was drawn to z, float64.
-        direction: float64 (features,), where earlier pairs have given it already; else all of them must be added here, before
-            the first that gives a slope.
+        direction: float64 (features,), where earlier pairs have already given it; None: all pairs
+            that give it must be added here, before the first one that gives a slope.
     """
 
     def __init__(
@@ -43,9 +44,10 @@ class PairGradient:
         self._direction = None if direction is None else torch.as_tensor(direction, device=device)
 
     def add(self, first: int, noise: torch.Tensor, right: torch.Tensor) -> None:
-        """Add pairs of one block, the first of which has number `first`.
+        """Add pairs of one block.
 
         Args:
+            first: number of the first of these pairs among the pairs of the input.
             noise: as drawn, (pairs, features).
             right: whether the side `x + ε`, then `x − ε`, is right, bool (2, pairs).
         """
@@ -62,11 +64,11 @@ class PairGradient:
             self._slopes += fixed_sum(torch.stack([y.sum(), y.square().sum()]))
 
     def sums(self) -> dict[str, torch.Tensor]:
-        """The gradient's part of the counts."""
+        """The counts of the gradient, by name."""
         return {"direction": self._sum, "direction_one": self._one, "slopes": self._slopes}
 
     def _unit(self) -> torch.Tensor:
-        """The direction, fixed once the first pairs are over."""
+        """The direction; it is fixed after the first pairs."""
         if self._direction is None:
             direction, _ = Counts({"direction": self._sum.cpu().numpy()}).direction(
                 self._estimation
@@ -76,7 +78,10 @@ class PairGradient:
 
 
 def _disagreeing(noise: torch.Tensor, h: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows with `h ≠ 0`. On a GPU all rows: choosing would make it wait for the host, and zeros add nothing."""
+    """Rows with `h ≠ 0`; on a GPU all rows.
+
+    Choosing would make the GPU wait for the host, and rows with `h = 0` add nothing to the sums.
+    """
     if noise.device.type == "cpu":
         keep = h.nonzero()[:, 0]
         noise, h = noise.index_select(0, keep), h.index_select(0, keep)

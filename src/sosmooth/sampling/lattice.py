@@ -1,4 +1,7 @@
-"""Exact noise: a Gaussian rounded to the lattice of the inputs, drawn and added as integers. Proofs: docs/theory/exact.md."""
+"""Exact noise: a Gaussian rounded to the lattice of the inputs, drawn and added as integers.
+
+Proofs: docs/theory/exact.md.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +21,23 @@ from sosmooth.sampling.noise import (
 )
 from sosmooth.sampling.rounded_gaussian import FEWEST_STEPS, MOST_STEPS, rounded_gaussian
 
-#: Names the rule by which words become noise; a run that was begun under another one cannot be
+#: Names the rule by which words become noise; a run that started under another rule cannot be
 #: resumed. "lattice-1" is the same on the CPU; on a GPU its noise depended on the GPU's model.
 SCHEME = "lattice-2"
 
 # With the largest noise added, such integers are exact in float32.
 _MOST_MULTIPLES = 2**20
 _MOST_PER_UNIT = 2**16
-# Of the inputs, relative: a few roundings to float32.
+# Relative error allowed for the inputs: a few roundings to float32.
 _ROUNDING = 2.0**-22
 _CHUNK = 256
 
 
 class UndecidedNoise(RuntimeError):
-    """64 random bits fell on a threshold, so they do not say which integer the noise is: no sample may be made of them."""
+    """64 random bits fell on a threshold, so they do not decide which integer the noise is.
+
+    No sample may be made of them.
+    """
 
 
 def multiples_per_unit(lattice: float) -> int:
@@ -43,7 +49,8 @@ def multiples_per_unit(lattice: float) -> int:
     per_unit = round(1 / lattice) if math.isfinite(lattice) and lattice > 2.0**-17 else 0
     if not (1 <= per_unit <= _MOST_PER_UNIT and abs(per_unit * lattice - 1) <= 1e-9):
         raise ValueError(
-            f"lattice must be one over a whole number of at most {_MOST_PER_UNIT}, as 1/255 is for 8-bit images; got {lattice!r}"
+            f"lattice must be one over a whole number of at most {_MOST_PER_UNIT}, such as 1/255"
+            f" for 8-bit images; got {lattice!r}"
         )
     return per_unit
 
@@ -52,19 +59,27 @@ def steps_per_sigma(sigma: float, lattice: float) -> Fraction:
     """`σ/Δ`, exactly.
 
     Raises:
-        ValueError: `lattice` is no lattice, or the number is none of those that there is exact noise for.
+        ValueError: `lattice` is not 1/N, or there is no exact noise for this number of steps.
     """
     steps = Fraction(sigma) * multiples_per_unit(lattice)
     if not FEWEST_STEPS <= steps <= MOST_STEPS:
         raise ValueError(
-            f"sigma must be {float(FEWEST_STEPS):g} to {MOST_STEPS} steps of the lattice; sigma={sigma!r} is {float(steps):g}"
-            f" steps of {lattice!r}"
+            f"sigma must be {float(FEWEST_STEPS):g} to {MOST_STEPS} steps of the lattice;"
+            f" sigma={sigma!r} is {float(steps):g} steps of {lattice!r}"
         )
     return steps
 
 
 def check_on_lattice(inputs: torch.Tensor, lattice: float) -> None:
-    """Refuse inputs (batch, …) that are not multiples of the lattice, up to their rounding to float32."""
+    """Refuse inputs that are not multiples of the lattice, up to their rounding to float32.
+
+    Args:
+        inputs: (batch, …).
+        lattice: the step, one over a whole number.
+
+    Raises:
+        ValueError: a feature is not a multiple of `lattice`, or too large.
+    """
     per_unit = multiples_per_unit(lattice)
     for start in range(0, len(inputs), _CHUNK):
         values = inputs[start : start + _CHUNK].detach().to("cpu", torch.float64).flatten(1).numpy()
@@ -76,29 +91,35 @@ def check_on_lattice(inputs: torch.Tensor, lattice: float) -> None:
         if np.any(wrong):
             row, feature = np.argwhere(wrong)[0]
             raise ValueError(
-                f"lattice=1/{per_unit}: all inputs must be multiples of it, none beyond {_MOST_MULTIPLES}; input {start + row} of"
-                f" the batch holds {float(values[row, feature])!r} at feature {feature}: normalise inside the classifier, give"
-                " float32 data, or the lattice that they are on"
+                f"lattice=1/{per_unit}: every feature must be a multiple of it, at most"
+                f" {_MOST_MULTIPLES} steps from 0; input {start + row} of the batch has"
+                f" {float(values[row, feature])!r} at feature {feature}: normalise inside the"
+                " classifier, give float32 data, or give the lattice that the inputs lie on"
             )
 
 
 def noise_source(seed: int, device: torch.device, *, sigma: float, lattice: float | None) -> Noise:
-    """Exact noise where a lattice is declared, float noise where not."""
+    """Exact noise where a lattice is given, else float noise."""
     if lattice is None:
         return NoiseSource(seed, device, sigma=sigma)
     return LatticeNoise(seed, device, sigma=sigma, lattice=lattice)
 
 
 class LatticeNoise:
-    """Draws blocks of `Q(ε)/Δ`, `ε ~ N(0, σ²)`, `Q` rounding to multiples of Δ, as int32, and adds them.
+    """Draws blocks of `Q(ε)/Δ` as int32 and adds them; `ε ~ N(0, σ²)`, Q rounds to multiples of Δ.
 
-    One 64-bit word a coordinate: its sign is the noise's, its other 63 bits are compared with the exact thresholds. A table
-    answers for most words by their first bits. A word that falls on a threshold raises `UndecidedNoise`.
+    Each coordinate takes one 64-bit word: its sign is the sign of the noise, and its other 63 bits
+    are compared with the exact thresholds. For most words a table gives the answer from their first
+    bits. A word that falls on a threshold raises `UndecidedNoise`.
 
     Args:
-        seed, device: as for `NoiseSource`. sigma: input units. lattice: Δ, one over a whole number.
+        seed: as for `NoiseSource`.
+        device: as for `NoiseSource`.
+        sigma: noise level, input units.
+        lattice: Δ, one over a whole number.
+
     Raises:
-        ValueError: sigma is too small or too large against the lattice.
+        ValueError: there is no exact noise for this sigma and lattice.
     """
 
     dtype = torch.int32
@@ -112,9 +133,8 @@ class LatticeNoise:
         self._thresholds = torch.from_numpy(law.thresholds).to(draws_on)
         means = np.concatenate([-law.means[:0:-1], law.means])
         self._means = torch.from_numpy(means).to(float64_device(device))
-        self._undecided = torch.full(
-            (), -1, dtype=torch.int64, device=draws_on
-        )  # the index of an input
+        # The index of an input whose noise is undecided; −1: none.
+        self._undecided = torch.full((), -1, dtype=torch.int64, device=draws_on)
         if draws_on.type == "cpu":
             self._table_bits = min(max(10 + math.ceil(math.log2(steps)), 12), 20)
             self._words, self._first_bits = torch.empty((2, _CACHED_WORDS), dtype=torch.int64)
@@ -146,24 +166,28 @@ class LatticeNoise:
     def add(
         self, center: torch.Tensor, noise: torch.Tensor, *, sign: int, out: torch.Tensor
     ) -> None:
-        """Write the float nearest to `(center + sign · noise) Δ` to `out`: one for each point of the lattice, as in the data."""
+        """Write the float nearest to `(center + sign · noise) Δ` to `out`.
+
+        So each point of the lattice is one float, the same as in the data.
+        """
         torch.add(center, noise, alpha=sign, out=out)
-        # By a tensor: by a number, CUDA would multiply by the reciprocal.
+        # Divided by a tensor: by a number, CUDA would multiply by the reciprocal.
         out.div_(torch.full((), self._per_unit, dtype=out.dtype, device=out.device))
 
     def standard(self, noise: torch.Tensor) -> torch.Tensor:
-        """`E[ε/σ | Q(ε)]`, float64, of integer noise of any shape: what statistics of the gradient are made of."""
+        """`E[ε/σ | Q(ε)]`, float64, of integer noise (any shape), for sums of the gradient."""
         return self._means.index_select(0, (noise.flatten() + len(self._means) // 2)).view(
             noise.shape
         )
 
     def check(self) -> None:
-        """Raise what drawing on the device found: to be called when counts are read."""
+        """Raise what drawing on the device found. Call it when counts are read."""
         index = int(self._undecided)
         if index >= 0:
             raise UndecidedNoise(
-                f"input {index}: 64 random bits fell on a threshold of the exact noise, so nothing may be certified from them; it"
-                " all but never happens: leave this input out, or take another seed"
+                f"input {index}: 64 random bits fell on a threshold of the exact noise, so nothing"
+                " may be certified from them; this hardly ever happens: leave this input out, or"
+                " choose another seed"
             )
 
     def _by_table(self, words: torch.Tensor, index: int, *, out: torch.Tensor) -> None:
@@ -184,13 +208,16 @@ class LatticeNoise:
 
 
 _ALL_WORDS = (-(2**63), None)
-# As many as stay in the cache between the steps from words to noise.
+# So many words stay in the cache between the steps from words to noise.
 _CACHED_WORDS = 2**16
 _STRADDLES = np.iinfo(np.int32).min
 
 
 def _first_bits_table(thresholds: np.ndarray, bits: int) -> np.ndarray:
-    """The noise by the first bits of a word, `_STRADDLES` where they leave it open; from the most negative word on."""
+    """The noise by the first bits of a word, from the most negative word on.
+
+    It is `_STRADDLES` where the first bits do not decide.
+    """
     shift = 64 - bits
     first = np.arange(2 ** (bits - 1), dtype=np.int64) << shift
     last = first + (2**shift - 1)

@@ -1,4 +1,4 @@
-"""Memory: what running out of it looks like, and how freed memory is kept."""
+"""Memory: whether it ran out, and how freed memory is kept."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep what a batch frees, instead of giving every page back and fetching it again for the next batch.
+    """Let the C library keep the memory that a batch frees, for the next batch.
 
-    glibc gives back blocks that are larger than the largest that was ever freed, 32 MiB at most: one such block, never touched,
-    is freed here. ResNet-20 on CIFAR-10 took up to 1.6 times as long without.
+    glibc returns blocks to the system if they are larger than the largest one that was ever freed,
+    up to 32 MiB. So this frees one such block, which was never used. Without it, ResNet-20 on
+    CIFAR-10 took up to 1.6 times as long.
     """
     torch.empty(31 * 2**20, dtype=torch.uint8)

@@ -20,14 +20,15 @@ from sosmooth.sampling.evaluator import ClassifierError
 class EvaluationMode:
     """Puts the modules of a classifier in eval mode while it is entered, again and again.
 
-    A module may be in use by several certifications at once, in several threads: it goes back to
-    the mode in which the first of them found it when the last of them leaves.
+    Several certifications may use a module at once, in several threads. When the last of them
+    leaves, the module returns to the mode in which the first of them found it.
 
     Args:
-        classifier: a module, or any callable; of that, the modules that `modules_of` finds.
+        classifier: a module, or any callable; of a callable, the modules that `modules_of` finds.
+
     Raises:
         ClassifierError: on entering, a part stays in training mode after `eval()`; on leaving, a
-            part is in training mode, so that it may have been while the classifier ran.
+            part is in training mode, so it may have been in training mode while the classifier ran.
     """
 
     def __init__(self, classifier: object):
@@ -43,7 +44,7 @@ class EvaluationMode:
                 if training := self._training():
                     raise ClassifierError(
                         f"the classifier is still in training mode after eval() ({training}): its"
-                        " outputs would depend on chance or on the batch; let eval() reach every"
+                        " outputs would depend on chance or on the batch; make eval() reach every"
                         " part of it"
                     )
             except BaseException:
@@ -54,12 +55,12 @@ class EvaluationMode:
         with _LOCK:
             training = self._training()
             _release(self._parts)
-        # Where it also failed, as a function does that changes, this is why.
+        # If it also failed, as a function that changes may do, this is why.
         if training and (error is None or isinstance(error, ClassifierError)):
             raise ClassifierError(
                 f"the classifier was put in training mode while it was evaluated ({training}): its"
                 " outputs may depend on chance or on the batch; do not call train() in forward(),"
-                " nor train it meanwhile"
+                " and do not train it at the same time"
             ) from error
 
     def _training(self) -> str | None:
@@ -92,7 +93,7 @@ def _hold(modules: list[torch.nn.Module]) -> list[torch.nn.Module]:
 
 
 def _release(parts: list[torch.nn.Module]) -> None:
-    """The parts have a user less; those with none go back to their modes."""
+    """Count one user less of the parts; those without a user return to their modes."""
     for part in parts:
         held = _IN_USE[id(part)]
         held.users -= 1
@@ -115,17 +116,17 @@ def _trains(part: torch.nn.Module) -> bool:
 
 
 def modules_of(classifier: object) -> list[torch.nn.Module]:
-    """The torch modules that a call of `classifier` can reach; parts registered in one are its own.
+    """The torch modules that a call of `classifier` can reach, without their registered parts.
 
-    Looked through are what a function closes over, its defaults and the globals that it names, the
+    The search follows what a function closes over, its defaults and the globals that it names, the
     arguments of a `functools.partial`, the object of a bound method, the attributes and methods of
-    objects and classes, hooks, lists, tuples, sets and dictionaries. The globals and classes of
-    installed packages are left out. Modules that the classifier gets in another way when it runs
-    are not seen.
+    objects and classes, hooks, lists, tuples, sets and dictionaries. It leaves out the globals and
+    classes of installed packages. It does not see modules that the classifier gets in another way
+    when it runs.
     """
     found: list[torch.nn.Module] = []
     registered: set[int] = set()
-    seen: dict[int, object] = {}  # holds the objects, so that no id is used twice
+    seen: dict[int, object] = {}  # keeps the objects alive, so that no id is used twice
     waiting: deque[object] = deque([classifier])
     while waiting and len(seen) < _MOST_OBJECTS:
         one = waiting.popleft()
@@ -141,13 +142,13 @@ def modules_of(classifier: object) -> list[torch.nn.Module]:
 
 _MOST_OBJECTS = 100_000
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.Tensor, types.ModuleType)
-#: What every module has, and in which no other one is held.
+#: Attributes that every module has and that hold no other module.
 _OF_EVERY_MODULE = frozenset(vars(torch.nn.Module())) - {
     "_modules",
     "_forward_hooks",
     "_forward_pre_hooks",
 }
-# Their objects hold no classifier of a user's, but much else.
+# Packages whose objects hold no classifier of a user, but much else.
 _WITHOUT_CLASSIFIERS = sys.stdlib_module_names | {"torch", "numpy", "scipy"}
 _INSTALLED = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 
@@ -206,13 +207,13 @@ def _held_by_object(one: Any) -> Iterator[object]:
         if _is_installed(_root_of(kind)):
             continue
         for name, value in vars(kind).items():
-            # What slots hold is with the object.
+            # The object itself has the values of slots.
             in_slot = isinstance(value, types.MemberDescriptorType)
             yield getattr(one, name, None) if in_slot else value
 
 
 def _root_of(one: Any) -> str:
-    """The package that a function or class is of."""
+    """The package that a function or class belongs to."""
     return _root(str(getattr(one, "__module__", "")))
 
 
@@ -222,7 +223,7 @@ def _root(module: str) -> str:
 
 @functools.cache
 def _is_installed(package: str) -> bool:
-    """Whether its code is a library's, which names no classifier of a user's."""
+    """Whether it is an installed library, whose code names no classifier of a user."""
     if package in _WITHOUT_CLASSIFIERS:
         return True
     return str(getattr(sys.modules.get(package), "__file__", "")).startswith(_INSTALLED)

@@ -1,8 +1,9 @@
-"""Gaussian noise in blocks, each from a generator of its own.
+"""Gaussian noise in blocks, each drawn by its own generator.
 
-The state of a block's generator follows from (seed, index, stage, block) and from nothing else. So tallies do not depend on
-the batch size, on the order of the inputs, on interruptions, or on how many workers share the work. Two different blocks
-never share a state: the four numbers are the key and the counter of a Philox generator, which is a bijection of its counter.
+The state of a block's generator follows from (seed, index, stage, block) and from nothing else. So
+tallies do not depend on the batch size, on the order of the inputs, on interruptions, or on the
+number of workers. Two different blocks never share a state: the four numbers are the key and the
+counter of a Philox generator, which is a bijection of its counter.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from sosmooth._numbers import whole_number
 from sosmooth.sampling.launches import check_threads
 from sosmooth.sampling.normal import fill_normal
 
-#: Names the rule by which a block becomes noise; a run that was begun under another one cannot be
-#: resumed. "philox-1" took torch's normals as they are, which end at 5.77 on the CPU.
+#: Names the rule by which a block becomes noise; a run that started under another rule cannot be
+#: resumed. "philox-1" used torch's normals as they are, which end at 5.77 on the CPU.
 SCHEME = "philox-2"
 
 _BLOCK_ELEMENTS = 2**20
@@ -35,39 +36,49 @@ class Stage(IntEnum):
     SELECTION = 0
     ESTIMATION = 1
     PREDICTION = 2
-    PROBE = 3  # by whose answers a run knows its classifier again
+    PROBE = 3  # a run recognises its classifier by the answers on these
 
 
 @dataclass(frozen=True)
 class Block:
-    """`vectors` noise vectors of one input: the unit that is drawn, and shared out, at once."""
+    """`vectors` noise vectors of one input: they are drawn, and given to a worker, at once."""
 
-    position: int  # of the input in the batch at hand
-    index: int  # of the input, whatever batch it sits in
+    position: int  # of the input in this batch
+    index: int  # of the input, the same in every batch
     stage: Stage
     number: int
     vectors: int
 
 
 def block_vectors(dimension: int) -> int:
-    """Noise vectors in a full block: a power of two (even, so that disjoint pairs never straddle blocks)."""
+    """Noise vectors in a full block: a power of two, so that no disjoint pair is in two blocks."""
     return min(_BLOCK_VECTORS, max(2, 2 ** int(math.log2(max(_BLOCK_ELEMENTS // dimension, 2)))))
 
 
 def blocks_of(
     position: int, index: int, stage: Stage, vectors: int, dimension: int, *, first: int = 0
 ) -> Iterator[Block]:
-    """The blocks that make up `vectors` noise vectors of one input, numbered from `first`; the last one may be short."""
+    """The blocks that make up `vectors` noise vectors of one input; the last one may be short.
+
+    Args:
+        position: of the input in this batch.
+        index: of the input.
+        stage: what the samples are for.
+        vectors: noise vectors.
+        dimension: features of one input.
+        first: number of the first block.
+    """
     full = block_vectors(dimension)
     for number, start in enumerate(range(0, vectors, full), first):
         yield Block(position, index, stage, number, min(full, vectors - start))
 
 
 class BlockGenerators:
-    """Hands out the generator of a block, on the device or, where that has none of its own (MPS), on the CPU.
+    """Gives the generator of a block: on the device if that is CUDA, else on the CPU.
 
-    On the CPU the whole state of torch's Mersenne twister is set: seeding it through `manual_seed` would keep 32 bits,
-    and among 10⁷ blocks thousands would coincide. On CUDA the Philox generator takes all 64 bits of its seed.
+    On the CPU this sets the whole state of torch's Mersenne twister: `manual_seed` would keep 32
+    bits, and among 10⁷ blocks thousands would coincide. On CUDA the Philox generator takes all 64
+    bits of its seed.
     """
 
     def __init__(self, seed: int, device: torch.device):
@@ -83,7 +94,7 @@ class BlockGenerators:
             self._state = _mersenne_state_template()
 
     def at(self, block: Block) -> torch.Generator:
-        """The generator in the block's state; the next call gives it another one."""
+        """The generator in the block's state; the next call changes that state."""
         words = self._words.of(block)
         if self._on_device:
             return self._generator.manual_seed(int(words[0]))
@@ -92,9 +103,12 @@ class BlockGenerators:
 
 
 class Noise(Protocol):
-    """Draws blocks of noise and adds them: floats (`NoiseSource`), or integers on the inputs' lattice (`LatticeNoise`)."""
+    """Draws blocks of noise and adds them.
 
-    #: Of the blocks.
+    The noise is floats (`NoiseSource`), or integers on the inputs' lattice (`LatticeNoise`).
+    """
+
+    #: The type of the blocks.
     dtype: torch.dtype
 
     def fill(self, out: torch.Tensor, block: Block) -> None:
@@ -112,11 +126,11 @@ class Noise(Protocol):
         ...
 
     def standard(self, noise: torch.Tensor) -> torch.Tensor:
-        """What statistics of the gradient take for `ε/σ`, float64."""
+        """The noise as `ε/σ`, float64, for statistics of the gradient."""
         ...
 
     def check(self) -> None:
-        """Raise where blocks were filled that are no noise."""
+        """Raise an error if a block that was filled is not valid noise."""
         ...
 
 
@@ -130,7 +144,7 @@ class NoiseSource:
         self._sigma = sigma
 
     def fill(self, out: torch.Tensor, block: Block) -> None:
-        """Fill `out`, float32 (vectors, …) on the device, with the block's noise, in units of sigma."""
+        """Fill `out`, float32 (vectors, …) on the device, with noise in units of sigma."""
         generator = self._generators.at(block)
         if out.device.type == generator.device.type:
             fill_normal(out, generator)
@@ -154,20 +168,21 @@ class NoiseSource:
         return noise.double()
 
     def check(self) -> None:
-        """Nothing can be wrong with it."""
+        """Nothing to check: this noise is always valid."""
 
 
 class _PhiloxWords:
-    """Random words of a block: Philox with the key (seed, index) and the counter (0, 0, block, stage)."""
+    """Random words of a block: Philox, key (seed, index), counter (0, 0, block, stage)."""
 
     def __init__(self, seed: int):
-        # One generator is set anew for each block: making one reads entropy from the system, which it does not need.
+        # One generator for all blocks, set anew each time: a new one would read entropy from the
+        # system, which is not needed.
         self._philox = np.random.Philox(key=np.array([seed, 0], dtype=np.uint64))
         self._state = self._philox.state
         self._seed = seed
 
     def of(self, block: Block) -> np.ndarray:
-        """As many 64-bit words as a Mersenne twister's state takes."""
+        """So many 64-bit words that they fill the state of a Mersenne twister."""
         self._state["state"]["key"] = np.array([self._seed, block.index], dtype=np.uint64)
         self._state["state"]["counter"] = np.array(
             [0, 0, block.number, int(block.stage)], dtype=np.uint64
@@ -182,23 +197,28 @@ def float64_device(device: torch.device) -> torch.device:
 
 
 def checked_seed(seed: float) -> int:
-    """The seed as an int; one that is no key of the generator is refused."""
+    """The seed as an int.
+
+    Raises:
+        ValueError: it is not a whole number in [0, 2^64), so it is no key of the generator.
+    """
     return whole_number("seed", seed, least=0, below=2**64)
 
 
-# The state that torch's CPU generator hands out: 64-bit words, the twister's 624 words of 32 bits from the fourth on.
+# In the state of torch's CPU generator, as 64-bit words, the twister's 624 words of 32 bits begin
+# with the fourth.
 _STATE_WORDS = slice(3, 3 + _MT19937_WORDS)
 
 
 def _mersenne_state_template() -> np.ndarray:
-    """A freshly seeded state as 64-bit words, after checking that its layout is the one that `fill` writes."""
+    """A newly seeded state as 64-bit words; its layout is checked, since `at` writes into it."""
     generator = torch.Generator("cpu").manual_seed(0)
     state = generator.get_state().numpy().copy().view(np.uint64)
     reference = np.random.MT19937()
     reference._legacy_seeding(0)
     if not np.array_equal(state[_STATE_WORDS], reference.state["state"]["key"]):
         raise RuntimeError(
-            f"torch {torch.__version__} keeps the state of its CPU generator in another layout than sosmooth knows;"
-            " use a version of torch that pyproject.toml allows"
+            f"torch {torch.__version__} stores the state of its CPU generator in a layout that"
+            " sosmooth does not know; use a version of torch that pyproject.toml allows"
         )
     return state

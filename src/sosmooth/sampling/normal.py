@@ -1,8 +1,8 @@
-"""Standard normal float32 numbers whose tail is the Gaussian's. The law, on paper: docs/sampling.md.
+"""Standard normal float32 numbers with the tail of the Gaussian. Their law: docs/sampling.md.
 
 torch makes normals from few random bits: 24 on the CPU, where they end at 5.77, and 32 on a GPU,
-where they end at 6.66. So torch's numbers are used within ±4 only. Which numbers lie beyond, and
-where, is decided and drawn apart from them, from 63 bits.
+where they end at 6.66. So torch's numbers are used only within ±4. Numbers beyond ±4 and their
+positions are drawn separately, from 63 bits each.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 
 from sosmooth.sampling.launches import launches
 
-#: Beyond ±CUT nothing is taken from torch's normals.
+#: Beyond ±CUT none of torch's normals is used.
 CUT = 4.0
 #: `P(|z| > CUT)`.
 BEYOND = math.erfc(CUT / math.sqrt(2))
@@ -27,9 +27,11 @@ def fill_normal(out: torch.Tensor, generator: torch.Generator) -> None:
     """Fill a contiguous float32 tensor on the generator's device with independent normals.
 
     Args:
-        out: float32, any shape, contiguous. generator: of the same device.
+        out: float32, any shape, contiguous.
+        generator: of the same device.
+
     Guarantee:
-        `P(|z| > s)` is right for every s ≥ CUT, to what docs/sampling.md says.
+        `P(|z| > s)` is right for every s ≥ CUT, up to the errors that docs/sampling.md gives.
     """
     for numbers in out.view(-1).split(_CHUNK):
         for piece in launches(numbers):
@@ -44,7 +46,7 @@ def fill_normal(out: torch.Tensor, generator: torch.Generator) -> None:
 
 
 def room_for(numbers: int) -> int:
-    """How many of them are at most beyond CUT, but for a probability below 2⁻⁸⁰."""
+    """More numbers than this lie beyond CUT with probability below 2⁻⁸⁰."""
     mean = numbers * BEYOND
     return math.ceil(mean + 12 * math.sqrt(mean) + 40)
 
@@ -74,9 +76,9 @@ def _within(words: torch.Tensor) -> torch.Tensor:
 def _replace(
     numbers: torch.Tensor, within: torch.Tensor, positions: torch.Tensor, beyond: torch.Tensor
 ) -> None:
-    """Put `within` for the numbers that are beyond CUT, in order, then `beyond` at the positions."""
+    """Replace the numbers beyond CUT by `within`, in order, then put `beyond` at the positions."""
     values, positions_ = numbers.numpy(), positions.numpy()
-    # Written so that a NaN, which torch has never made, would be replaced too.
+    # Written so that a NaN, which torch has never drawn, would be replaced too.
     outside = np.flatnonzero(~(np.abs(values) <= CUT))
     values[outside] = within.numpy()[: len(outside)]
     chosen = positions_[positions_ < len(values)]

@@ -1,4 +1,4 @@
-"""What classifiers return, whatever it is packed in, as tensors with names."""
+"""What classifiers return, in any container, as tensors with names."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import torch
 def named_outputs(output: object) -> dict[str, torch.Tensor]:
     """The tensors in what a classifier returned, by name, in their order.
 
-    Names are keys and attributes, or positions in a tuple or list; those of nested outputs are
-    joined by dots: `logits`, `0`, `1.scores`. A tensor alone has the name `output`.
+    Names are keys and attributes, or positions in a tuple or list. Dots join the names of nested
+    outputs: `logits`, `0`, `1.scores`. A single tensor has the name `output`.
     """
     tensor = as_tensor(output)
     return dict(_parts(output, "")) if tensor is None else {"output": tensor}
@@ -24,7 +24,7 @@ def named_outputs(output: object) -> dict[str, torch.Tensor]:
 def as_tensor(value: object) -> torch.Tensor | None:
     """A tensor, or an array of numbers as a tensor; None for anything else."""
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        # Torch has neither the other byte order nor negative strides.
+        # Torch knows neither the other byte order nor negative strides.
         plain = np.ascontiguousarray(value.astype(value.dtype.newbyteorder("="), copy=False))
         return torch.from_numpy(plain)
     return value if isinstance(value, torch.Tensor) else None

@@ -1,6 +1,7 @@
-"""The law of a Gaussian rounded to a lattice, as integers: what exact noise is drawn from. Proofs: docs/theory/exact.md.
+"""The law of a Gaussian rounded to a lattice, as integers, for exact noise.
 
-Everything here is integer arithmetic with 192 binary places, so that each threshold is the whole part of the true number.
+Everything here is integer arithmetic with 192 binary places, so that each threshold is the whole
+part of the true number. Proofs: docs/theory/exact.md.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-#: Steps of the lattice in one sigma: below, rounding would leave no noise; above, the tables outgrow the caches.
+#: Steps of the lattice in one sigma. With fewer, rounding would leave no noise; with more, the
+#: tables would not fit the caches.
 FEWEST_STEPS, MOST_STEPS = Fraction(1, 4), 2**16
 
 _PLACES = 192
 _ONE = 1 << _PLACES
-_PI_256 = (
-    0x3243F6A8885A308D313198A2E03707344A4093822299F31D0082EFA98EC4E6C89  # π · 2^256, rounded down
-)
+# π · 2^256, rounded down.
+_PI_256 = 0x3243F6A8885A308D313198A2E03707344A4093822299F31D0082EFA98EC4E6C89
 _WORDS = 2**63
-# Taylor steps are at most this share of sigma.
+# Taylor steps are at most this fraction of sigma.
 _STEP = Fraction(1, 16)
 
 
@@ -31,8 +32,9 @@ class RoundedGaussian:
     """The law of `Q = round(s g)`, `g ~ N(0, 1)`, for a lattice with `s` steps in one sigma.
 
     Attributes:
-        thresholds: `⌊2^63 P(|Q| ≤ k)⌋` for k = 0, 1, …, up to the first that is 2^63 − 1; int64 (cells,), never falling.
-        means: `E[g | Q = k]` for k = 0, 1, …, float64 (cells,); that of −k is its negative.
+        thresholds: `⌊2^63 P(|Q| ≤ k)⌋` for k = 0, 1, …, up to the first that is 2^63 − 1; int64
+            (cells,), never falling.
+        means: `E[g | Q = k]` for k = 0, 1, …, float64 (cells,); the mean of −k is its negative.
     """
 
     thresholds: NDArray[np.int64]
@@ -43,32 +45,39 @@ class RoundedGaussian:
 def rounded_gaussian(steps: Fraction) -> RoundedGaussian:
     """The thresholds and means of `round(s g)`, `g ~ N(0, 1)`.
 
-        P(|Q| ≤ k) = 2Φ((k + ½)/s) − 1,      E[g | Q = k] = (φ(a) − φ(b))/(Φ(b) − Φ(a)),   a, b = (k ∓ ½)/s
+        P(|Q| ≤ k) = 2Φ((k + ½)/s) − 1,
+        E[g | Q = k] = (φ(a) − φ(b))/(Φ(b) − Φ(a)),   a, b = (k ∓ ½)/s
 
     Args:
         steps: s = σ/Δ, exactly; in [1/4, 65536].
+
     Returns:
-        The law; half a second's work for s = 4080, kept for the process.
+        The law. It takes half a second for s = 4080, and the process keeps it.
+
     Raises:
-        ValueError: steps out of range.
-        ArithmeticError: a threshold lies within 2^-80 of a whole number, so that 192 places cannot tell; not seen so far.
+        ValueError: steps is out of range.
+        ArithmeticError: a threshold lies within 2^-80 of a whole number, so that 192 places cannot
+            decide; this has not been seen so far.
+
     Guarantee:
         Each threshold is exact. Each mean is within 2 units of its last place.
+
     Source:
         docs/theory/exact.md.
     """
     if not FEWEST_STEPS <= steps <= MOST_STEPS:
         raise ValueError(
-            f"sigma must be {float(FEWEST_STEPS):g} to {MOST_STEPS} steps of the lattice for exact noise; got {float(steps):g}"
+            f"sigma must be {float(FEWEST_STEPS):g} to {MOST_STEPS} steps of the lattice for exact"
+            f" noise; got {float(steps):g}"
         )
-    substeps = 1 | math.ceil(
-        1 / (_STEP * steps)
-    )  # odd, so that the middle of a cell is the middle of a substep
+    # Odd, so that the middle of a cell is the middle of a substep.
+    substeps = 1 | math.ceil(1 / (_STEP * steps))
     step = 1 / (steps * substeps)
     square = step * step
     hh = _fixed(square)
 
-    # Half of the first cell's middle substep, from 0 to step/2; then substep by substep, from (j − ½) step to (j + ½) step.
+    # First half of the middle substep of the first cell, from 0 to step/2. Then one substep after
+    # the other, from (j − ½) step to (j + ½) step.
     density = math.isqrt((1 << (2 * _PLACES + 255)) // _PI_256)
     growth, mean_growth = _taylor(0, _fixed(square / 4))
     mass = (density * mean_growth >> _PLACES) * step.numerator // (2 * step.denominator)
@@ -100,9 +109,10 @@ def _fixed(value: Fraction) -> int:
 
 
 def _taylor(ah: int, hh: int) -> tuple[int, int]:
-    """`φ(a + h)/φ(a)` and `∫₀ʰ φ(a + t) dt / (h φ(a))`, from `a h` and `h²`: the series of φ about a, and its integral.
+    """`φ(a + h)/φ(a)` and `∫₀ʰ φ(a + t) dt / (h φ(a))`, from `a h` and `h²`.
 
-    Its terms are `u_n = (−1)ⁿ He_n(a) hⁿ/n!`, so `u_{n+1} = −(a h u_n + h² u_{n−1})/(n + 1)`.
+    They are the series of φ about a, and its integral. The terms are `u_n = (−1)ⁿ He_n(a) hⁿ/n!`,
+    so `u_{n+1} = −(a h u_n + h² u_{n−1})/(n + 1)`.
     """
     before, term, n = 0, _ONE, 0
     growth = mean_growth = _ONE
@@ -116,12 +126,12 @@ def _taylor(ah: int, hh: int) -> tuple[int, int]:
 
 def _whole_part(above_zero: int, steps_taken: int) -> int:
     """`⌊2^63 · 2 ∫₀ˣ φ⌋`, or an error where that is not certain; the true value is below 2^63."""
-    error = (
-        steps_taken + 1
-    ) << 20  # of the integral, in units of the last place: docs/theory/exact.md
+    # The error of the integral, in units of the last place: docs/theory/exact.md.
+    error = (steps_taken + 1) << 20
     low, high = ((above_zero + sign * error) >> (_PLACES - 64) for sign in (-1, 1))
     if low != min(high, _WORDS - 1):
         raise ArithmeticError(
-            "a threshold of the noise cannot be told from a whole number; change sigma in its last digits"
+            "a threshold of the noise is too close to a whole number to decide; change the last"
+            " digits of sigma"
         )
     return low

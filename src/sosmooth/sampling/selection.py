@@ -15,7 +15,7 @@ class Selection:
         runner_up: the class that came second; −1: no other class was returned.
         second: its votes.
         invalid: evaluations that were no vote.
-        why: what those were, in words.
+        why: what these evaluations returned, in words.
     """
 
     selected: int

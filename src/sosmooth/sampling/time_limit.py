@@ -1,4 +1,4 @@
-"""A limit to how long one call may take, for calls into code of others that may never come back."""
+"""A time limit for one call, for code of others that may never return."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-#: Seconds that a call has, after it was interrupted, to come back to Python; then the process ends.
+#: Seconds that an interrupted call has to return to Python; then the process ends.
 GRACE = 10.0
 
 
 class TimeUp(BaseException):
-    """The call took too long. No `Exception`, so that code that retries on errors lets it through."""
+    """The call took too long. It is no `Exception`, so code that retries on errors lets it pass."""
 
 
 def check_timeout(batch_timeout: float | None) -> None:
-    """Refuse what is no time limit.
+    """Refuse a value that is no time limit.
 
     Raises:
-        ValueError: no positive number of seconds, nor None.
+        ValueError: it is neither a positive number of seconds nor None.
     """
     if batch_timeout is not None and not (math.isfinite(batch_timeout) and batch_timeout > 0):
         raise ValueError(
@@ -34,23 +34,27 @@ def check_timeout(batch_timeout: float | None) -> None:
 
 @contextmanager
 def time_limit(seconds: float | None, line: str) -> Iterator[None]:
-    """Raise `TimeUp` in the block after so many seconds; None: no limit.
+    """Raise `TimeUp` in the block after so many seconds.
 
-    An alarm interrupts Python code and what returns to it. Code that does not return cannot be stopped but with the process:
-    `GRACE` seconds later `line` is written to standard error and the process ends with exit code 1; if not even a thread may
-    run, because the code keeps Python's lock, it ends after another `GRACE`, with a traceback instead.
+    An alarm interrupts Python code, and other code when it returns to Python. Code that does not
+    return can only be stopped together with the process: `GRACE` seconds later this writes `line`
+    to standard error and ends the process with exit code 1. If the code holds Python's lock, so
+    that no other thread can run, the process ends after another `GRACE` with a traceback instead.
 
     Args:
-        seconds: positive. line: what to say if the process must be ended.
+        seconds: positive; None: no limit.
+        line: what to write if the process must end.
+
     Raises:
-        RuntimeError: outside the main thread, where no alarm arrives.
+        RuntimeError: it is not the main thread, and no alarm arrives elsewhere.
     """
     if seconds is None:
         yield
         return
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError(
-            "a time limit needs the main thread of the process; call without one, or from the main thread"
+            "a time limit works only in the main thread of the process; leave out batch_timeout, or"
+            " call from the main thread"
         )
     inside = True
 
@@ -72,7 +76,7 @@ def time_limit(seconds: float | None, line: str) -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, seconds)
             yield
         finally:
-            inside = False  # an alarm that rings from here on is late, and ignored
+            inside = False  # a later alarm comes too late and is ignored
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         faulthandler.cancel_dump_traceback_later()
