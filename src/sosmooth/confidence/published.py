@@ -18,6 +18,14 @@ def top_probability(tally: Tally, alpha: float, sigma: float) -> Bounds:
 
     The two evaluations of an antithetic pair are not independent, so only the side `x + ε` of a
     pair counts.
+
+    Args:
+        tally: counts of the estimation samples, (batch,).
+        alpha: failure probability of each input's certificate, in (0, 1).
+        sigma: noise level, input units; not used.
+
+    Returns:
+        Bounds of the probability of the class.
     """
     if tally.design is Design.ANTITHETIC:
         count, n = required(tally, "pair_both") + required(tally, "pair_plus_only"), tally.n // 2
@@ -27,7 +35,16 @@ def top_probability(tally: Tally, alpha: float, sigma: float) -> Bounds:
 
 
 def top_probability_and_gradient(tally: Tally, alpha: float, sigma: float) -> Bounds:
-    """Half of alpha for the probability (Clopper–Pearson), half for the gradient (Theorem 2)."""
+    """Half of alpha for the probability (Clopper–Pearson), half for the gradient (Theorem 2).
+
+    Args:
+        tally: counts of the estimation samples, in disjoint pairs, (batch,).
+        alpha: failure probability of each input's certificate, in (0, 1).
+        sigma: noise level, input units.
+
+    Returns:
+        Bounds of the probability of the class and of the norm of its gradient.
+    """
     estimate = required(tally, "gradient_sq_estimate")
     if tally.dimension is None:
         raise LookupError(
@@ -45,6 +62,14 @@ def pair_probabilities(tally: Tally, alpha: float, sigma: float) -> Bounds:
 
     Each is a Clopper–Pearson bound. The two bounds are separate and may add up to more than 1. Then
     the second one is lowered, so that no mass is counted twice.
+
+    Args:
+        tally: counts of the estimation samples, in antithetic pairs, (batch,).
+        alpha: failure probability of each input's certificate, in (0, 1).
+        sigma: noise level, input units; not used.
+
+    Returns:
+        Bounds of the probabilities of the pairs.
     """
     pairs = tally.n // 2
     c_s = proportion_lower_bound(required(tally, "pair_both"), pairs, alpha / 2)

@@ -32,6 +32,11 @@ class ExecutedClassifier(torch.nn.Module):
     """A base classifier that is called in a chosen way.
 
     It shares the module's weights, and it changes their layout permanently.
+
+    Args:
+        classifier: the base classifier.
+        execution: how to call it.
+        device: where it runs.
     """
 
     def __init__(self, classifier: BaseClassifier, execution: Execution, device: torch.device):

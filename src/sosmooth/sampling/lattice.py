@@ -99,7 +99,14 @@ def check_on_lattice(inputs: torch.Tensor, lattice: float) -> None:
 
 
 def noise_source(seed: int, device: torch.device, *, sigma: float, lattice: float | None) -> Noise:
-    """Exact noise where a lattice is given, else float noise."""
+    """Exact noise where a lattice is given, else float noise.
+
+    Args:
+        seed: whole number in [0, 2^64).
+        device: where the noise is used.
+        sigma: noise level, input units.
+        lattice: the step of the inputs' lattice; None: no lattice.
+    """
     if lattice is None:
         return NoiseSource(seed, device, sigma=sigma)
     return LatticeNoise(seed, device, sigma=sigma, lattice=lattice)

@@ -41,10 +41,18 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True)
 class Block:
-    """`vectors` noise vectors of one input: they are drawn, and given to a worker, at once."""
+    """Some noise vectors of one input. They are drawn, and given to a worker, at once.
 
-    position: int  # of the input in this batch
-    index: int  # of the input, the same in every batch
+    Attributes:
+        position: of the input in this batch.
+        index: of the input, the same in every batch.
+        stage: what the samples are for.
+        number: of the block among those of the input and the stage.
+        vectors: how many noise vectors it has.
+    """
+
+    position: int
+    index: int
     stage: Stage
     number: int
     vectors: int
@@ -122,7 +130,14 @@ class Noise(Protocol):
     def add(
         self, center: torch.Tensor, noise: torch.Tensor, *, sign: int, out: torch.Tensor
     ) -> None:
-        """Write `center + sign · ε` to `out`, of the inputs' dtype."""
+        """Write `center + sign · ε` to `out`.
+
+        Args:
+            center: an input, as `centers` returned it.
+            noise: as drawn, (vectors, …).
+            sign: +1 or −1.
+            out: of the inputs' dtype, (vectors, …).
+        """
         ...
 
     def standard(self, noise: torch.Tensor) -> torch.Tensor:
@@ -135,7 +150,13 @@ class Noise(Protocol):
 
 
 class NoiseSource:
-    """Blocks of standard normal float32 noise."""
+    """Blocks of standard normal float32 noise.
+
+    Args:
+        seed: whole number in [0, 2^64).
+        device: where the noise is used.
+        sigma: noise level, input units; `add` multiplies by it.
+    """
 
     dtype = torch.float32
 
