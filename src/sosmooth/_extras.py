@@ -1,4 +1,4 @@
-"""Packages that only some users need."""
+"""Packages that only some users need, and that extras of sosmooth install."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ def needed(module: str, *, extra: str) -> Any:
     """The module, imported when it is needed.
 
     Args:
-        module: its name. extra: the extra of sosmooth that installs it.
+        module: its name.
+        extra: the extra of sosmooth that installs it.
     Raises:
-        ModuleNotFoundError: it is not installed; the message says what installs it.
+        ModuleNotFoundError: it is not installed; the message says how to install it.
     """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name != module.partition(".")[0]:
-            raise  # it is there, and misses one that it needs
+            raise  # it is installed, but a package that it needs is not
         raise ModuleNotFoundError(
-            f'{error.name} is not installed; get it by pip install "sosmooth[{extra}]"',
+            f'{error.name} is not installed; install it with pip install "sosmooth[{extra}]"',
             name=error.name,
         ) from None

@@ -1,4 +1,4 @@
-"""Results as tables of pandas, Polars or Arrow, each in one call."""
+"""Results as tables of pandas, Polars or Arrow."""
 
 from __future__ import annotations
 
@@ -16,18 +16,29 @@ if TYPE_CHECKING:
 
 
 class Framed(ABC):
-    """What has columns: one row an input, in the order of the inputs."""
+    """Results with columns: one row an input, in the order of the inputs."""
 
     @abstractmethod
     def columns(self) -> dict[str, NDArray]:
-        """Arrays (inputs,) by name, as `runs.schema.COLUMNS` describes them; −1 and NaN stand for unknown."""
+        """Arrays (inputs,) by name, as `runs.schema.COLUMNS` describes them.
+
+        −1 and NaN mean unknown.
+        """
 
     def to_pandas(self) -> pandas.DataFrame:
-        """The columns as a pandas table. ModuleNotFoundError: pandas is not installed."""
+        """The columns as a pandas table.
+
+        Raises:
+            ModuleNotFoundError: pandas is not installed.
+        """
         return needed("pandas", extra="pandas").DataFrame(self.columns())
 
     def to_polars(self) -> polars.DataFrame:
-        """The columns as a Polars table. ModuleNotFoundError: Polars is not installed."""
+        """The columns as a Polars table.
+
+        Raises:
+            ModuleNotFoundError: Polars is not installed.
+        """
         return needed("polars", extra="polars").DataFrame(self.columns())
 
     def to_arrow(self) -> Any:

@@ -1,4 +1,4 @@
-"""Numbers as people give them, checked: whole numbers, failure probabilities, noise levels."""
+"""Checks of numbers that users give: whole numbers, failure probabilities, noise levels."""
 
 from __future__ import annotations
 
@@ -16,12 +16,17 @@ EPS = np.finfo(np.float64).eps
 
 
 def whole_number(name: str, value: Any, *, least: int, below: int | None = None) -> int:
-    """A whole number in [least, below), as an int, whatever type of number it came as.
+    """A whole number in [least, below) as an int.
 
-    400, 400.0 and 1e5 are whole, 400.5 is not.
+    400, 400.0 and 1e5 are whole numbers, 400.5 is not.
 
+    Args:
+        name: of the argument, for the message.
+        value: a number of any type.
+        least: the smallest value that is allowed.
+        below: the value must be below it; None: any value from `least`.
     Raises:
-        ValueError: it is no number, not whole, not finite, or out of range.
+        ValueError: the value is no number, not whole, not finite, or out of range.
     """
     whole = isinstance(value, Integral) or (
         isinstance(value, Real) and math.isfinite(value) and value == math.floor(value)
@@ -36,8 +41,10 @@ def whole_number(name: str, value: Any, *, least: int, below: int | None = None)
 def checked_alpha(alpha: ArrayLike) -> Floats:
     """Failure probabilities as float64.
 
+    Args:
+        alpha: each in (0, 1).
     Raises:
-        ValueError: one is outside (0, 1), or NaN.
+        ValueError: a value is outside (0, 1), or NaN.
     """
     array = np.asarray(alpha, dtype=np.float64)
     bad = ~((array > 0) & (array < 1))
@@ -50,8 +57,10 @@ def checked_alpha(alpha: ArrayLike) -> Floats:
 def checked_sigma(sigma: ArrayLike) -> Floats:
     """Noise levels as float64.
 
+    Args:
+        sigma: each positive and finite.
     Raises:
-        ValueError: one is not positive, infinite, or NaN.
+        ValueError: a value is not positive, infinite, or NaN.
     """
     array = np.asarray(sigma, dtype=np.float64)
     if not np.all((array > 0) & np.isfinite(array)):
@@ -60,6 +69,6 @@ def checked_sigma(sigma: ArrayLike) -> Floats:
 
 
 def _named(bound: int) -> str:
-    """A power of two as such."""
+    """The number as text; a large power of two as `2^k`."""
     power = bound.bit_length() - 1
     return f"2^{power}" if power > 20 and bound == 2**power else str(bound)

@@ -24,7 +24,7 @@ def is_object_spec(spec: str) -> bool:
 
 
 def is_module(name: str) -> bool:
-    """Whether Python finds a module of that name, or it lies in the working directory."""
+    """Whether Python finds a module of that name, also in the working directory."""
     _search_also(Path.cwd())
     try:
         return importlib.util.find_spec(name) is not None
@@ -36,12 +36,14 @@ def load_object(spec: str) -> tuple[Any, dict[str, Any]]:
     """The object that `spec` names, imported by running its module.
 
     Args:
-        spec: `package.module:attribute` (found as Python finds modules, the working directory last) or `path/file.py:attribute`.
+        spec: `package.module:attribute`, on Python's path or, last, in the working directory; or
+            `path/file.py:attribute`.
     Returns:
-        The object, and what identifies it: `spec` and `source_sha256`, the digest of the module's file (None where it has none).
+        The object, and what identifies it: `spec` and `source_sha256`, the digest of the module's
+        file (None if it has no file).
     Raises:
         FileNotFoundError: the file or module does not exist.
-        ValueError: `spec` is written otherwise, or the module has no such attribute.
+        ValueError: `spec` has another form, or the module has no such attribute.
     """
     if not is_object_spec(spec):
         raise ValueError(
@@ -71,9 +73,10 @@ def _module_named(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise  # the module is there, and misses one that it needs
+            raise  # the module exists, but a module that it needs does not
         raise FileNotFoundError(
-            f"no module {error.name!r}; install it, go to its folder, or write path/file.py:attribute"
+            f"no module {error.name!r}; install it, change to its folder, or write"
+            " path/file.py:attribute"
         ) from None
 
 
@@ -88,7 +91,7 @@ def _module_of_file(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickles of the module look themselves up there
+    sys.modules[name] = module  # dataclasses and pickles look up their module there
     try:
         spec.loader.exec_module(module)
     except BaseException:
@@ -98,6 +101,6 @@ def _module_of_file(path: Path) -> ModuleType:
 
 
 def _search_also(folder: Path) -> None:
-    """Last, so that nothing there hides an installed package."""
+    """Put a folder at the end of Python's path, where it hides no installed package."""
     if str(folder) not in sys.path:
         sys.path.append(str(folder))

@@ -1,4 +1,7 @@
-"""Progress: a bar with rate and time left in a notebook or, on standard error, on a terminal; a line now and then elsewhere."""
+"""Progress with rate and time left: a bar in a notebook or on a terminal, else lines of text.
+
+Bars on a terminal and lines go to standard error.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,13 @@ _SECONDS_BETWEEN_DRAWINGS = 0.2
 
 @contextmanager
 def progress(total: int, what: str, unit: str = "samples") -> Iterator[Callable[[int], None]]:
-    """A function to be called with the number of evaluations (or of another unit) just done, out of `total`."""
+    """A function to call with the number of evaluations that were just done.
+
+    Args:
+        total: how many there are in all.
+        what: is being done, as text.
+        unit: what is counted.
+    """
     from rich.console import Console
 
     console = Console(stderr=True)
@@ -59,7 +68,7 @@ def _bar(console, total: int, what: str, unit: str) -> Iterator[Callable[[int], 
 
 
 def _notebook(total: int, what: str, unit: str) -> Iterator[Callable[[int], None]]:
-    """The browser's own bar, which needs no widgets; it stays when all is done, as the cell's other output does."""
+    """The browser's progress bar, which needs no widgets; it stays as output of the cell."""
     from importlib import import_module
 
     display = import_module("IPython.display")
@@ -86,8 +95,9 @@ def _notebook(total: int, what: str, unit: str) -> Iterator[Callable[[int], None
 
 
 def _as_html(done: int, total: int, what: str, rate: str) -> str:
-    """A bar, and in text what it is about."""
-    bar = f'<progress value="{done}" max="{max(total, 1)}" style="width: 20em; vertical-align: middle"></progress>'
+    """A bar with text on both sides."""
+    style = "width: 20em; vertical-align: middle"
+    bar = f'<progress value="{done}" max="{max(total, 1)}" style="{style}"></progress>'
     return f"<div>{escape(what)} {bar} {100 * done / max(total, 1):.0f} % {escape(rate)}</div>"
 
 
@@ -103,7 +113,8 @@ def _lines(total: int, what: str, unit: str) -> Iterator[Callable[[int], None]]:
             last = now
             left = (now - begun) * (total - done) / done
             print(
-                f"{what}: {100 * done / total:.0f} %, {_rate(done, now - begun, unit)}, {left:.0f} s left",
+                f"{what}: {100 * done / total:.0f} %, {_rate(done, now - begun, unit)},"
+                f" {left:.0f} s left",
                 file=sys.stderr,
             )
 

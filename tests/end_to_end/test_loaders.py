@@ -373,7 +373,7 @@ def test_skops_files_that_are_refused(tmp_path):
     with pytest.raises(ValueError, match="cannot be read"):
         load_classifier(f"{tmp_path}/cut.skops")
     skops.dump([1, 2], tmp_path / "list.skops")
-    with pytest.raises(ValueError, match="holds list; a fitted classifier"):
+    with pytest.raises(ValueError, match="holds list; it must hold a fitted classifier"):
         load_classifier(f"{tmp_path}/list.skops")
 
 
@@ -652,7 +652,7 @@ def test_parquet_that_cannot_be_read(tmp_path):
     path = tmp_path / "a.parquet"
     for table, message in (
         ({"label": [png(PIXELS[0])]}, "'label' cannot hold both images and labels"),
-        ({"a": [1], "b": [2]}, r"has the columns 'a', 'b'; name the one of .*\?image=COLUMN"),
+        ({"a": [1], "b": [2]}, r"has the columns 'a', 'b'; name the column of .*\?image=COLUMN"),
         ({"image": [{"bytes": None, "path": "a.png"}], "label": [0]}, "image 0 has no bytes"),
         ({"image": [b"no image"], "label": [0]}, "image 0 is no readable image"),
         ({"image": [png(PIXELS[0])], "label": [0.5]}, "labels must be integers or names; got 0.5"),
@@ -763,5 +763,6 @@ def test_a_missing_package_is_one_line(tmp_path, capsys, monkeypatch, images_fil
     captured = capsys.readouterr()
     assert code == 2
     assert captured.err == (
-        'sosmooth: transformers is not installed; get it by pip install "sosmooth[huggingface]"\n'
+        "sosmooth: transformers is not installed; install it with"
+        ' pip install "sosmooth[huggingface]"\n'
     )

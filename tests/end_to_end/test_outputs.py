@@ -477,7 +477,7 @@ def test_onnx_topk_is_refused(own, capsys):
         (both, [], "scores tensor(float) (batch, 2), labels tensor(int64) (batch, 2)"),
         (both, ["--output", "scores"], "the largest scores sorted"),
         (both, ["--output", "labels"], "is neither"),
-        (values, [], "their places are no classes"),
+        (values, [], "their positions are no classes"),
     ):
         for command in ("certify", "doctor"):
             out = ["--out", own / "run"] if command == "certify" else []
@@ -493,7 +493,7 @@ def test_onnx_output_by_name_position_and_specification(own, capsys):
         [head, ("Identity", ["scores_"], ["out"], {}), MATMUL][::-1],
         [("features", "float", ["batch", 4]), ("out", "float", ["batch", 3])],
     )
-    with pytest.raises(ValueError, match=r"not clear: features .*, out"):
+    with pytest.raises(ValueError, match=r"not clear which .*: features .*, out"):
         load_classifier(path)
     x = torch.rand(5, 4)
     for found in (
@@ -531,7 +531,7 @@ def training(own, kind):
 
 @pytest.mark.parametrize("kind", ["batch norm", "dropout", "random"])
 def test_onnx_in_training_mode_is_refused(own, kind):
-    with pytest.raises(ValueError, match="no fixed function of one input"):
+    with pytest.raises(ValueError, match="not a fixed function of one input"):
         load_classifier(training(own, kind))
 
 

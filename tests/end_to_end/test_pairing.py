@@ -133,7 +133,7 @@ def test_tables_that_name_other_things_than_the_estimator_are_refused(here, caps
     np.savez(here / "plain.npz", x=np.array([CENTRES["dog"]]), y=np.array([[2]]))
     accuracy, _, said = certified(capsys, model, "plain.npz")
     assert accuracy == 1.0
-    assert "does not name its features; they are taken for the 2" in said
+    assert "does not name its features; it is assumed that they are the 2" in said
     assert "0 for 'bird', 1 for 'cat', 2 for 'dog'" in said
 
 
@@ -143,7 +143,7 @@ def test_an_estimator_that_wants_names_says_that_pandas_is_needed(here, capsys, 
     monkeypatch.setitem(sys.modules, "pandas", None)
     call = ["predict", "--model", model, "--data", spec, "--sigma", "0.1", "--n", "20"]
     assert main(call) != 0
-    assert "needs pandas: pip install pandas" in capsys.readouterr().err
+    assert "pandas is not installed; pip install pandas" in capsys.readouterr().err
 
 
 class Column:
@@ -162,7 +162,7 @@ def test_labels_in_a_column_and_classes_in_any_order():
     opened = classifier_of(Column())
     assert opened.classifier(torch.tensor([[0.0, 6.0], [0.0, 0.0]])).tolist() == [0, 1]
     Column.classes_ = np.array(["dog", "cat"])
-    with pytest.raises(ValueError, match="predicted 'bird', which is none of its classes"):
+    with pytest.raises(ValueError, match="predicted 'bird', which is not among its classes"):
         classifier_of(Column()).classifier(torch.zeros(1, 2))
     for classes in ([1.0, 2.0], [1, 2], [-1, 1], [[0], [1]]):
         Column.classes_ = np.array(classes)
@@ -179,7 +179,7 @@ def test_class_folders_follow_the_names_given_for_the_classifier(here, capsys):
     assert (accuracy, run.manifest.class_names) == (1.0, ["Dark", "mid", "bright"])
     assert "'dark' is taken for 'Dark'" in said
     (here / "names.json").write_text('["a", "b"]')
-    assert "2 names of classes are given and the classifier has 3" in refused(
+    assert "2 class names are given and the classifier has 3" in refused(
         capsys, "m.py:by_brightness", "photos", "--class-names", "names.json"
     )
     # Without names they are taken in sorted order. Here that is wrong, and the program says so.
@@ -204,7 +204,7 @@ def test_one_folder_of_images_has_no_labels(here, capsys):
     folder_of(here / "val", {"images": 20})
     accuracy, run, said = certified(capsys, "m.py:by_brightness", "val")
     assert (accuracy, run["label"].tolist()) == (None, [-1, -1])
-    assert "has the one class 'images'" in said
+    assert "has only the class 'images'" in said
     (here / "val" / "val_annotations.txt").write_text("0.png\tn0\n1.png\tn0\n")
     (here / "names.txt").write_text("n0\nn1\nn2\n")
     accuracy, _, said = certified(capsys, "m.py:by_brightness", "val", "--class-names", "names.txt")
@@ -245,7 +245,9 @@ def test_shards_of_a_data_set_of_the_hub(here, capsys):
         capsys, "m.py:by_brightness", "parquet:set?split=train"
     )
     (here / "set" / "data" / "test-00000-of-00002.parquet").unlink()
-    assert "of 2 shards, 1 files are there" in refused(capsys, "m.py:by_brightness", "hf:set")
+    assert "there should be 2 shards, and there are 1 files" in refused(
+        capsys, "m.py:by_brightness", "hf:set"
+    )
 
 
 def test_saved_data_sets_name_their_classes(here, capsys):

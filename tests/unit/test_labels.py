@@ -60,7 +60,7 @@ def test_names_that_differ_in_case_spaces_and_underscores_only_are_the_same_and_
     classes = ("golden retriever", "Great_Dane", "pug")
     found = reconcile([0, 1, 2], ("great dane", "Golden_Retriever", "pug"), classes, 3)
     assert found.labels.tolist() == [1, 0, 2]
-    assert "2 class names of the data are spelled otherwise" in found.notes[0]
+    assert "spells 2 class names of the data differently" in found.notes[0]
     assert "'great dane' is taken for 'Great_Dane'" in found.notes[0]
 
 
@@ -219,7 +219,7 @@ def test_files_that_hold_no_class_names_are_refused(tmp_path, name, content):
 def test_names_given_stand_in_the_place_of_the_classifiers_own(tmp_path):
     own = classifier(["a", "b", "c"], 3)
     assert class_names_of(named(own, ANIMALS)) == ANIMALS
-    with pytest.raises(ValueError, match="2 names of classes are given and the classifier has 3"):
+    with pytest.raises(ValueError, match="2 class names are given and the classifier has 3"):
         named(own, ("a", "b"))
     with pytest.raises(FileNotFoundError, match=r"absent\.txt"):
         read_class_names(tmp_path / "absent.txt")

@@ -16,11 +16,15 @@ def in_batches(
     *,
     shape: Sequence[int | str | None],
 ) -> Callable[[Tensor], Tensor]:
-    """The classifier on batches of any size: long ones are split, short ones filled up with copies whose results are dropped.
+    """The classifier on batches of any size.
+
+    Long batches are split. Short ones are filled up with copies, whose results are dropped.
 
     Args:
-        classify: rows are classified independently of each other. least, most: sizes of its batches; None: no limit.
-        shape: of one input; what is no number may be any.
+        classify: classifies each row independently of the others.
+        least: the smallest batch that it takes.
+        most: the largest batch that it takes; None: no limit.
+        shape: of one input; an axis that is no number may have any length.
     Raises:
         ValueError: from the returned function: inputs of another shape.
     """

@@ -17,26 +17,29 @@ _PLACEHOLDER = re.compile(r"LABEL_\d+")
 
 
 def class_names_of(classifier: LoadedClassifier) -> tuple[str, ...] | None:
-    """The names of its classes, in its order; None where it has none."""
+    """The names of the classes, in the classifier's order; None if it has none."""
     classes = classifier.settings.get("classes")
     if classifier.num_classes not in (None, len(classes or ())):
-        return None  # of one score, which is read as two classes
+        return None  # one score, which is read as two classes
     if not classes or all(_PLACEHOLDER.fullmatch(str(name)) for name in classes):
         return None
     return tuple(str(name) for name in classes)
 
 
 def named(classifier: LoadedClassifier, names: Sequence[str]) -> LoadedClassifier:
-    """The classifier with these names of its classes in place of its own.
+    """The classifier with these names of its classes instead of its own.
 
+    Args:
+        classifier: as it was loaded.
+        names: one for each class, in the classifier's order.
     Raises:
-        ValueError: not as many as it has classes, or a name twice.
+        ValueError: the classifier has another number of classes.
     """
     count = classifier.num_classes
     if count is not None and count != len(names):
         raise ValueError(
-            f"{len(names)} names of classes are given and the classifier has {count};"
-            " give one for each, in its order"
+            f"{len(names)} class names are given and the classifier has {count} classes;"
+            " give one name for each, in the classifier's order"
         )
     return replace(
         classifier,
@@ -49,9 +52,9 @@ def read_class_names(path: Path) -> list[str]:
     """The names in a file, in the order of the classifier's classes.
 
     Args:
-        path: JSON: a list of names, an object {number: name}, {name: number}, or a config.json with
-            `id2label`; CSV with a column `name` and, if they are not in order, a column `number`;
-            any other: text with one name a line.
+        path: a JSON file: a list of names, an object {number: name} or {name: number}, or a
+            config.json with `id2label`; or a CSV file with a column `name` and, if the names are
+            not in order, a column `number`; or a text file with one name a line.
     Raises:
         FileNotFoundError: no such file.
         ValueError: no names, numbers that are not 0, 1, 2, …, a file of another kind.

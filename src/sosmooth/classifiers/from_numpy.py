@@ -17,11 +17,13 @@ def from_numpy(f: Callable[[NDArray], ArrayLike]) -> Callable[[Tensor], Tensor]:
     """A base classifier made of a function on NumPy arrays, such as scikit-learn's `predict`.
 
     Args:
-        f: floating (batch, …), its own copy → floating scores (batch, classes) or integer labels (batch,).
+        f: floating (batch, …) → floating scores (batch, classes) or integer labels (batch,). It
+            gets a copy of the inputs, which it may change.
     Returns:
-        A function of tensors on any device; its result is on the device of its argument, labels as int64.
+        A function of tensors on any device; its result is on the device of its argument, labels as
+        int64.
     Raises:
-        ValueError: from the returned function: what `f` gave is neither floating nor integer.
+        ValueError: from the returned function: the result of `f` is neither floating nor integer.
 
     >>> brightest = from_numpy(lambda images: images.reshape(len(images), -1).argmax(axis=1))
     >>> brightest(torch.tensor([[0.0, 1.0], [1.0, 0.0]])).tolist()
@@ -31,13 +33,14 @@ def from_numpy(f: Callable[[NDArray], ArrayLike]) -> Callable[[Tensor], Tensor]:
     def classify(inputs: Tensor) -> Tensor:
         returned = f(inputs.detach().cpu().numpy().copy())
         if isinstance(returned, tuple | Mapping) and named_outputs(returned):
-            return cast(Tensor, returned)  # several outputs, of which one is to be named
+            return cast(Tensor, returned)  # several outputs; the caller chooses one
         result = np.asarray(returned)
         if np.issubdtype(result.dtype, np.integer):
             result = result.astype(np.int64)
         elif not np.issubdtype(result.dtype, np.floating):
             raise ValueError(
-                f"a classifier must return floating scores or integer labels; got an array of {result.dtype}"
+                "a classifier must return floating scores or integer labels; got an array of"
+                f" {result.dtype}"
             )
         return torch.from_numpy(np.ascontiguousarray(result)).to(inputs.device)
 

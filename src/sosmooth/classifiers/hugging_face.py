@@ -18,22 +18,22 @@ from sosmooth.classifiers.weights import weights_sha256
 
 
 def open_hugging_face(place: str) -> LoadedClassifier:
-    """The classifier in a folder, or in the cache; nothing is downloaded, none of its code is run.
+    """The classifier in a folder or in the cache; nothing is downloaded, and no code of it is run.
 
     Images: any model that `AutoModelForImageClassification` reads, with everything that its
-    `preprocessor_config.json` does to pixels; resizing is left to the data set.
-    Text (`…ForSequenceClassification`): a function of embeddings as the data set `text:` makes
-    them; sigma and radii count in the space of embeddings, for the given tokens. They say nothing
+    `preprocessor_config.json` does to pixels. The data set does the resizing.
+    Text (`…ForSequenceClassification`): a function of embeddings, as the data set `text:` makes
+    them. Sigma and radii are in the space of embeddings, for the given tokens. They say nothing
     about other words.
 
     Args:
         place: a folder, or a name that the cache of Hugging Face holds.
     Raises:
-        ModuleNotFoundError: no transformers.
-        FileNotFoundError: no such folder, nothing in the cache.
+        ModuleNotFoundError: transformers is not installed.
+        FileNotFoundError: no such folder, and nothing in the cache.
         ValueError: another kind of model, no safetensors weights, weights that are missing or have
             other shapes than the configuration says, class names that are not numbered from 0, a
-            preparation that is not understood.
+            preparation that cannot be expressed.
     """
     transformers = needed("transformers", extra="huggingface")
     options = {"local_files_only": True, "trust_remote_code": False}
@@ -44,7 +44,7 @@ def open_hugging_face(place: str) -> LoadedClassifier:
         lambda: getattr(transformers, f"AutoModel{kind}").from_pretrained(
             place,
             use_safetensors=True,
-            ignore_mismatched_sizes=True,  # reported below, in one line
+            ignore_mismatched_sizes=True,  # `_check_weights` reports them in one line
             output_loading_info=True,
             **options,
         ),
@@ -58,7 +58,7 @@ def open_hugging_face(place: str) -> LoadedClassifier:
         "weights_sha256": weights_sha256(model),
         "training_sigma": None,
     }
-    # transformers trains a single label as a regression, unless it is told that it is a yes or no.
+    # transformers trains a single label as a regression, unless it is declared as a yes or no.
     yes_or_no = config.problem_type == "multi_label_classification"
     return LoadedClassifier(
         classifier,
@@ -72,20 +72,20 @@ def open_hugging_face(place: str) -> LoadedClassifier:
 def _read(place: str, read: Callable[[], Any]) -> Any:
     try:
         return read()
-    except Exception as error:  # of a broken file transformers raises anything
+    except Exception as error:  # transformers raises all kinds of exceptions for a broken file
         reason = text_of(error)
         if Path(place).is_dir():
-            raise ValueError(f"{place} is no model that can be read: {reason}") from error
+            raise ValueError(f"{place} holds no model that can be read: {reason}") from error
         if not isinstance(error, OSError | ValueError):
             raise
         raise FileNotFoundError(
-            f"no folder {place!r}, and the cache does not hold it; get it by hf download {place}"
+            f"no folder {place!r}, and no such model in the cache; get it by hf download {place}"
             f" ({reason})"
         ) from error
 
 
 def _kind_of(place: str, config: Any) -> str:
-    """The kind that the classes of transformers' own Auto… models put it in."""
+    """The kind of the model by the lists of transformers' own Auto… classes."""
     names = needed("transformers.models.auto.modeling_auto", extra="huggingface")
     lists = {
         "ForImageClassification": names.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES,
@@ -96,25 +96,26 @@ def _kind_of(place: str, config: Any) -> str:
         if {*([found] if isinstance(found, str) else found)} & {*(config.architectures or [])}:
             return kind
     raise ValueError(
-        f"{place} is {config.architectures}; {' and '.join(f'…{name}' for name in _KINDS)} are read"
+        f"{place} is a model of kind {config.architectures}; allowed are"
+        f" {' and '.join(f'…{name}' for name in _KINDS)}"
     )
 
 
 def _check_weights(place: str, model: nn.Module, info: dict[str, Any]) -> None:
-    """Refuses weights that leave a part of the model as it was drawn at random."""
+    """Refuse weights that leave a part of the model at its random starting values."""
     changed = sorted(tuple(each) for each in info["mismatched_keys"])
     last = _last_of(model)
     for name, stored, own in changed:
         if name.rpartition(".")[0] in last and stored[0] != own[0]:
             raise ValueError(
-                f"{place}: config.json says {own[0]} classes, the weights have {stored[0]} ({name});"
-                f" give id2label or num_labels of {stored[0]} classes in config.json"
+                f"{place}: config.json says {own[0]} classes, the weights have {stored[0]}"
+                f" ({name}); give id2label or num_labels of {stored[0]} classes in config.json"
             )
     if changed:
         name, stored, own = changed[0]
         raise ValueError(
             f"{place}: {name} has the shape {tuple(stored)} in the weights and {tuple(own)} by"
-            f" config.json, and {len(changed) - 1} more like it; they are of different models"
+            f" config.json ({len(changed) - 1} more differ); get both files of the same model"
         )
     if missing := sorted(info["missing_keys"]):
         raise ValueError(
@@ -124,7 +125,7 @@ def _check_weights(place: str, model: nn.Module, info: dict[str, Any]) -> None:
 
 
 def _last_of(model: nn.Module) -> set[str]:
-    """Names of the layers that give one score a class."""
+    """The names of the layers that have as many outputs as there are classes."""
     classes = model.config.num_labels  # pyright: ignore[reportAttributeAccessIssue]
     return {
         name
@@ -145,7 +146,10 @@ def _class_names(place: str, config: Any) -> list[str]:
 
 
 class _Embeddings(nn.Module):
-    """Scores of embeddings (batch, tokens, hidden + 1), whose last value tells which tokens there are: positive."""
+    """Scores of embeddings (batch, tokens, hidden + 1).
+
+    The last value is positive where there is a token.
+    """
 
     def __init__(self, model: nn.Module):
         super().__init__()
@@ -164,7 +168,10 @@ def _of_images(model: nn.Module, place: str) -> tuple[nn.Module, Normalization |
 
 
 def _of_text(model: nn.Module, place: str) -> tuple[nn.Module, None]:
-    """Refuses a model that gives its embeddings another result than the text itself: the padding, mostly, is why."""
+    """Refuse a model whose result differs between a text and its embeddings.
+
+    The reason is usually how the model finds the padding.
+    """
     classifier = _Embeddings(model).eval()
     embed: Any = model.get_input_embeddings()  # pyright: ignore[reportCallIssue]
     device = next(model.parameters()).device
@@ -175,8 +182,8 @@ def _of_text(model: nn.Module, place: str) -> tuple[nn.Module, None]:
         found = classifier(torch.cat([embed(tokens), mask[..., None]], dim=-1))
     if not torch.allclose(expected, found, rtol=1e-3, atol=1e-4):
         raise ValueError(
-            f"{place} ({type(model).__name__}) gives embeddings with padding another result than the text: it cannot be certified"
-            " in the space of embeddings"
+            f"{place} ({type(model).__name__}) gives embeddings with padding another result than"
+            " the text, so it cannot be certified in the space of embeddings; use another model"
         )
     return classifier, None
 

@@ -1,8 +1,9 @@
 """What an image processor of transformers does to pixels, found by running it.
 
-Each processor class has its own keys, defaults and order of steps, and new ones appear. Instead of
-repeating them, the processor itself is run on random images: what it does must be one multiplication
-and one addition a channel, the channels in some order, and a crop. Anything else is refused.
+Each processor class has its own keys, defaults and order of steps, and new classes appear. Instead
+of copying them, this module runs the processor itself on random images. What the processor does
+must be one multiplication and one addition a channel, the channels in some order, and a crop.
+Anything else is refused.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from sosmooth.classifiers.normalization import Normalization
 
 _FILE = "preprocessor_config.json"
 _NESTED = "processor_config.json"
-_LARGEST_SIDE = 4096  # pixels; a larger one is a mistake, and trying it out would fill the memory
-_TOLERANCE = 1e-5  # of what float32 rounds away, relative to the largest value
+_LARGEST_SIDE = 4096  # pixels; a larger side is a mistake, and a try would fill the memory
+_TOLERANCE = 1e-5  # for rounding in float32, relative to the largest value
 
 #: Steps that change which pixels there are, and not their values.
 _GEOMETRY = ("do_resize", "do_center_crop", "do_pad", "do_thumbnail", "do_align_long_axis")
 
-#: Keys of which null stands for the value of the class; the processor itself would refuse it.
+#: Keys whose null means the default of the class; the processor itself would refuse null.
 _NULL_IS_DEFAULT = ("image_mean", "image_std", "rescale_factor")
 
 #: Keys that no processor class lists and that change no pixel of an image.
@@ -56,31 +57,31 @@ class ImageProcessor:
     """The processor in a model's folder, and what it does to an image in [0, 1].
 
     Attributes:
-        normalization: of the channels as they come in; None: values stay as they are.
-        order: channel j that the model gets is channel `order[j]` that comes in.
+        normalization: of the channels in the order of the image; None: values are not changed.
+        order: channel j of the model is channel `order[j]` of the image.
     """
 
     normalization: Normalization | None
     order: tuple[int, ...]
 
     def __init__(self, place: str, channels: int, side: int | None):
-        """Read and try out the processor; nothing is downloaded, no code of the folder is run.
+        """Read the processor and try it out; nothing is downloaded, no code of the folder is run.
 
         Args:
             place: a folder, or a name that the cache holds.
             channels: of the images that the model takes.
             side: of the images that the model is made for, in pixels; None: any.
         Raises:
-            ValueError: no file, keys or values that are not understood, or steps that are more
-                than a multiplication and an addition a channel.
+            ValueError: no file, unknown keys or values, or steps that are more than a
+                multiplication and an addition a channel.
         """
         transformers = needed("transformers", extra="huggingface")
         self._file, found = _settings(place)
         options = {"local_files_only": True, "trust_remote_code": False}
         try:
             self._processor = transformers.AutoImageProcessor.from_pretrained(place, **options)
-        except Exception as error:  # of values that it does not expect it raises anything
-            raise ValueError(f"{self._file} is not understood: {_line(error)}") from error
+        except Exception as error:  # it raises all kinds of exceptions for unexpected values
+            raise ValueError(f"{self._file} cannot be used: {_line(error)}") from error
         self._name = type(self._processor).__name__.removesuffix("Pil")
         for key in _NULL_IS_DEFAULT:
             if key in found and found[key] is None:
@@ -94,11 +95,14 @@ class ImageProcessor:
     def window(self, height: int, width: int) -> tuple[slice, slice]:
         """The part of an image of this size that the model gets: all of it, or its middle.
 
-        An image that has the model's size already, though the processor would resize and crop it
-        once more, is taken as prepared; a warning says so.
+        An image that already has the model's size is taken as prepared, even if the processor
+        would resize and crop it once more; then a warning says so.
 
+        Args:
+            height: of the image, in pixels.
+            width: of the image, in pixels.
         Raises:
-            ValueError: the processor makes another size of it than by a crop.
+            ValueError: the processor changes the size of the image other than by a crop.
         """
         if (height, width) not in self._windows:
             self._windows[height, width] = self._found_window(height, width)
@@ -111,20 +115,20 @@ class ImageProcessor:
             key for key in found.keys() - known if found[key] not in (None, False)
         ):
             raise ValueError(
-                f"{self._file}: {', '.join(unknown)} of {self._name} is not understood; remove it if"
-                " it changes no pixel, or load the model in package.module:factory"
+                f"{self._file}: unknown keys {', '.join(unknown)} of {self._name}; remove those"
+                " that change no pixel, or load the model in package.module:factory"
             )
         for key in ("size", "crop_size", "pad_size"):
             if any(not 1 <= side <= _LARGEST_SIDE for side in _numbers(found.get(key))):
                 raise ValueError(
                     f"{self._file}: {key} is {found[key]}; sides are 1 to {_LARGEST_SIDE} pixels"
                 )
-        if any(not 0.1 <= share <= 1 for share in _numbers(found.get("crop_pct"))):
+        if any(not 0.1 <= part <= 1 for part in _numbers(found.get("crop_pct"))):
             raise ValueError(f"{self._file}: crop_pct is {found['crop_pct']}; it is 0.1 to 1")
         if not getattr(processor, "do_rescale", True):
             raise ValueError(
-                f"{self._file}: do_rescale is false, which leaves open whether the model takes images"
-                " in [0, 1] or in 0…255; write do_rescale and rescale_factor there"
+                f"{self._file}: do_rescale is false, so it is unknown whether the model takes"
+                " images in [0, 1] or in 0…255; write do_rescale and rescale_factor there"
             )
         again = getattr(processor, "include_top", False)
         needs = {"image_mean": processor.do_normalize, "image_std": processor.do_normalize or again}
@@ -132,11 +136,11 @@ class ImageProcessor:
             if used and key not in found:
                 raise ValueError(
                     f"{self._file} has no {key}; write it there ({self._name} itself has"
-                    f" {getattr(processor, key, None)}; null asks for that)"
+                    f" {getattr(processor, key, None)}; null means that value)"
                 )
 
     def _pointwise(self, channels: int) -> tuple[Normalization | None, tuple[int, ...]]:
-        """Multiplication, addition and order of channels, fitted on one image, checked on another."""
+        """Multiplication, addition and order of channels, fitted on one of two random images."""
         still = {key: False for key in _GEOMETRY if hasattr(self._processor, key)}
         first, second = (
             np.random.default_rng(seed).integers(low, high, (channels, 24, 24), dtype=np.uint8)
@@ -155,15 +159,15 @@ class ImageProcessor:
         for row in taken:
             channel, start, slope = _fitted(given, row)
             order.append(channel)
-            if slope > 0:  # rounded to what float32, in which it was computed, can tell
+            if slope > 0:  # rounded to the precision of float32, in which it was computed
                 means[channel] = round(-start / slope, 7) + 0.0
                 stds[channel] = float(f"{1 / slope:.7g}")
         seen = _flat(self._processed(second, still))
         expected = (_flat(second) - np.array(means)[:, None]) / np.array(stds)[:, None]
         if sorted(order) != list(range(channels)) or not _close(expected[order], seen):
             raise ValueError(
-                f"{self._file}: what {self._name} does to pixels is more than a multiplication and"
-                " an addition a channel; load the model in package.module:factory"
+                f"{self._file}: {self._name} does more to pixels than a multiplication and an"
+                " addition a channel; load the model in package.module:factory"
             )
         unchanged = set(means) == {0.0} and set(stds) == {1.0}
         return None if unchanged else Normalization(tuple(means), tuple(stds)), tuple(order)
@@ -186,8 +190,8 @@ class ImageProcessor:
         if (height, width) in {(rows, columns), (self._side, self._side)}:
             if self._says_size:
                 warnings.warn(
-                    f"images of {height}×{width} pixels are taken as prepared: {self._file} resizes"
-                    " and crops them once more, which is left to the data set",
+                    f"images of {height}×{width} pixels are taken as prepared: {self._file} would"
+                    " resize and crop them once more, which is left to the data set",
                     stacklevel=2,
                 )
             return slice(None), slice(None)
@@ -199,7 +203,7 @@ class ImageProcessor:
 
     def _processed(self, image: NDArray[np.uint8], options: dict[str, bool]) -> NDArray[np.float64]:
         try:
-            with warnings.catch_warnings(action="ignore"):  # of values that are refused below
+            with warnings.catch_warnings(action="ignore"):  # such values are refused below
                 found = self._processor(
                     images=[image],
                     input_data_format="channels_first",
@@ -207,18 +211,18 @@ class ImageProcessor:
                     **options,
                 )
             values = found["pixel_values"][0].double().numpy()
-        except Exception as error:  # of values that it does not expect it raises anything
-            raise ValueError(f"{self._file} is not understood: {_line(error)}") from error
+        except Exception as error:  # it raises all kinds of exceptions for unexpected values
+            raise ValueError(f"{self._file} cannot be used: {_line(error)}") from error
         if values.ndim != 3 or not np.isfinite(values).all():
             raise ValueError(
-                f"{self._file}: {self._name} makes no image of an image, or values that are not"
-                " finite; load the model in package.module:factory"
+                f"{self._file}: {self._name} does not return an image with finite values; load the"
+                " model in package.module:factory"
             )
         return values
 
 
 class ProcessedImages(nn.Module):
-    """Scores of images that are normalised already: cropped, channels in the model's order."""
+    """Scores of normalised images, which are cropped and get the model's order of channels."""
 
     def __init__(self, model: nn.Module, processor: ImageProcessor):
         super().__init__()
@@ -241,7 +245,7 @@ class ProcessedImages(nn.Module):
 
 
 def _settings(place: str) -> tuple[str, dict[str, Any]]:
-    """The file that describes the preparation, for messages, and what it says."""
+    """The name of the file that describes the preparation, for messages, and its content."""
     utils = needed("transformers.utils", extra="huggingface")
     base = needed("transformers.image_processing_base", extra="huggingface")
     paths = {
@@ -252,15 +256,15 @@ def _settings(place: str) -> tuple[str, dict[str, Any]]:
     }
     name = next((name for name, path in paths.items() if path is not None), None)
     if name is None:
-        raise ValueError(f"{place} has no {_FILE}, which tells its normalisation; add it")
+        raise ValueError(f"{place} has no {_FILE}, which says how to normalise; add it")
     try:
         found, _ = base.ImageProcessingMixin.get_image_processor_dict(place, local_files_only=True)
-    except Exception as error:  # of a broken file it raises anything
-        raise ValueError(f"{place}/{name} is not understood: {_line(error)}") from error
+    except Exception as error:  # it raises all kinds of exceptions for a broken file
+        raise ValueError(f"{place}/{name} cannot be read: {_line(error)}") from error
     nested = name == _NESTED and (paths[_FILE] is None or _is_nested(Path(str(paths[_NESTED]))))
     file = f"{place}/{_NESTED if nested else _FILE}"
     if not isinstance(found, dict):
-        raise ValueError(f"{file} is not understood: it is no JSON object")
+        raise ValueError(f"{file} must hold a JSON object; write it with save_pretrained")
     return file, found
 
 
@@ -269,7 +273,7 @@ def _is_nested(path: Path) -> bool:
 
 
 def _numbers(value: object) -> Iterator[float]:
-    """The numbers in a value of JSON, but no truth values."""
+    """The numbers in a JSON value; booleans do not count."""
     if isinstance(value, dict):
         value = list(value.values())
     for each in value if isinstance(value, list) else [value]:
@@ -278,7 +282,7 @@ def _numbers(value: object) -> Iterator[float]:
 
 
 def _fitted(channels: NDArray[np.float64], row: NDArray[np.float64]) -> tuple[int, float, float]:
-    """The channel that `start + slope · channel` makes the row of, start and slope."""
+    """Channel, start and slope with `start + slope · channel` closest to the row."""
     fits = [np.polynomial.polynomial.polyfit(channel, row, 1) for channel in channels]
     errors = [
         np.abs(start + slope * channel - row).max()
@@ -289,7 +293,7 @@ def _fitted(channels: NDArray[np.float64], row: NDArray[np.float64]) -> tuple[in
 
 
 def _flat(image: NDArray[Any]) -> NDArray[np.float64]:
-    """Channels as rows; whole numbers as [0, 1]."""
+    """Channels as rows (channels, pixels); bytes become numbers in [0, 1]."""
     values = image / 255 if image.dtype == np.uint8 else image
     return values.reshape(len(values), -1)
 

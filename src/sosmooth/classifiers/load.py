@@ -209,8 +209,8 @@ def _opened(spec: str, sigma: float | None, key: str | None, wanted: Wanted) -> 
     prefix, colon, rest = spec.partition(":")
     if key is not None and not weights.endswith(TORCH_SUFFIXES):
         raise ValueError(
-            f"key={key} chooses between the state dictionaries of a {', '.join(TORCH_SUFFIXES)} file;"
-            f" {spec} names none"
+            f"key={key} chooses between the state dictionaries of a {', '.join(TORCH_SUFFIXES)}"
+            f" file; {spec} names no such file"
         )
     if spec in _BUNDLED:
         return _open_bundled(spec, sigma)

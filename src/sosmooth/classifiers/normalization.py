@@ -1,4 +1,4 @@
-"""Normalisation as a part of the classifier: sigma and radii then count in the units of the inputs."""
+"""Normalisation as a part of the classifier: sigma and radii are then in units of the inputs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,12 @@ from torch import Tensor, nn
 class Normalization:
     """`(x − mean) / std`, one value a channel (the axis after the batch) or one for all.
 
+    Attributes:
+        mean: finite.
+        std: positive and finite, as many as there are means.
     Raises:
-        ValueError: no finite numbers, an std that is not positive, as many means as stds are needed.
+        ValueError: numbers that are not finite, an std that is not positive, another number of
+            means than of stds.
     """
 
     mean: tuple[float, ...]
@@ -29,11 +33,12 @@ class Normalization:
             and min(self.std) > 0
         ):
             raise ValueError(
-                f"a normalisation has as many means as stds, finite, stds positive; got {self}; write MEAN/STD, as in 0.5/0.25"
+                "a normalisation has as many means as stds, all finite, the stds positive; got"
+                f" {self}; write MEAN/STD, as in 0.5/0.25"
             )
 
     def __str__(self) -> str:
-        """As `--normalize` takes it: `0.485,0.456,0.406/0.229,0.224,0.225`."""
+        """As `parse_normalization` takes it: `0.485,0.456,0.406/0.229,0.224,0.225`."""
         return "/".join(",".join(map(repr, values)) for values in (self.mean, self.std))
 
 
@@ -45,7 +50,8 @@ def parse_normalization(text: str) -> Normalization | None:
     """The normalisation that a text names.
 
     Args:
-        text: `imagenet`; `none`; or means, a slash and stds, separated by commas: `0.5/0.25`, `0.5,0.5,0.5/0.2,0.2,0.2`.
+        text: `imagenet`; `none`; or means, a slash and stds, separated by commas: `0.5/0.25`,
+            `0.5,0.5,0.5/0.2,0.2,0.2`.
     Raises:
         ValueError: another text.
     """
@@ -55,7 +61,8 @@ def parse_normalization(text: str) -> Normalization | None:
         mean, std = (tuple(float(value) for value in part.split(",")) for part in text.split("/"))
     except ValueError:
         raise ValueError(
-            f"cannot read the normalisation {text!r}; write {', '.join(_NAMED)} or MEAN/STD, as in 0.5/0.25"
+            f"cannot read the normalisation {text!r}; write {', '.join(_NAMED)} or MEAN/STD, as in"
+            " 0.5/0.25"
         ) from None
     return Normalization(mean, std)
 

@@ -27,21 +27,26 @@ _PROVIDERS = {
 }
 _FLOATS = {"tensor(float16)": np.float16, "tensor(float)": np.float32, "tensor(double)": np.float64}
 _INTEGERS = ("tensor(int32)", "tensor(int64)")
-# Weights outside the file: the entry `location` of a tensor's external_data, then the length and text of its path.
+# Weights in another file: the entry `location` of a tensor's external_data, then the length and
+# the text of its path.
 _LOCATION = re.compile(rb"\n\x08location\x12([\x00-\x7f])")
 
 
 def open_onnx(path: Path, wanted: Wanted) -> LoadedClassifier:
-    """The model of an `.onnx` file: of one floating tensor (batch, …), its batch axis fixed or dynamic.
+    """The model of an `.onnx` file, a function of one floating tensor (batch, …).
 
-    Of several outputs one is named, or its name or shape leaves no choice (`outputs.chosen`). It
-    runs where its inputs are: on the CPU, or with onnxruntime-gpu on CUDA.
+    Its batch axis is fixed or dynamic. One of several outputs is named, or its name or shape leaves
+    no choice (`outputs.chosen`). The model runs on the device of its inputs: on the CPU, or with
+    onnxruntime-gpu on CUDA.
 
+    Args:
+        path: the file.
+        wanted: what the user says of its outputs.
     Raises:
         FileNotFoundError: no such file.
-        ModuleNotFoundError: no onnxruntime.
-        ValueError: no ONNX model, one in training mode or that draws random numbers, or one with
-            other inputs and outputs.
+        ModuleNotFoundError: onnxruntime is not installed.
+        ValueError: no ONNX model, a model in training mode or that draws random numbers, or a model
+            with other inputs and outputs.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no file {str(path)!r}; give the path of an .onnx file")
@@ -59,8 +64,8 @@ def open_onnx(path: Path, wanted: Wanted) -> LoadedClassifier:
         graph = read_graph(content)
         if why := graph.depends_on_more_than_the_input():
             raise ValueError(
-                f"it is no fixed function of one input ({why}); call model.eval(), then export it"
-                " again"
+                f"it is not a fixed function of one input ({why}); call model.eval(), then export"
+                " it again"
             )
         described = [_output(each, graph) for each in outputs]
         result, note = chosen(described, wanted.output, wanted.num_classes)
@@ -68,10 +73,10 @@ def open_onnx(path: Path, wanted: Wanted) -> LoadedClassifier:
         raise ValueError(f"{path}: {error}") from None
     size = inputs[0].shape[0]
     sizes = (size, size) if isinstance(size, int) else (1, None)
-    # Labels are numbers of their own; only of scores is it known which name each has.
+    # Class names belong to scores; labels may number the classes in another way.
     names = graph.class_names() if result.kind == "float" else None
     if names is not None and result.num_classes not in (None, len(names)):
-        names = None  # of another output
+        names = None  # they belong to another output
     classify = _Sessions(
         lambda device: _session(runtime, path, device),
         inputs[0].name,
@@ -123,14 +128,15 @@ def _session(runtime: Any, path: Path, device: str) -> Any:
     wanted = _PROVIDERS.get(device)
     if wanted is None or wanted[0] not in runtime.get_available_providers():
         raise ValueError(
-            f"onnxruntime cannot run {path} on {device}; it has {', '.join(runtime.get_available_providers())}: use --device cpu,"
-            " or install onnxruntime-gpu in its place"
+            f"onnxruntime cannot run {path} on {device}; it has"
+            f" {', '.join(runtime.get_available_providers())}: give device='cpu', or install"
+            " onnxruntime-gpu instead of onnxruntime"
         )
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 4  # what matters is raised
+    options.log_severity_level = 4  # errors are raised as well
     try:
-        with redirect_stdout(StringIO()):  # where it reports each attempt
+        with redirect_stdout(StringIO()):  # it prints each attempt there
             return runtime.InferenceSession(str(path), options, providers=wanted)
     except Exception as error:  # onnxruntime's exceptions share no base
         raise ValueError(
@@ -139,7 +145,7 @@ def _session(runtime: Any, path: Path, device: str) -> Any:
 
 
 def _digest(path: Path, content: bytes) -> str:
-    """sha256 of the model and of the weights that it keeps in files beside it."""
+    """sha256 of the model and of its weights in files beside it."""
     total = hashlib.sha256(content)
     places = {content[match.end() :][: match[1][0]] for match in _LOCATION.finditer(content)}
     for place in sorted(places):

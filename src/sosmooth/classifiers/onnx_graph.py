@@ -1,6 +1,6 @@
 """The operators of an ONNX file, read from its protocol buffer: ONNX Runtime does not show them.
 
-Field numbers are those of onnx.proto, of ONNX 1.0 and later. Whatever is not asked for is skipped.
+Field numbers are those of onnx.proto of ONNX 1.0 and later. All other fields are skipped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _RANDOM = frozenset(
     ("Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
      "RandomUniformLike")
 )  # fmt: skip
-# What hands on values, moved at most.
+# Operators that pass values on, or move them.
 _MOVES = frozenset(
     ("Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Cast", "Slice")
 )
@@ -28,9 +28,16 @@ _NAMES_OF_CLASSES = ("names", "class_names", "classes", "labels", "id2label")
 
 @dataclass(frozen=True)
 class Node:
-    """One operator. `integers`: its attributes that are whole numbers. `value`: that of a constant.
+    """One operator.
 
-    `class_names`: what a classifier of scikit-learn calls its classes (`classlabels_…`).
+    Attributes:
+        operator: its type, as `Gemm`.
+        name: of it.
+        inputs: names of its inputs.
+        outputs: names of its outputs.
+        integers: its attributes that are whole numbers.
+        value: of a constant, if it is small.
+        class_names: what a classifier of scikit-learn calls its classes (`classlabels_…`).
     """
 
     operator: str
@@ -44,9 +51,12 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """The operators of a model, those of its branches, loops and functions included.
+    """The operators of a model.
 
-    `metadata`: what else the file says, by name.
+    Attributes:
+        nodes: all operators, also those in branches, loops and functions.
+        constants: bytes of small constants, by name.
+        metadata: further entries of the file, by name.
     """
 
     nodes: tuple[Node, ...]
@@ -54,7 +64,7 @@ class Graph:
     metadata: dict[str, str] = field(default_factory=dict)
 
     def class_names(self) -> list[str] | None:
-        """The names of the classes, where the one classifier in it or the metadata tell them."""
+        """The names of the classes, if its one classifier or the metadata have them."""
         named = {node.class_names for node in self.nodes if node.class_names}
         if len(named) == 1:
             return list(named.pop())
@@ -62,9 +72,14 @@ class Graph:
         return _listed(found[0]) if len(found) == 1 else None
 
     def source(self, output: str) -> tuple[str, int]:
-        """The operator that computes an output, and which of its outputs it is; ("", 0): none does.
+        """The operator that computes an output, and which of the operator's outputs it is.
 
-        Operators that only move values are passed over; so is adding a bias to a linear operator.
+        Operators that only move values are skipped, and so is adding a bias to a linear operator.
+
+        Args:
+            output: the name of an output.
+        Returns:
+            Type and position; ("", 0) if no operator computes it.
         """
         made_by = {name: node for node in self.nodes for name in node.outputs if name}
         for _ in range(len(self.nodes)):
@@ -82,14 +97,14 @@ class Graph:
         return "", 0
 
     def single_score(self, output: str) -> str | None:
-        """How a single score is read: its last operator says it. None: it does not."""
+        """How a single score is read, by its last operator; None: the operator does not say."""
         operator, _ = self.source(output)
         if operator in ("Sigmoid", "HardSigmoid"):
             return "probability"
         return "margin" if operator in ("Linear", *_LINEAR) else None
 
     def depends_on_more_than_the_input(self) -> str | None:
-        """The first operator that depends on the rest of the batch or on chance; None: none does."""
+        """The first operator that depends on the rest of the batch or on chance, or None."""
         for node in self.nodes:
             if node.operator in _RANDOM:
                 return f"{node.operator} draws random numbers"
@@ -119,6 +134,8 @@ class Graph:
 def read_graph(content: bytes) -> Graph:
     """The operators of a model.
 
+    Args:
+        content: the file.
     Raises:
         ValueError: no protocol buffer, or one that is cut.
     """
@@ -206,7 +223,7 @@ def _integers(value: memoryview | int) -> list[int]:
 
 
 def _tensor(message: memoryview | int) -> tuple[str, bytes | None]:
-    """Name and bytes of a small tensor; None where they are many, or in another form."""
+    """Name and bytes of a small tensor; None for a large one or another form."""
     name, values = "", None
     for number, value in _fields(message):
         if number == 8:

@@ -1,6 +1,6 @@
-"""Which output of a classifier is the one that classifies, and how a single score is read.
+"""Which output of a classifier classifies, and how a single score is read.
 
-Nothing is guessed: the user names an output, or its name or shape leaves no choice, or the
+Nothing is guessed. The user names an output, or its name or shape leaves no choice, or the
 classifier is refused with the list of its outputs.
 """
 
@@ -29,9 +29,11 @@ class Output:
     """One output of a classifier.
 
     Attributes:
-        name: of it. shape: the first axis is the batch; None or a name for an unknown length.
-        kind: "float", "integer" or "other". text: how to show it.
-        ranked: it holds the largest scores, sorted: their places are no classes.
+        name: of the output.
+        shape: the first axis is the batch; None or a name for an unknown length.
+        kind: "float", "integer" or "other".
+        text: how to show it.
+        ranked: whether it holds the largest scores, sorted, whose positions are no classes.
     """
 
     name: str
@@ -42,7 +44,7 @@ class Output:
 
     @property
     def role(self) -> str | None:
-        """What it can be: "scores", one "score" an input, "labels", or None."""
+        """What it can hold: "scores", one "score" an input, "labels", or None."""
         tail = list(self.shape[1:])
         while tail and tail[-1] == 1:
             tail.pop()
@@ -54,7 +56,7 @@ class Output:
 
     @property
     def num_classes(self) -> int | None:
-        """How many scores it has; None where that is not known, or for labels."""
+        """How many scores it has; None where that is unknown, and for labels."""
         width = {"scores": self.shape[1:2], "score": (1,)}.get(self.role or "", (None,))[0]
         return width if isinstance(width, int) else None
 
@@ -64,7 +66,7 @@ class Wanted:
     """What the user says of a classifier's outputs; None: nothing.
 
     Attributes:
-        output: name or position of the one that classifies.
+        output: name or position of the output that classifies.
         single_score: how a single score is read: a key of `THRESHOLDS`.
         num_classes: how many scores the output should have.
     """
@@ -80,12 +82,13 @@ def chosen(
     """The output that classifies.
 
     Args:
-        asked: its name, or its position from 0; None: not named.
+        outputs: all of the classifier.
+        asked: the name of the output, or its position from 0; None: not named.
         num_classes: how many scores it should have; None: unknown.
     Returns:
-        The output, and one line on why it was taken; None where there was nothing to choose.
+        The output, and one line on why it was chosen; None where there was nothing to choose.
     Raises:
-        ValueError: no such output, one that cannot classify, or several that could.
+        ValueError: no such output, an output that cannot classify, or several that could.
     """
     listed = ", ".join(f"{each.name} {each.text}" for each in outputs)
     wanted = "scores (batch, classes) or labels (batch,)"
@@ -98,13 +101,13 @@ def chosen(
         if found[0].role is None:
             why = ", the largest scores sorted," if found[0].ranked else ""
             raise ValueError(
-                f"the output {found[0].name} {found[0].text}{why} is neither {wanted}; the classifier"
-                f" returns {listed}"
+                f"the output {found[0].name} {found[0].text}{why} is neither {wanted}; the"
+                f" classifier returns {listed}"
             )
         return found[0], None
     if len(outputs) == 1:
         if outputs[0].role is None:
-            why = " (the largest scores, sorted: their places are no classes)"
+            why = " (the largest scores, sorted: their positions are no classes)"
             raise ValueError(
                 f"the classifier returns {listed}{why if outputs[0].ranked else ''}; it must return"
                 f" {wanted}"
@@ -114,8 +117,8 @@ def chosen(
     taken, why = _without_choice(candidates, num_classes)
     if taken is None:
         raise ValueError(
-            f"the classifier returns {len(outputs)} outputs, and which one holds {wanted} is not"
-            f" clear: {listed}; name it or its position by output=…"
+            f"the classifier returns {len(outputs)} outputs, and it is not clear which of them"
+            f" holds {wanted}: {listed}; give its name or its position by output=…"
         )
     return taken, (
         f"the classifier returns {listed}; {taken.name} is taken for {why} (output=… names another)"
@@ -125,7 +128,7 @@ def chosen(
 def _without_choice(
     candidates: Sequence[Output], num_classes: int | None
 ) -> tuple[Output | None, str]:
-    """The one candidate whose name or shape leaves no choice, and which of the two."""
+    """The one candidate whose name or shape leaves no choice, and which of the two decides."""
     named = [each for each in candidates if each.role != "labels" and _SCORES.fullmatch(each.name)]
     if len(named) == 1:
         return named[0], "its name"
@@ -142,7 +145,7 @@ def _without_choice(
 
 
 def _is_ranking(output: Output, outputs: Sequence[Output]) -> bool:
-    """Whether an output comes with indices of its own shape, as those of topk and of max do."""
+    """Whether an output comes with indices of the same shape, as from topk and max."""
     kinds = {each.kind for each in outputs if each.shape == output.shape}
     return {"float", "integer"} <= kinds
 
@@ -167,7 +170,7 @@ def _kind_of(dtype: torch.dtype) -> str:
 
 
 class OneOutput(nn.Module):
-    """A classifier of several outputs that returns one of them, by name or position."""
+    """A classifier with several outputs, reduced to one of them, by name or position."""
 
     def __init__(self, classifier: Callable[[Tensor], object], output: str):
         super().__init__()
@@ -186,9 +189,9 @@ class OneOutput(nn.Module):
 
 
 class TwoScores(nn.Module):
-    """A classifier of one score s an input as one of two classes, with scores [t − s, s − t].
+    """A classifier of one score s an input, read as a classifier of two classes.
 
-    Class 1 wins where s is above the threshold t.
+    It returns the scores [t − s, s − t]: class 1 wins where s is above the threshold t.
     """
 
     def __init__(self, classifier: Callable[[Tensor], object], single_score: str):
@@ -204,17 +207,19 @@ class TwoScores(nn.Module):
         score = without_trailing_ones(score)
         if not score.is_floating_point() or score.shape != (len(points),):
             raise ClassifierError(
-                f"single_score is for one floating score an input, ({len(points)}, 1); the classifier"
-                f" returned {described({'': score}).strip()}: leave it out"
+                f"single_score is for one floating score an input, ({len(points)}, 1); the"
+                f" classifier returned {described({'': score}).strip()}: leave it out"
             )
         return torch.stack([self.threshold - score, score - self.threshold], dim=1)
 
 
 def threshold_of(single_score: str) -> float:
-    """The threshold of a way to read a single score.
+    """The threshold above which a single score means class 1.
 
+    Args:
+        single_score: a key of `THRESHOLDS`.
     Raises:
-        ValueError: another way.
+        ValueError: there is no such key.
     """
     if single_score not in THRESHOLDS:
         raise ValueError(

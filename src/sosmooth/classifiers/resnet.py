@@ -1,6 +1,7 @@
 """Residual networks, with the names of parameters that public weights have.
 
-Source: K. He, X. Zhang, S. Ren, J. Sun, Deep Residual Learning for Image Recognition, CVPR 2016; section 4.2 for CIFAR-10.
+Source: K. He, X. Zhang, S. Ren, J. Sun, Deep Residual Learning for Image Recognition, CVPR 2016;
+section 4.2 for CIFAR-10.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ CIFAR_DEPTHS = (20, 32, 44, 56, 110)
 
 
 class _Normalized(nn.Module):
-    """A network for RGB images in [0, 1]: sigma then counts in the units of the image, whatever the network likes to see."""
+    """A network for RGB images in [0, 1] that normalises them: sigma is in units of the image."""
 
     mean: Tensor
     deviation: Tensor
 
     def __init__(self):
         super().__init__()
-        # Constants of the architecture, hence no part of the weights.
+        # Constants of the architecture are not stored with the weights.
         self.register_buffer("mean", torch.tensor(IMAGENET.mean).reshape(3, 1, 1), persistent=False)
         self.register_buffer(
             "deviation", torch.tensor(IMAGENET.std).reshape(3, 1, 1), persistent=False
@@ -32,7 +33,10 @@ class _Normalized(nn.Module):
 
 
 class _BasicBlock(nn.Module):
-    """Two 3×3 convolutions beside a shortcut without parameters: every stride-th pixel, missing channels zero on both sides."""
+    """Two 3×3 convolutions beside a shortcut without parameters.
+
+    The shortcut takes every stride-th pixel; missing channels are zero, half on each side.
+    """
 
     def __init__(self, channels_in: int, channels: int, stride: int):
         super().__init__()
@@ -53,9 +57,11 @@ class _BasicBlock(nn.Module):
 
 
 class CifarResNet(_Normalized):
-    """He et al.'s network for CIFAR-10: RGB images (batch, 3, 32, 32) in [0, 1] → scores (batch, 10).
+    """He et al.'s network for CIFAR-10: images (batch, 3, 32, 32) in [0, 1] → scores (batch, 10).
 
-    `depth = 6 k + 2`: a convolution, three stages of k blocks with 16, 32, 64 channels, the mean over the image, a linear layer.
+    Images are RGB.
+    `depth = 6 k + 2`: a convolution, three stages of k blocks with 16, 32 and 64 channels, the mean
+    over the image, a linear layer.
 
     Args:
         depth: 20, 32, 44, 56 or 110.
@@ -92,7 +98,10 @@ class CifarResNet(_Normalized):
 
 
 class _Bottleneck(nn.Module):
-    """1×1, 3×3 and 1×1 convolutions; the stride is at the 3×3 one, as in public weights, not at the first as in the paper."""
+    """1×1, 3×3 and 1×1 convolutions.
+
+    The stride is at the 3×3 convolution, as in public weights; in the paper it is at the first.
+    """
 
     def __init__(self, channels_in: int, width: int, stride: int):
         super().__init__()
@@ -117,10 +126,11 @@ class _Bottleneck(nn.Module):
 
 
 class ImageNetResNet50(_Normalized):
-    """ResNet-50 for ImageNet: RGB images (batch, 3, height, width) in [0, 1] → scores (batch, 1000).
+    """ResNet-50 for ImageNet: images (batch, 3, height, width) in [0, 1] → scores (batch, 1000).
 
-    Parameters are named as in torchvision (`conv1`, `bn1`, `layer1.0.conv1`, …, `layer1.0.downsample.0`, `fc`), so that public
-    weights load.
+    Images are RGB.
+    Parameters are named as in torchvision (`conv1`, `bn1`, `layer1.0.conv1`, …,
+    `layer1.0.downsample.0`, `fc`), so that public weights can be loaded.
     """
 
     def __init__(self):

@@ -17,7 +17,7 @@ from sosmooth.classifiers.loaded import LoadedClassifier
 
 
 def is_estimator(value: Any) -> bool:
-    """Whether it is a fitted classifier in the sense of scikit-learn: it predicts, and knows its classes."""
+    """Whether it is a fitted classifier of scikit-learn: it predicts, and knows its classes."""
     return (
         not isinstance(value, type)
         and callable(getattr(value, "predict", None))
@@ -26,13 +26,17 @@ def is_estimator(value: Any) -> bool:
 
 
 def classifier_of(estimator: Any) -> LoadedClassifier:
-    """The estimator's `predict` as a base classifier of inputs (batch, …), flattened to (batch, features).
+    """The estimator's `predict` as a base classifier.
 
-    Classes are numbered from 0 in the order of `classes_`. Features are taken in the order of
-    `feature_names_in_`, where it has them; it then gets a DataFrame with these names.
+    Inputs (batch, …) are flattened to (batch, features). Classes are numbered from 0 in the order
+    of `classes_`. If the estimator has `feature_names_in_`, features are in that order, and it gets
+    a DataFrame with these names.
 
+    Args:
+        estimator: a fitted classifier.
     Raises:
-        ValueError: the classes are numbers but not 0, 1, 2, …: the data's labels would mean others.
+        ValueError: the classes are numbers but not 0, 1, 2, …: the data's labels would mean other
+            classes.
     """
     classes = _classes_of(estimator)
     names = _feature_names(estimator)
@@ -52,8 +56,8 @@ def classifier_of(estimator: Any) -> LoadedClassifier:
         numbers = order[place]
         if np.any(wrong := classes[numbers] != predicted):
             raise ValueError(
-                f"the estimator predicted {predicted[wrong].tolist()[0]!r}, which is none of its classes"
-                f" {classes.tolist()}"
+                f"the estimator predicted {predicted[wrong].tolist()[0]!r}, which is not among its"
+                f" classes {classes.tolist()}"
             )
         return numbers
 
@@ -85,13 +89,13 @@ def _classes_of(estimator: Any) -> NDArray:
 
 
 def _feature_names(estimator: Any) -> list[str] | None:
-    """The names of the columns that it was fitted with, in their order."""
+    """The names of the columns that the estimator was fitted with, in their order."""
     names = getattr(estimator, "feature_names_in_", None)
     return None if names is None else [str(name) for name in names]
 
 
 class _WithNames:
-    """`predict` of an estimator that was fitted with named columns."""
+    """`predict` for an estimator that was fitted with named columns."""
 
     def __init__(self, estimator: Any, names: list[str]):
         self._estimator, self._names = estimator, names
@@ -112,7 +116,7 @@ class _WithNames:
             return self._estimator.predict(rows)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ModuleNotFoundError(
-                f"the estimator wants its columns by name ({error}), which needs pandas:"
+                f"the estimator needs columns with names ({error}), and pandas is not installed;"
                 " pip install pandas"
             ) from error
 
@@ -120,10 +124,12 @@ class _WithNames:
 def open_skops(path: Path) -> LoadedClassifier:
     """The estimator in a `.skops` file, which is read without running code of the file.
 
+    Args:
+        path: the file, as `skops.io.dump` writes it.
     Raises:
         FileNotFoundError: no such file.
-        ModuleNotFoundError: no skops.
-        ValueError: no such file format, types outside scikit-learn and NumPy, no fitted classifier.
+        ModuleNotFoundError: skops is not installed.
+        ValueError: another file format, types outside scikit-learn and NumPy, no fitted classifier.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no file {str(path)!r}; write it with skops.io.dump")
@@ -131,19 +137,20 @@ def open_skops(path: Path) -> LoadedClassifier:
     try:
         untrusted = skops.get_untrusted_types(file=path)
         estimator = None if untrusted else skops.load(path)
-    except Exception as error:  # skops raises whatever it stumbles over
+    except Exception as error:  # skops raises all kinds of exceptions
         raise ValueError(
             f"{path} cannot be read ({text_of(error)}); write it with skops.io.dump"
         ) from error
     if untrusted:
         raise ValueError(
-            f"{path} holds {', '.join(untrusted)}, which skops does not know to be safe to read; if"
-            " you trust the file, load it in a function of your own, FILE.py:factory, that returns"
+            f"{path} holds {', '.join(untrusted)}, which skops does not know to be safe; if you"
+            " trust the file, load it in your own function, FILE.py:factory, that returns"
             f" skops.io.load({path.name!r}, trusted={untrusted!r})"
         )
     if not is_estimator(estimator):
         raise ValueError(
-            f"{path} holds {type(estimator).__name__}; a fitted classifier of scikit-learn is needed"
+            f"{path} holds {type(estimator).__name__}; it must hold a fitted classifier of"
+            " scikit-learn"
         )
     opened = classifier_of(estimator)
     return LoadedClassifier(

@@ -1,7 +1,7 @@
 """One evaluation settles what the files of a classifier leave open.
 
-That is which of its outputs is meant, how a single score is read, and how many classes there are.
-The answers go into the specification: opened from it again, the classifier has nothing open.
+That is: which of its outputs is meant, how a single score is read, and how many classes there are.
+The answers become a part of the specification, so that a classifier opened from it needs no more.
 """
 
 from __future__ import annotations
@@ -40,13 +40,15 @@ def settled(
     """The classifier with one output, two or more classes, and their number.
 
     Args:
+        classifier: as `open_classifier` returns it.
         points: one input or two, on the CPU.
-        num_classes: of the classifier, where the user says it.
-        likely_classes: of the data: used where the classifier itself does not tell.
-        batch_timeout, batch_size: as for `SmoothedClassifier`.
+        num_classes: of the classifier, if the user says it.
+        likely_classes: of the data; used if the classifier itself does not say.
+        batch_timeout: as for `SmoothedClassifier`.
+        batch_size: as for `SmoothedClassifier`.
     Raises:
-        ClassifierError: it raised, or returned what is neither scores nor labels, or several
-            outputs of which none is clearly the one.
+        ClassifierError: the classifier raised an exception, or returned neither scores nor labels,
+            or several outputs of which none is clearly meant.
         ValueError: the number of classes is unknown.
     """
     if classifier.settled:
@@ -66,7 +68,8 @@ def settled(
         count = num_classes or scores or classifier.num_classes or likely_classes
         if count is None:
             raise ValueError(
-                "the number of classes is unknown: the classifier returns labels; give num_classes=…"
+                "the number of classes is unknown, because the classifier returns labels; give"
+                " num_classes=…"
             )
         checked_labels(tensor, len(points), count)
     return replace(classifier, num_classes=count, settled=True)
@@ -77,7 +80,7 @@ def _first_evaluation(
     points: torch.Tensor,
     batch_timeout: float | None,
 ) -> object:
-    """What it returns; where several inputs are too many and one is not, the error says so."""
+    """What the classifier returns; if it works for one input only, the error says so."""
     try:
         returned = output_of(classifier, points.clone(), batch_timeout)
         if not _has_batch(returned, len(points)) and _takes_one(classifier, points, batch_timeout):
@@ -99,7 +102,7 @@ def _first_evaluation(
 def _takes_one(
     classifier: Callable[..., Any], points: torch.Tensor, batch_timeout: float | None
 ) -> bool:
-    """Whether it fails for several inputs, and not for one."""
+    """Whether the classifier fails for several inputs, and not for one."""
     if len(points) == 1:
         return False
     try:
@@ -157,16 +160,17 @@ def _with_setting(classifier: LoadedClassifier, name: str, value: str) -> dict[s
     return {**classifier.settings, name: value, "spec": spec}
 
 
-# What only moves numbers, as autograd names it.
+# Operations that only move numbers, as autograd names them.
 _MOVES = ("View", "UnsafeView", "Squeeze", "Unsqueeze", "Alias", "ReshapeAlias", "Select", "Slice",
           "ToCopy", "Clone", "T", "Transpose", "Permute", "Expand")  # fmt: skip
 _LINEAR = ("Addmm", "Mm", "Bmm", "Linear", "MkldnnLinear", "Convolution")
 
 
 def _reading_of(classifier: Callable[..., Any], points: torch.Tensor) -> str | None:
-    """How the last operation says that a single score is read: autograd recorded it.
+    """How a single score is read, by the last operation that autograd recorded.
 
-    A sigmoid gives a probability; a linear layer, with its bias, a margin. None: something else.
+    A sigmoid gives a probability; a linear layer, also with a bias, a margin. None: another
+    operation.
     """
     with torch.inference_mode(False), torch.enable_grad():
         at = points.clone().requires_grad_()

@@ -15,16 +15,16 @@ from sosmooth.classifiers.weights import fill_fitting, read_weights, weights_sha
 def open_timm(spec: str) -> LoadedClassifier:
     """A network of timm for images in [0, 1]: `NAME+FILE`, or `NAME` with weights in the cache.
 
-    The normalisation is the one of the network's configuration. Its other steps, a resize and a
-    crop, are left to the data set. Nothing is downloaded.
+    The normalisation is that of the network's configuration. Its other steps, a resize and a crop,
+    are left to the data set. Nothing is downloaded.
 
     Args:
         spec: `NAME`, `NAME+FILE` or `NAME+FILE?key=KEY`, the key as `fill_fitting` takes it.
     Raises:
-        ModuleNotFoundError: no timm, or no torchvision, which it needs.
+        ModuleNotFoundError: timm is not installed, or torchvision, which timm needs.
         FileNotFoundError: no such file, or no weights in the cache.
-        ValueError: timm knows no such network, the weights are of another one, or the
-            configuration has no mean and std that are understood.
+        ValueError: timm knows no such network, the weights are of another network, or the
+            configuration has no usable mean and std.
     """
     timm = needed("timm", extra="timm")
     place, options = split_options(spec)
@@ -54,8 +54,8 @@ def _normalization(name: str, found: dict[str, Any]) -> Normalization:
         each: list[Any] = [*stated] if isinstance(stated, list | tuple) else [stated]
         if not each or not all(isinstance(value, int | float) for value in each):
             raise ValueError(
-                f"timm's configuration of {name} has no {key} that is understood: {stated!r}; load the"
-                " network in package.module:factory"
+                f"timm's configuration of {name} has no usable {key}: {stated!r}; load the network"
+                " in package.module:factory"
             )
         values.append(tuple(map(float, each)))
     return Normalization(*values)

@@ -1,8 +1,9 @@
-"""Checkpoints of `torch.save`: the state dictionaries in them, and the one that a network fits.
+"""Checkpoints of `torch.save`: the state dictionaries in them, and the one that fits a network.
 
-A training script saves its weights bare or under a name of its own, beside an optimizer and averaged
-weights, and wrappers put their name in front of every parameter. The network decides what is meant:
-the names, without what all of them share, and the shapes must be exactly its own.
+Training scripts save weights bare or under various keys, together with an optimizer and averaged
+weights, and wrappers put a prefix in front of every name. The network decides which weights are
+meant: the names, without the parts that all of them share, and the shapes must be exactly those of
+the network.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from sosmooth.classifiers.architectures import is_counter
 
-#: Names that files of `torch.save` end in.
+#: How names of files of `torch.save` end.
 TORCH_SUFFIXES = (".pt", ".pth", ".pth.tar", ".tar", ".ckpt", ".bin")
 _DEPTH = 4  # of dictionaries within dictionaries
 _WRAPPERS = {"module", "_orig_mod"}  # data-parallel training and torch.compile add them
@@ -31,27 +32,27 @@ def read_states(path: Path) -> dict[str, dict[str, Tensor]]:
     Args:
         path: a file that `torch.save` wrote.
     Returns:
-        Names with tensors, by the keys that lead there, joined by dots; the key of a bare state
+        State dictionaries by the keys that lead to them, joined by dots; the key of a bare state
         dictionary is empty.
     Raises:
         ValueError: a file that is cut, holds more than plain values, or no state dictionary.
     """
     _check_not_compressed(path)
     try:
-        with warnings.catch_warnings(action="ignore"):  # of its own old formats
+        with warnings.catch_warnings(action="ignore"):  # about torch's old formats
             found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of a broken file the unpickler raises anything
+    except Exception as error:  # the unpickler raises all kinds of exceptions
         name = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = f", a pickled {name[1]}," if name else " or is cut"
         raise ValueError(
             f"{path} holds more than torch weights{what} and is not read ({type(error).__name__}),"
-            " as it could run any code; load it where you trust it, and write it by"
+            " because it could run any code; if you trust it, load it yourself and write it by"
             f" torch.save(model.state_dict(), {path.name!r})"
         ) from error
     states = {key: state for key, state in _states(found, (), set()).items() if state}
     if not states:
         raise ValueError(
-            f"{path} holds no state dictionary, names with tensors; save the state_dict, as"
+            f"{path} holds no state dictionary (names with tensors); save the state_dict, as"
             " .safetensors or .pt"
         )
     for state in states.values():
@@ -65,14 +66,16 @@ def state_that_fits(
     source: str,
     key: str | None = None,
 ) -> dict[str, Tensor]:
-    """The one state dictionary that has the names and shapes of a network, with the network's names.
+    """The one state dictionary that has the names and shapes of a network, with its names.
 
     Args:
-        states: as `read_states` returns them. own: the network's. source: for messages.
+        states: as `read_states` returns them.
+        own: the state dictionary of the network.
+        source: the file, for messages.
         key: of the state dictionary that is meant; None: the one that fits.
     Returns:
-        Where exactly one fits: that one. Where none does: the one that comes closest, so that the
-        caller can say what differs.
+        The one that fits. If none fits, the one that comes closest, so that the caller can say what
+        differs.
     Raises:
         ValueError: no such key, or several that fit.
     """
@@ -114,13 +117,13 @@ def _check_plain(path: Path, state: Mapping[str, Tensor]) -> None:
             or value.numel() * value.element_size() > value.untyped_storage().nbytes()
         ):
             raise ValueError(
-                f"{path}: {name} is no plain tensor, all of whose numbers are stored; save the"
+                f"{path}: {name} must be a plain tensor with all of its numbers stored; save the"
                 " state_dict alone"
             )
 
 
 def _with_names_of(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state with the network's names, where wrappers or what all names share differ."""
+    """The state with the network's names, if only wrappers or shared parts of names differ."""
     if _misfits(own, state) == 0:
         return dict(state)
     short = _shortened(own)
@@ -132,7 +135,7 @@ def _with_names_of(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> di
 
 
 def _shortened(names: Mapping[str, Tensor]) -> dict[str, str]:
-    """Each name without wrappers, and without the parts in front that all names share."""
+    """Each name without wrappers, and without the leading parts that all names share."""
     parts = {name: [part for part in name.split(".") if part not in _WRAPPERS] for name in names}
     shared = 0
     for column in zip(*(each[:-1] for each in parts.values()), strict=False):
@@ -150,7 +153,7 @@ def _misfits(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> int:
 
 
 def _check_not_compressed(path: Path) -> None:
-    """torch stores archives plain; a compressed one is made to unpack to more than it seems."""
+    """torch never compresses archives; a compressed one could unpack to far more than it has."""
     try:
         with zipfile.ZipFile(path) as archive:
             compressed = [
@@ -158,7 +161,7 @@ def _check_not_compressed(path: Path) -> None:
                 for member in archive.infolist()
                 if member.compress_type != zipfile.ZIP_STORED
             ]
-    except Exception:  # no archive, or a broken one: torch will say so
+    except Exception:  # no archive, or a broken one: torch refuses it
         return
     if compressed:
         raise ValueError(

@@ -1,7 +1,7 @@
 """Weights files: safetensors, with what is needed to rebuild the network and how it was trained.
 
-The metadata is one JSON object under the key `sosmooth`: the file's bytes then follow from its content (safetensors writes
-several keys in random order).
+The metadata is one JSON object under the key `sosmooth`, so that equal content gives equal bytes
+(safetensors writes several keys in random order).
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _REQUIRED = ("architecture", "num_classes")
 
 
 def save_weights(path: Path, model: nn.Module, metadata: Mapping[str, Any]) -> None:
-    """Write a model's weights to `path`, whole or not at all: a file beside it is written, synced and renamed.
+    """Write a model's weights to `path`, whole or not at all.
 
     Args:
-        path: `*.safetensors`; its folder is made if need be, an existing file is replaced.
+        path: `*.safetensors`; its folder is created if needed, an existing file is replaced.
         model: built by one of `ARCHITECTURES`.
         metadata: JSON-able; at least `architecture` (a key of `ARCHITECTURES`) and `num_classes`.
     Raises:
@@ -56,7 +56,13 @@ def save_weights(path: Path, model: nn.Module, metadata: Mapping[str, Any]) -> N
 def write_tensors(
     path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]
 ) -> None:
-    """Write tensors and JSON-able metadata to a safetensors file, whole or not at all; its folder is made if need be."""
+    """Write tensors and metadata to a safetensors file, whole or not at all.
+
+    Args:
+        path: the file; its folder is created if needed.
+        tensors: by name.
+        metadata: JSON-able.
+    """
     write_atomically(
         Path(path),
         save(dict(tensors), {_KEY: json.dumps(dict(metadata), sort_keys=True, allow_nan=False)}),
@@ -64,10 +70,13 @@ def write_tensors(
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file beside, sync and rename it: whoever looks sees the whole old file or the whole new one.
+    """Write a file whole or not at all: a new file beside it is written, synced and renamed.
 
+    Args:
+        path: the file; its folder is created if needed.
+        content: of the file.
     Raises:
-        OSError: the file system refused; what was there before stays.
+        OSError: the file system refused; the old file stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -91,9 +100,12 @@ def write_atomically(path: Path, content: bytes) -> None:
 def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """The network that `save_weights` wrote, in eval mode on the CPU, and its metadata.
 
+    Args:
+        path: `*.safetensors`.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no safetensors file, not written by `save_weights`, an architecture that is not known or does not fit.
+        ValueError: no safetensors file, a file that `save_weights` did not write, an architecture
+            that is unknown or does not fit.
     """
     state, metadata = read_tensors(path)
     if not metadata:
@@ -111,7 +123,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     Args:
         path: `*.safetensors`.
     Returns:
-        Tensors by name; the metadata, empty where sosmooth did not write the file.
+        Tensors by name; the metadata, empty if sosmooth did not write the file.
     Raises:
         FileNotFoundError: no such file.
         ValueError: no whole safetensors file, or values that are not finite.
@@ -129,8 +141,8 @@ def read_weights(path: Path) -> tuple[dict[str, dict[str, torch.Tensor]], dict[s
     Args:
         path: `.safetensors`, or a file of `torch.save`, as `read_states` reads it.
     Returns:
-        State dictionaries by their key, empty for the only one; the metadata, empty where sosmooth
-        did not write the file.
+        State dictionaries by their key, which is empty for a single one; the metadata, empty if
+        sosmooth did not write the file.
     Raises:
         FileNotFoundError: no such file.
         ValueError: no weights that can be read.
@@ -154,11 +166,13 @@ def fill_fitting(
     source: str,
     key: str | None = None,
 ) -> None:
-    """Put the one state dictionary that fits into the model, every weight of both.
+    """Put the one state dictionary that fits into the model; every weight of both is used.
 
     Args:
-        model: is filled in place. states: as `read_weights` returns them. source: for messages.
-        key: of the state dictionary that is meant, where several fit: `ema`, `model.state_dict`.
+        model: is filled in place.
+        states: as `read_weights` returns them.
+        source: the file, for messages.
+        key: of the state dictionary that is meant, if several fit: `ema`, `model.state_dict`.
     Raises:
         ValueError: none fits, or several, or one with values that are not finite.
     """
@@ -171,7 +185,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, An
     try:
         with safe_open(path, framework="pt") as file:
             found = (file.metadata() or {}).get(_KEY, "{}")
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(
             f"{path} is no whole safetensors file ({error}); copy or train it again"
@@ -180,20 +194,25 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, An
         metadata = json.loads(found)
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"{path}: its metadata is no JSON ({error}); train it again with sosmooth train"
+            f"{path}: its metadata must be JSON ({error}); train it again with sosmooth train"
         ) from error
     if not isinstance(metadata, dict):
         raise ValueError(
-            f"{path}: its metadata is no JSON object; train it again with sosmooth train"
+            f"{path}: its metadata must be a JSON object; train it again with sosmooth train"
         )
     return state, metadata
 
 
 def fill(model: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
-    """Put the weights into the model, every one of both; counters of batches may be missing.
+    """Put the weights into the model; every one of both is used, except counters of batches.
 
+    Args:
+        model: is filled in place.
+        state: the weights by name.
+        source: the file, for messages.
     Raises:
-        ValueError: names or shapes differ; the message lists the first of them, and the architectures that do fit.
+        ValueError: names or shapes differ; the message lists the first of them, and the
+            architectures that do fit.
     """
     own = model.state_dict()
     missing = sorted(name for name in own.keys() - state.keys() if not is_counter(name))
@@ -215,7 +234,10 @@ def _first(names: list[str]) -> str:
 
 
 def weights_sha256(model: nn.Module) -> str:
-    """sha256, in hex, of names, types, shapes and bytes of all parameters and buffers, in the order of their names."""
+    """sha256, in hex, of all parameters and buffers, in the order of their names.
+
+    It covers names, types, shapes and bytes.
+    """
     total = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         values = tensor.detach().cpu().contiguous().reshape(-1)
@@ -238,11 +260,13 @@ def _check_metadata(source: str, metadata: Mapping[str, Any]) -> None:
         isinstance(metadata["architecture"], str) and metadata["architecture"] in ARCHITECTURES
     ):
         raise ValueError(
-            f"{source}: unknown architecture {metadata['architecture']!r}; there are: {', '.join(ARCHITECTURES)}"
+            f"{source}: unknown architecture {metadata['architecture']!r}; there are:"
+            f" {', '.join(ARCHITECTURES)}"
         )
     if type(metadata["num_classes"]) is not int or metadata["num_classes"] < 2:
         raise ValueError(
-            f"{source}: num_classes must be a whole number of at least 2; got {metadata['num_classes']!r}"
+            f"{source}: the metadata's number of classes must be a whole number of at least 2; got"
+            f" {metadata['num_classes']!r}"
         )
 
 
@@ -250,5 +274,6 @@ def _check_finite(source: str, state: Mapping[str, torch.Tensor]) -> None:
     for name, tensor in state.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ValueError(
-                f"{source}: {name} holds NaN or infinite weights; train it again with a lower learning rate"
+                f"{source}: {name} holds NaN or infinite weights; train it again with a lower"
+                " learning rate"
             )

@@ -1,4 +1,4 @@
-"""What CIFAR-10 and CIFAR-100 share: how batches are pickled, and what becomes of pixels."""
+"""What CIFAR-10 and CIFAR-100 share: how batches are pickled, and how pixels become inputs."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ PIXELS = 3 * 32 * 32
 def unpickled(path: Path, content: bytes) -> dict[str, Any]:
     """The dictionary in a pickled file, which is never unpickled.
 
+    Args:
+        path: of the file, for messages.
+        content: of the file.
     Raises:
-        ValueError: it is none.
+        ValueError: it is no pickle of plain values and byte arrays.
     """
     try:
         found = read_pickled_arrays(content)
     except PickleRefused as error:
         raise ValueError(
-            f"{path} is no batch of CIFAR ({error}); take the original, or the binary version"
+            f"{path} is no batch of CIFAR ({error}); use the original, or the binary version"
         ) from error
     return found if isinstance(found, dict) else {}
 
@@ -35,10 +38,16 @@ def unpickled(path: Path, content: bytes) -> dict[str, Any]:
 def pickled_batch(
     path: Path, content: bytes, label: str
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Pixels and labels of a pickled dictionary: `data`, bytes (length, 3072), and a list of integers.
+    """Pixels and labels of a pickled dictionary: `data`, and a list of integers.
 
+    Args:
+        path: of the file, for messages.
+        content: of the file.
+        label: the key of the labels.
+    Returns:
+        Pixels, uint8 (length, 3072), and labels, int64 (length,).
     Raises:
-        ValueError: it does not hold these.
+        ValueError: the dictionary does not hold these.
     """
     found = unpickled(path, content)
     data, labels = found.get("data"), found.get(label)
@@ -64,7 +73,16 @@ def images(
     num_classes: int,
     settings: dict[str, Any],
 ) -> InputSet:
-    """The input set of several batches, in their order: float32 (batch, 3, 32, 32) in [0, 1]."""
+    """The input set of several batches, in their order: float32 (batch, 3, 32, 32) in [0, 1].
+
+    Args:
+        spec: what the user wrote.
+        name: of the input set, for messages.
+        pixels: of each batch, uint8 (length, 3072).
+        labels: of each batch, integers (length,).
+        num_classes: of the data set.
+        settings: what else identifies it.
+    """
     all_pixels = np.concatenate(pixels).reshape(-1, *_SHAPE)
     return read_lazily(
         name,

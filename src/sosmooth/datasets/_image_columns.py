@@ -1,4 +1,7 @@
-"""Which columns of a table hold the images and their labels, for Parquet files and Hugging Face data sets."""
+"""Which columns of a table hold the images and their labels.
+
+For Parquet files and Hugging Face data sets.
+"""
 
 from __future__ import annotations
 
@@ -20,29 +23,32 @@ def chosen_columns(
     images: Sequence[str],
     classes: Sequence[str],
 ) -> tuple[str, str | None, tuple[str, ...]]:
-    """The column of the images, the one of the labels, and what is to be said.
+    """The column of the images, the column of the labels, and notes for the user.
 
     Args:
-        name: of the table, for messages. columns: all of them. asked: the options `image` and `label`.
-        images: those that hold images. classes: those that are declared to hold classes.
+        name: of the table, for messages.
+        columns: all columns.
+        asked: the options `image` and `label`.
+        images: the columns that hold images.
+        classes: the columns that are declared to hold classes.
     Raises:
         ValueError: no such column, or several of one name.
     """
     has = f"{name} has the columns {', '.join(map(repr, columns))}"
     write = f"{name}?image=COLUMN&label=COLUMN"
     if len(set(columns)) < len(columns):
-        raise ValueError(f"{has}: two have one name; rename one of them")
+        raise ValueError(f"{has}: two of them have the same name; rename one of them")
     for option in ("image", "label"):
         if option in asked and asked[option] not in columns:
             raise ValueError(f"{has}, none is {asked[option]!r}; write {write}")
     image = asked.get("image") or _default("image", columns, images)
     if image is None:
         raise ValueError(
-            f"{has}; name the one of the images: {write}; a table of features is read from CSV (csv:)"
+            f"{has}; name the column of the images: {write}; write csv:FILE for a table of features"
         )
     label = asked.get("label") or _default("label", columns, classes)
     if label is None:
-        return image, None, (f"{has}: labels are unknown, for none is 'label'; write {write}",)
+        return image, None, (f"{has}: labels are unknown: no 'label' among them; write {write}",)
     if label == image:
         raise ValueError(f"{has}; {image!r} cannot hold both images and labels: write {write}")
     assumed = [
@@ -54,7 +60,7 @@ def chosen_columns(
 
 
 def _default(name: str, columns: Sequence[str], fit: Sequence[str]) -> str | None:
-    """The column of that name, else the only one that fits."""
+    """The column of that name, or else the only one that fits."""
     if name in columns:
         return name
     return fit[0] if len(fit) == 1 else None
@@ -63,10 +69,12 @@ def _default(name: str, columns: Sequence[str], fit: Sequence[str]) -> str | Non
 def labels_of(
     name: str, values: Sequence[Any], names: Sequence[str] | None
 ) -> tuple[tuple[str, ...] | None, NDArray[np.int64]]:
-    """The names of the classes, where there are some, and the labels of a column; null is unknown.
+    """The names of the classes, if there are any, and the labels of a column; null is unknown.
 
     Args:
-        values: whole numbers, or names. names: what the numbers mean, if the table says it.
+        name: of the table, for messages.
+        values: whole numbers, or names.
+        names: what the numbers mean, if the table says so.
     Raises:
         ValueError: values of another kind, a number that 64 bits do not hold.
     """

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-#: What an image may be whatever its name says: Pillow would hand others to further programs (EPS to Ghostscript).
+#: Allowed formats, whatever the name of a file says. Pillow opens some others with further
+#: programs (EPS with Ghostscript).
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "PPM")
 #: Pixels of one image at most: a small hostile file can ask for gigabytes.
 MAX_PIXELS = 2**26
@@ -23,13 +24,18 @@ _COLOUR_MODES = {"RGB", "P", "CMYK", "YCbCr"}
 SIZE_OPTIONS = {"resize": "256", "crop": "224"}
 #: How pixels become inputs, for the settings of a data set.
 SCALED = "uint8 / 255"
-#: What all of them are multiples of then: they are scaled and cropped as bytes.
+#: All inputs are multiples of it, because images are scaled and cropped as bytes.
 LATTICE = 1 / 255
 
 
 @dataclass(frozen=True)
 class Size:
-    """What brings images to one size: the shorter side scaled to `resize`, then the middle `crop` × `crop` cut out."""
+    """How images are brought to one size.
+
+    Attributes:
+        resize: pixels that the shorter side is scaled to; None: not scaled.
+        crop: side of the square that is then cut out of the middle; None: not cropped.
+    """
 
     resize: int | None = None
     crop: int | None = None
@@ -38,31 +44,36 @@ class Size:
 def parse_size(options: Mapping[str, str]) -> Size:
     """The size that the options `resize` and `crop` ask for.
 
+    Args:
+        options: by name; others are ignored.
     Raises:
-        ValueError: no whole numbers of at least 1, or a crop larger than what is resized.
+        ValueError: no whole numbers of at least 1, or a crop larger than the resized image.
     """
     try:
         pairs = {name: int(options[name]) for name in SIZE_OPTIONS if name in options}
     except ValueError:
         raise ValueError(
-            f"cannot read the image options {dict(options)!r}; write crop=224 or resize=256&crop=224"
+            f"cannot read the image options {dict(options)!r}; write crop=224 or"
+            " resize=256&crop=224"
         ) from None
     size = Size(**pairs)
     if min(pairs.values(), default=1) < 1 or (
         size.resize and not size.resize >= (size.crop or np.inf)
     ):
         raise ValueError(
-            f"image options {pairs!r}: crop must be at least 1, and resize no smaller; write resize=256&crop=224"
+            f"image options {pairs!r}: crop must be at least 1, and resize no smaller; write"
+            " resize=256&crop=224"
         )
     return size
 
 
 class Pictures:
-    """Images of one size, decoded when they are asked for.
+    """Images of one size, decoded when they are needed.
 
     Args:
-        sources: of each image what to call it, and its file or its bytes.
-        size: what brings them to one size; without a crop they must have it already, and are grey if all of them are.
+        sources: the name of each image, for messages, and its file or its bytes.
+        size: how they are brought to one size. Without a crop they must have the same size already,
+            and are read as grey if all of them are grey.
     Raises:
         ValueError: no images, other kinds of pixels, several sizes.
     """
@@ -74,6 +85,8 @@ class Pictures:
     def read(self, index: int) -> NDArray[np.float32]:
         """One image, (channels, height, width) in [0, 1].
 
+        Args:
+            index: of the image, from 0.
         Raises:
             ValueError: it cannot be decoded, or is smaller than the crop.
         """
@@ -81,7 +94,7 @@ class Pictures:
         with _opened(name, source) as image:
             try:
                 converted = image.convert(self.mode)
-            except Exception as error:  # of a broken file decoders raise anything
+            except Exception as error:  # decoders raise all kinds of exceptions
                 raise ValueError(
                     f"{name} cannot be decoded ({_first_line(error)}); replace it"
                 ) from error
@@ -90,15 +103,15 @@ class Pictures:
         return channels_last.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
 
     def _modes(self) -> set[str]:
-        """The kinds of pixels, from the headers; all sizes must be the same."""
+        """The kinds of pixels, from the headers; refuse images of several sizes."""
         modes: set[str] = set()
         size = None
         for name, source in self._sources:
             with _opened(name, source) as image:
                 if size is not None and image.size != size:
                     raise ValueError(
-                        f"{name} is {image.size} pixels, {self._sources[0][0]} {size}; bring all to one size, or add"
-                        " ?resize=256&crop=224"
+                        f"{name} is {image.size} pixels, {self._sources[0][0]} {size}; bring all to"
+                        " one size, or add ?resize=256&crop=224"
                     )
                 size = image.size
                 modes.add(image.mode)
@@ -106,7 +119,10 @@ class Pictures:
 
 
 class Cells(Sequence):
-    """Images in the cells of a table, as `Pictures` takes them: bytes, or a mapping with `bytes` (as Hugging Face has it)."""
+    """Images in the cells of a table, as `Pictures` takes them.
+
+    A cell is bytes, or a mapping with `bytes` (as Hugging Face writes it).
+    """
 
     def __init__(self, name: str, length: int, cell: Callable[[int], Any]):
         self._name, self._length, self._cell = name, length, cell
@@ -121,7 +137,8 @@ class Cells(Sequence):
         content = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(content, bytes):
             raise ValueError(
-                f"{self._name}: image {index} has no bytes in its table; write the images into it"
+                f"{self._name}: image {index} has no bytes in the table; write the images into the"
+                " table"
             )
         return f"{self._name}: image {index}", content
 
@@ -147,22 +164,24 @@ def _first_line(error: Exception) -> str:
 
 def _opened(name: str, source: Path | bytes) -> Image.Image:
     try:
-        with warnings.catch_warnings(action="ignore"):  # what they warn of is refused here
+        with warnings.catch_warnings(action="ignore"):  # such images are refused below
             image = Image.open(
                 BytesIO(source) if isinstance(source, bytes) else source, formats=_FORMATS
             )
-    except Exception as error:  # of a broken file decoders raise anything
+    except Exception as error:  # decoders raise all kinds of exceptions
         raise ValueError(
             f"{name} is no readable image ({_first_line(error)}); remove or replace it"
         ) from error
     if image.width * image.height > MAX_PIXELS:
         image.close()
         raise ValueError(
-            f"{name} has {image.width} × {image.height} pixels; at most {MAX_PIXELS} are read; make it smaller"
+            f"{name} has {image.width} × {image.height} pixels; at most {MAX_PIXELS} are allowed;"
+            " make it smaller"
         )
     if image.mode not in _GREY_MODES | _COLOUR_MODES:
         image.close()
         raise ValueError(
-            f"{name}: pixels of kind {image.mode}; save it as 8-bit grey or RGB, without transparency"
+            f"{name}: pixels of kind {image.mode}; save it as 8-bit grey or RGB, without"
+            " transparency"
         )
     return image

@@ -1,6 +1,9 @@
-"""CIFAR-10 from the folder its archive unpacks to: the binary version, or the Python version, which is never unpickled.
+"""CIFAR-10 from the folder of its unpacked archive: the binary version, or the Python version.
 
-Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, and the data set's home page for both layouts.
+The pickles of the Python version are never unpickled.
+
+Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, and the data
+set's home page for both layouts.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from sosmooth.datasets import _cifar
 from sosmooth.datasets._cifar import PIXELS, pickled_batch
 from sosmooth.datasets.inputs import InputSet
 
-#: What the two archives unpack to, the preferred one first.
+#: The folders of the two unpacked archives, the preferred one first.
 BINARY, PYTHON = "cifar-10-batches-bin", "cifar-10-batches-py"
 _BATCHES = {
     "test": ("test_batch",),
@@ -25,12 +28,13 @@ _ROWS = 10_000
 
 
 def load(folder: Path, split: str) -> InputSet:
-    """The split `test` (10 000) or `train` (50 000): float32 (batch, 3, 32, 32) in [0, 1], ten classes, the original order.
+    """The split `test` (10 000 images) or `train` (50 000), in the original order; ten classes.
 
-    A pickled subset has fewer.
+    Inputs are float32 (batch, 3, 32, 32) in [0, 1]. Pickled batches may hold fewer images.
 
     Args:
-        folder: `cifar-10-batches-bin` (preferred), `cifar-10-batches-py`, or the folder that holds one of them.
+        folder: `cifar-10-batches-bin` (preferred), `cifar-10-batches-py`, or the folder that holds
+            one of them.
         split: `test` or `train`.
     Raises:
         FileNotFoundError: no such folder, or a batch is missing.
@@ -65,13 +69,14 @@ def load(folder: Path, split: str) -> InputSet:
 
 
 def _batches_folder(folder: Path) -> tuple[Path, str]:
-    """Where the batches lie, and how their names end."""
+    """The folder of the batches, and how their names end."""
     for place in (folder, folder / BINARY, folder / PYTHON):
         for suffix in (".bin", ""):
             if (place / f"test_batch{suffix}").is_file():
                 return place, suffix
     raise FileNotFoundError(
-        f"no CIFAR-10 in {str(folder)!r}; give the folder {BINARY} or {PYTHON}, or get it: sosmooth download cifar10 --out FOLDER"
+        f"no CIFAR-10 in {str(folder)!r}; give the folder {BINARY} or {PYTHON}; sosmooth download"
+        " cifar10 gets it"
     )
 
 
@@ -79,7 +84,8 @@ def _binary(path: Path, content: bytes) -> tuple[NDArray[np.uint8], NDArray[np.u
     """Records of one byte of label and 3072 of pixels, channel by channel."""
     if len(content) != _ROWS * (1 + PIXELS):
         raise ValueError(
-            f"{path} has {len(content)} bytes; a batch has {_ROWS * (1 + PIXELS)}; copy or download it again"
+            f"{path} has {len(content)} bytes; a batch has {_ROWS * (1 + PIXELS)}; copy or download"
+            " it again"
         )
     records = np.frombuffer(content, np.uint8).reshape(_ROWS, 1 + PIXELS)
     return records[:, 1:], records[:, 0]

@@ -1,6 +1,9 @@
-"""CIFAR-100 from the folder its archive unpacks to: the binary version, or the Python version, which is never unpickled.
+"""CIFAR-100 from the folder of its unpacked archive: the binary version, or the Python version.
 
-Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, and the data set's home page for both layouts.
+The pickles of the Python version are never unpickled.
+
+Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009, and the data
+set's home page for both layouts.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from sosmooth.datasets import _cifar
 from sosmooth.datasets._cifar import PIXELS, pickled_batch, unpickled
 from sosmooth.datasets.inputs import InputSet
 
-#: What the two archives unpack to, the preferred one first.
+#: The folders of the two unpacked archives, the preferred one first.
 BINARY, PYTHON = "cifar-100-binary", "cifar-100-python"
 _SPLITS = ("test", "train")
 _CLASSES = 100
@@ -24,12 +27,14 @@ _RECORD = 2 + PIXELS  # the coarse label, the fine label, the pixels
 
 
 def load(folder: Path, split: str) -> InputSet:
-    """The split `test` (10 000) or `train` (50 000): float32 (batch, 3, 32, 32) in [0, 1], the hundred fine classes, the
-    original order.
+    """The split `test` (10 000 images) or `train` (50 000), in the original order.
+
+    Inputs are float32 (batch, 3, 32, 32) in [0, 1]; labels are the hundred fine classes.
 
     Args:
-        folder: `cifar-100-binary` (preferred), `cifar-100-python`, or the folder that holds one of them. The names of the
-            classes are read from `fine_label_names.txt` or `meta`, if it is there.
+        folder: `cifar-100-binary` (preferred), `cifar-100-python`, or the folder that holds one of
+            them. The names of the classes are read from `fine_label_names.txt` or `meta`, if either
+            exists.
         split: `test` or `train`.
     Raises:
         FileNotFoundError: no such folder, or the split is missing.
@@ -62,22 +67,22 @@ def _file(folder: Path, split: str) -> Path:
                 return place / name
     raise FileNotFoundError(
         f"no split {split} of CIFAR-100 in {str(folder)!r}; give the folder {BINARY} or {PYTHON}"
-        " that its archive unpacks to"
+        " of its unpacked archive"
     )
 
 
 def _binary(path: Path, content: bytes) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     if not content or len(content) % _RECORD:
         raise ValueError(
-            f"{path} has {len(content)} bytes, no multiple of the {_RECORD} of one image;"
-            " copy or download it again"
+            f"{path} has {len(content)} bytes, which is no multiple of the {_RECORD} bytes of an"
+            " image; copy or download it again"
         )
     records = np.frombuffer(content, np.uint8).reshape(-1, _RECORD)
     return records[:, 2:], records[:, 1]
 
 
 def _names(folder: Path) -> list[str] | None:
-    """The names of the classes, where a file beside the images tells them."""
+    """The names of the classes, if a file beside the images holds them."""
     text, pickled = folder / "fine_label_names.txt", folder / "meta"
     if text.is_file():
         names: Any = text.read_text(encoding="utf-8", errors="replace").split()

@@ -7,13 +7,16 @@ from dataclasses import replace
 
 from sosmooth.datasets.inputs import InputSet
 
-# What a table says of each feature, in the order of its columns.
+# Settings of a table with one value a feature, in the order of its columns.
 _OF_EACH_FEATURE = ("features", "mean", "std")
 
 
 def in_order(inputs: InputSet, wanted: Sequence[str]) -> tuple[InputSet, tuple[str, ...]]:
     """The inputs with their columns ordered as `wanted`, and what was assumed, a line each.
 
+    Args:
+        inputs: features of a table.
+        wanted: the names of the features, in the order in which the classifier was fitted.
     Raises:
         ValueError: the table has other columns.
     """
@@ -21,8 +24,8 @@ def in_order(inputs: InputSet, wanted: Sequence[str]) -> tuple[InputSet, tuple[s
     wanted = list(wanted)
     if have is None:
         return inputs, (
-            f"{inputs.name} does not name its features; they are taken for the"
-            f" {len(wanted)} that the classifier was fitted with, in this order:"
+            f"{inputs.name} does not name its features; it is assumed that they are the"
+            f" {len(wanted)} features that the classifier was fitted with, in this order:"
             f" {', '.join(wanted)}",
         )
     if list(have) == wanted:

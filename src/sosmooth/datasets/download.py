@@ -1,4 +1,4 @@
-"""Data sets from their homes, on request only: nothing is put in place before its digest is checked."""
+"""Downloads of data sets, on request only; nothing is kept whose digest is wrong."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _TIMEOUT = 60.0
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file and what becomes of it.
+    """A file to download and to unpack.
 
     Attributes:
-        url: http(s).
+        url: its address, http or https.
         sha256: in hex; of the archive for `tar`, of the unpacked file for `gzip`.
         packing: `tar`: unpacked into the folder; `gzip`: unpacked to its name without `.gz`.
-        limit: bytes it has at most.
+        limit: the most bytes that it may have.
     """
 
     url: str
@@ -39,7 +39,7 @@ class RemoteFile:
         return self.url.rsplit("/", 1)[-1]
 
 
-#: Data set → its files. MNIST's own home no longer hands them out; this is the copy that PyTorch keeps.
+#: Data set → its files. MNIST's home page no longer offers them; this copy is the one of PyTorch.
 SOURCES: dict[str, tuple[RemoteFile, ...]] = {
     "mnist": tuple(
         RemoteFile(
@@ -59,25 +59,25 @@ SOURCES: dict[str, tuple[RemoteFile, ...]] = {
 
 
 def download(name: str, out: Path, *, on_file: Callable[[RemoteFile], None] | None = None) -> Path:
-    """Fetch a data set's files into a folder, which appears whole or not at all.
+    """Download a data set's files into a folder, which appears whole or not at all.
 
     Args:
         name: a key of `SOURCES`.
-        out: must not be there, or be empty.
+        out: a folder that does not exist yet, or is empty.
         on_file: called before each file.
     Returns:
         The folder, to be written as `name:FOLDER`.
     Raises:
         ValueError: unknown name, or bytes with another digest.
-        FileExistsError: something is in `out`.
-        OSError: the home cannot be reached, or the file system refused.
+        FileExistsError: `out` is not empty.
+        OSError: the server cannot be reached, or the file system refused.
     """
     if name not in SOURCES:
         raise ValueError(f"no data set {name!r} to download; there are: {', '.join(SOURCES)}")
     out = Path(out)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise FileExistsError(
-            f"{out} is there and not an empty folder; choose another, or use it as {name}:{out}"
+            f"{out} exists and is not an empty folder; choose another, or use it as {name}:{out}"
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as beside:
@@ -105,16 +105,19 @@ def _fetch(remote: RemoteFile, path: Path) -> None:
                 received += len(chunk)
                 if received > remote.limit:
                     raise ValueError(
-                        f"{remote.url} sends more than {remote.limit} bytes; it is not the file expected"
+                        f"{remote.url} sends more than {remote.limit} bytes, so it is another file;"
+                        " get the file elsewhere and give its folder"
                     )
                 file.write(chunk)
     except urllib.error.HTTPError as error:
         raise OSError(
-            f"{remote.url} answered {error.code} {error.reason}; get the file elsewhere and give its folder"
+            f"{remote.url} answered {error.code} {error.reason}; get the file elsewhere and give"
+            " its folder"
         ) from error
     except urllib.error.URLError as error:
         raise OSError(
-            f"cannot reach {remote.url} ({error.reason}); get the file elsewhere and give its folder"
+            f"cannot reach {remote.url} ({error.reason}); get the file elsewhere and give its"
+            " folder"
         ) from error
     except TimeoutError as error:
         raise OSError(
@@ -135,12 +138,13 @@ def _unpack(remote: RemoteFile, path: Path, folder: Path) -> None:
             archive.extractall(folder, filter="data")
     except tarfile.TarError as error:
         raise ValueError(
-            f"{remote.url} is no archive that can be unpacked safely ({error})"
+            f"{remote.url} cannot be unpacked safely ({error}); get the file elsewhere"
         ) from error
 
 
 def _check_digest(remote: RemoteFile, found: str) -> None:
     if found != remote.sha256:
         raise ValueError(
-            f"{remote.url}: sha256 {found}, expected {remote.sha256}; it was cut or changed on the way; try again"
+            f"{remote.url}: sha256 {found}, expected {remote.sha256}; the file was cut or changed"
+            " on the way; try again"
         )

@@ -15,29 +15,32 @@ from sosmooth.datasets.labels import labels_in
 
 
 def load(spec: str) -> InputSet:
-    """What the named function returns, called without arguments: an `InputSet`, a torch `Dataset` of (tensor, label), or the pair
-    (inputs, labels) of arrays, tensors or tables.
+    """The data set that a function makes, called without arguments.
 
-    The labels are the data set's `targets` if it has them (the convention of torchvision), else they are read from the
-    items, once, at the start. Its `classes`, if it has them, name the labels; `lattice` is its own, likewise. Labels of a pair
-    are numbers or names; the columns of a table keep their names.
+    The function returns an `InputSet`, a torch `Dataset` of (tensor, label), or a pair
+    (inputs, labels) of arrays, tensors or tables. The labels of a `Dataset` are its `targets` if it
+    has them (the convention of torchvision); otherwise they are read from the items, once, at the
+    start. If it has `classes`, they name the labels; if it has a `lattice`, that is used too.
+    Labels of a pair are numbers or names; the columns of a table keep their names.
 
     Args:
         spec: `package.module:factory` or `path/file.py:factory`.
     Raises:
         FileNotFoundError: no such file or module.
-        ValueError: no such attribute, a result of another kind; from `get`: an item whose label is not the one announced.
+        ValueError: no such attribute, a result of another kind; from `get`: an item whose label
+            differs from the first reading.
     """
     factory, settings = load_object(spec)
     if not callable(factory):
         raise ValueError(
-            f"{spec} must be a function without arguments that returns a data set; got {type(factory).__name__}"
+            f"{spec} must be a function without arguments that returns a data set; got"
+            f" {type(factory).__name__}"
         )
     made: Any = factory()
     if isinstance(made, InputSet):
         return replace(made, settings={**made.settings, **settings})
     if isinstance(made, tuple) and len(made) == 2 and all(hasattr(part, "shape") for part in made):
-        features = getattr(made[0], "columns", None)  # of a table of pandas or polars
+        features = getattr(made[0], "columns", None)  # a table of pandas or polars has them
         if features is not None:
             settings["features"] = [str(name) for name in features]
         names, labels = labels_in(np.asarray(made[1]), spec)
@@ -52,8 +55,8 @@ def load(spec: str) -> InputSet:
         )
     if not (hasattr(made, "__len__") and hasattr(made, "__getitem__")):
         raise ValueError(
-            f"{spec} returned {type(made).__name__}; it must return a torch Dataset with a length, an InputSet,"
-            " or (inputs, labels)"
+            f"{spec} returned {type(made).__name__}; it must return a torch Dataset with a length,"
+            " an InputSet, or (inputs, labels)"
         )
     targets = getattr(made, "targets", None)
     length = len(made)
@@ -67,7 +70,8 @@ def load(spec: str) -> InputSet:
         value, label = _item(spec, made, index)
         if label != labels[index]:
             raise ValueError(
-                f"{spec}: item {index} has label {label}, announced was {labels[index]}; make items repeatable"
+                f"{spec}: item {index} has the label {label}, and had {labels[index]} before; make"
+                " items repeatable"
             )
         return value
 
@@ -90,7 +94,7 @@ def load(spec: str) -> InputSet:
 def _item(spec: str, dataset: Any, index: int) -> tuple[NDArray, int]:
     try:
         item = dataset[index]
-    except Exception as error:  # of the user's code
+    except Exception as error:  # the user's code may raise any
         raise ValueError(f"{spec}: item {index} raised {one_line(error)}") from error
     if not (isinstance(item, tuple | list) and len(item) == 2):
         raise ValueError(f"{spec}: item {index} must be (tensor, label); got {type(item).__name__}")

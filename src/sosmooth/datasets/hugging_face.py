@@ -18,18 +18,21 @@ _IS_SAVED = {"dataset_dict.json", "dataset_info.json", "state.json"}
 
 
 def load(folder: Path, options: str = "") -> InputSet:
-    """The images of a data set that `datasets.Dataset.save_to_disk` wrote: float32 (batch, channels, height, width) in [0, 1].
+    """The images of a data set that `datasets.Dataset.save_to_disk` wrote.
+
+    Inputs are float32 (batch, channels, height, width) in [0, 1].
 
     Args:
         folder: of a `Dataset`, or of a `DatasetDict`; or of Parquet files, as the Hub stores them.
-        options: `split=NAME` (default: `test`, or the only one), `image=COLUMN` (default: `image`, else the only one of
-            images), `label=COLUMN` (default: `label`, else the only one of classes; unknown where there is none),
-            `resize=256&crop=224` as for a folder of images.
+        options: `split=NAME` (default: `test`, or the only split), `image=COLUMN` (default:
+            `image`, or else the only column of images), `label=COLUMN` (default: `label`, or else
+            the only column of classes; without one, labels are unknown), `resize=256&crop=224` as
+            for a folder of images.
     Raises:
-        ModuleNotFoundError: no `datasets`.
+        ModuleNotFoundError: `datasets` is not installed.
         FileNotFoundError: no such folder.
-        ValueError: no data set, no such split or column, images that `Pictures` refuses, labels that are neither
-            integers nor names.
+        ValueError: no data set, no such split or column, images that `Pictures` refuses, labels
+            that are neither integers nor names.
     """
     asked = parse_options(
         options, {"split": "test", "image": "COLUMN", "label": "COLUMN"} | SIZE_OPTIONS
@@ -53,7 +56,8 @@ def load(folder: Path, options: str = "") -> InputSet:
         split = split or (next(iter(found)) if len(found) == 1 else "test")
         if split not in found:
             raise ValueError(
-                f"{folder} has no split {split!r}; it has {', '.join(found)}: write hf:{folder}?split=NAME"
+                f"{folder} has no split {split!r}; it has {', '.join(found)}: write"
+                f" hf:{folder}?split=NAME"
             )
         found = found[split]
     image, label, notes = chosen_columns(

@@ -1,4 +1,4 @@
-"""Images in a folder: one subfolder a class, flat with `labels.csv`, or as Tiny ImageNet has them."""
+"""Images in a folder: a subfolder for each class, flat with `labels.csv`, or as Tiny ImageNet."""
 
 from __future__ import annotations
 
@@ -18,30 +18,39 @@ from sosmooth.datasets.inputs import InputSet, read_lazily
 from sosmooth.datasets.labels import listed, numbered, whole_number
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm"}
-#: The labels of a flat folder: file names and labels, a line each.
+#: The files of labels: of a flat folder, and of Tiny ImageNet.
 LABELS, ANNOTATIONS = "labels.csv", "val_annotations.txt"
-# What systems leave in folders beside the hidden files.
+# Files and folders that systems and Python leave behind, beside the hidden ones.
 _NOT_OURS = {"__MACOSX", "__pycache__", "Thumbs.db", "desktop.ini"}
 
 
 def load(folder: Path, options: str = "") -> InputSet:
-    """The images of a folder, in the sorted order of their names: float32 (batch, channels, height, width) in [0, 1].
+    """The images of a folder, in the sorted order of their names.
 
-    `folder/<class name>/<image>`: a class is the place of its name among the sorted names, or, if all names are whole numbers,
-    that number. `folder/<image>` with `folder/labels.csv` (columns `file,label`: numbers, −1 = unknown, or names), or without
-    it: labels unknown. `folder/images/<image>` with `folder/val_annotations.txt` is the validation part of Tiny ImageNet.
-    Hidden files and folders do not count. One channel if all images are grey, else three. The images are read when they are
-    asked for; their sizes are checked at once. With a crop they come out alike whatever their sizes: then all become colour,
-    and each is checked when it is read.
+    Inputs are float32 (batch, channels, height, width) in [0, 1]: one channel if all images are
+    grey, else three. The folder has one of these layouts:
+
+    - `folder/<class name>/<image>`: a class is the position of its name among the sorted names, or,
+      if all names are whole numbers, that number.
+    - `folder/<image>` with `folder/labels.csv` (columns `file,label`; labels are numbers, −1 =
+      unknown, or names). Without that file, labels are unknown.
+    - `folder/images/<image>` with `folder/val_annotations.txt`: the validation part of Tiny
+      ImageNet.
+
+    Hidden files and folders do not count. Images are read when they are needed; their sizes are
+    checked at once. With a crop, images may have any size: all of them are read as colour, and each
+    is checked when it is read.
 
     Args:
         folder: holds images (png, jpg, bmp, webp, ppm, pgm) of one size.
-        options: empty, `crop=224` or `resize=256&crop=224`: the shorter side is scaled to `resize` pixels (bilinear, antialiased,
-            the longer rounded down), then the middle square of `crop` pixels cut out, the usual preparation of ImageNet.
+        options: empty, `crop=224` or `resize=256&crop=224`: the shorter side is scaled to `resize`
+            pixels (bilinear, antialiased, the longer side rounded down), then the middle square of
+            `crop` pixels is cut out, the usual preparation of ImageNet.
     Raises:
-        FileNotFoundError: no such folder, no images, a file of `labels.csv` that is not there.
-        ValueError: a class folder without images, files that are no images, other kinds of pixels, several sizes, a broken
-            `labels.csv`, other options, from `get`: an image smaller than the crop.
+        FileNotFoundError: no such folder, no images, a file in `labels.csv` that does not exist.
+        ValueError: a class folder without images, files that are no images, other kinds of pixels,
+            several sizes, a broken `labels.csv`, other options; from `get`: an image smaller than
+            the crop.
     """
     size = parse_size(parse_options(options, SIZE_OPTIONS))
     if not folder.is_dir():
@@ -77,14 +86,15 @@ _Found = tuple[list[Path], NDArray[np.int64], tuple[str, ...] | None, tuple[str,
 
 
 def _found(folder: Path) -> _Found:
-    """The images, their labels, the names of the classes, and what is to be said."""
+    """The images, their labels, the names of the classes, and notes for the user."""
     entries = _visible(folder)
     flat = [entry for entry in entries if entry.is_file() and entry.suffix.lower() in _SUFFIXES]
     folders = [entry for entry in entries if entry.is_dir()]
     holding = [entry for entry in folders if _images(entry)]
     if flat and holding:
         raise ValueError(
-            f"{folder} holds images beside folders of images; put all of them into folders, one a class"
+            f"{folder} holds images beside folders of images; put all images into folders, one for"
+            " each class"
         )
     if (folder / ANNOTATIONS).is_file():
         place = holding[0] if len(holding) == 1 else folder
@@ -102,7 +112,7 @@ def _found(folder: Path) -> _Found:
     if empty := [entry for entry in folders if entry not in holding]:
         raise ValueError(
             f"{folder}: the class folder {empty[0].name!r} holds no image"
-            f"{_with_reasons(empty)}; without it the classes behind it would get other numbers:"
+            f"{_with_reasons(empty)}; without it the later classes would get other numbers:"
             " put images into it, or give labels in labels.csv"
             + (f" (so do {listed([entry.name for entry in empty[1:]])})" if empty[1:] else "")
         )
@@ -121,13 +131,14 @@ def _classes(folder: Path, names: list[str]) -> tuple[list[int], tuple[str, ...]
     numbers = [number for name in names if (number := whole_number(name)) is not None]
     if len(set(numbers)) < len(names):
         raise ValueError(
-            f"{folder} has two class folders of one number among {listed(names)}; keep one of them"
+            f"{folder} has two class folders with the same number among {listed(names)}; keep one"
+            " of them"
         )
     return numbers, None
 
 
 def _visible(folder: Path) -> list[Path]:
-    """What is in a folder and not hidden, sorted."""
+    """The entries of a folder that are not hidden, sorted."""
     return sorted(
         entry
         for entry in folder.iterdir()
@@ -142,7 +153,7 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _suffixes_not_read(folders: list[Path]) -> list[str]:
-    """The suffixes of files that are passed over as no images, and of no labels."""
+    """The suffixes of files that are neither images nor labels."""
     return sorted(
         {
             path.suffix.lower() or path.name
@@ -166,13 +177,13 @@ def _not_read(folders: list[Path]) -> tuple[str, ...]:
 
 
 def _with_reasons(folders: list[Path]) -> str:
-    """Why folders hold no image that is read."""
+    """Why the folders hold no images, in brackets."""
     reasons = []
     if suffixes := _suffixes_not_read(folders):
         reasons.append(f"files of kind {', '.join(suffixes)} are not read")
     deeper = [each for folder in folders for each in _visible(folder) if each.is_dir()]
     if any(_images(each) for each in deeper):
-        reasons.append("images lie one folder deeper")
+        reasons.append("there are images one folder deeper")
     return f" ({'; '.join(reasons)})" if reasons else ""
 
 
@@ -187,7 +198,7 @@ def _numbered(
 
 
 def _labels_file(folder: Path, images: list[Path]) -> tuple[list[str | None], tuple[str, ...]]:
-    """The labels of a flat folder as they are written, and what is to be said."""
+    """The labels of a flat folder as they are written, and notes for the user."""
     path = folder / LABELS
     if not path.is_file():
         note = f"{folder} has no {LABELS} (columns file,label): labels are unknown"
@@ -199,7 +210,7 @@ def _labels_file(folder: Path, images: list[Path]) -> tuple[list[str | None], tu
 
 
 def _annotations(path: Path, images: list[Path]) -> list[str | None]:
-    """Those of Tiny ImageNet: file and class, then a box, between tabulators."""
+    """The labels of Tiny ImageNet: file, class and a box in each line, separated by tabs."""
     lines = [line.split("\t") for line in path.read_text(encoding="utf-8-sig").splitlines()]
     return _label_of_each(
         path,
@@ -219,10 +230,11 @@ def _label_of_each(
     for number, file, label in lines:
         if not label:
             raise ValueError(
-                f"{path}: line {number}: the label of {file!r} is missing; write −1 if it is unknown"
+                f"{path}: line {number}: the label of {file!r} is missing; write −1 if it is"
+                " unknown"
             )
         if file in labels:
-            raise ValueError(f"{path}: line {number}: {file!r} is there twice; keep one line")
+            raise ValueError(f"{path}: line {number} lists {file!r} twice; keep one line")
         labels[file] = label
     there = {image.name for image in images}
     if missing := sorted(labels.keys() - there):

@@ -1,4 +1,4 @@
-"""What every loader returns: inputs that are read when they are needed, and their labels."""
+"""What every loader returns: inputs, which are read when they are needed, and their labels."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ _DIGEST_CHUNK = 256
 
 @dataclass(frozen=True, eq=False)
 class InputSet:
-    """Inputs with their labels; made by `in_memory` or `read_lazily`, which check what they hand out.
+    """Inputs with their labels; made by `in_memory` or `read_lazily`, which check the inputs.
 
     Attributes:
-        name: what to call it.
+        name: for messages.
         labels: int64 (length,), −1 = unknown.
         get: indices → float32 (batch, *shape), finite; raises IndexError outside [0, length).
         num_classes: None where the data do not say.
         settings: what identifies it, JSON-able: the spec, digests of the files.
-        lattice: all inputs are multiples of it, rounded to float32; None where they are on none, or on one unknown.
+        lattice: all inputs are multiples of it, rounded to float32; None where there is none, or it
+            is unknown.
         notes: what the loader assumed, a line each.
     """
 
@@ -55,7 +56,13 @@ class InputSet:
         return f"<{len(self)} inputs{classes}: {self.name}>"
 
     def digest(self, indices: Sequence[int]) -> str:
-        """sha256, in hex, of the shape, the inputs (float32, little-endian, C order) and the labels (int64) at `indices`."""
+        """sha256, in hex, of the inputs and labels at `indices`.
+
+        It covers the shape, the inputs (float32, little-endian, C order) and the labels (int64).
+
+        Args:
+            indices: in [0, length).
+        """
         total = hashlib.sha256()
         for start in range(0, len(indices), _DIGEST_CHUNK):
             batch = self.get(indices[start : start + _DIGEST_CHUNK])
@@ -78,18 +85,24 @@ def in_memory(
     """An input set of arrays.
 
     Args:
-        name: what to call it. inputs: floating (length, *shape), finite. labels: integers (length,), −1 or None = unknown.
-        num_classes: bound of the labels, if known. settings: what identifies the set. lattice: that of the inputs, if any.
+        name: for messages.
+        inputs: floating (length, *shape), finite.
+        labels: integers (length,), −1 = unknown; None: all unknown.
+        num_classes: labels are below it, if known.
+        settings: what identifies the set.
+        lattice: all inputs are multiples of it; None: there is none, or it is unknown.
     Raises:
-        ValueError: an array of another type or shape, no inputs, NaN or infinite inputs, labels out of range.
+        ValueError: an array of another type or shape, no inputs, NaN or infinite inputs, labels out
+            of range.
     """
     if not np.issubdtype(inputs.dtype, np.floating):
         raise ValueError(
-            f"{name}: inputs must be floating; got {inputs.dtype}; convert them, in the units of sigma"
+            f"{name}: inputs must be floating; got {inputs.dtype}; convert them, in units of sigma"
         )
     if inputs.ndim < 2 or len(inputs) == 0:
         raise ValueError(
-            f"{name}: inputs must have a first axis of inputs and one or more of features; got shape {inputs.shape}"
+            f"{name}: inputs must have a first axis of inputs and one or more of features; got"
+            f" shape {inputs.shape}"
         )
     with np.errstate(over="ignore"):
         inputs = np.ascontiguousarray(inputs, dtype=np.float32)
@@ -114,14 +127,19 @@ def read_lazily(
     settings: dict[str, Any],
     lattice: float | None = None,
 ) -> InputSet:
-    """An input set that reads each input when it is asked for.
+    """An input set that reads each input when it is needed.
 
     Args:
-        name: what to call it. read: index → floating array, of the same shape for all. labels: as for `in_memory`.
-        length: number of inputs. num_classes: bound of the labels, if known. settings: what identifies the set.
-        lattice: that of the inputs, if any.
+        name: for messages.
+        read: index → floating array, of the same shape for all.
+        labels: as for `in_memory`.
+        length: number of inputs.
+        num_classes: as for `in_memory`.
+        settings: as for `in_memory`.
+        lattice: as for `in_memory`.
     Raises:
-        ValueError: no inputs, labels out of range; from `get`: an input of another shape or type, NaN or infinite values.
+        ValueError: no inputs, labels out of range; from `get`: an input of another shape or type,
+            NaN or infinite values.
     """
     if length == 0:
         raise ValueError(f"{name}: there are no inputs")
@@ -137,8 +155,8 @@ def read_lazily(
             value = read(index)
             if value.shape != shape or not np.issubdtype(value.dtype, np.floating):
                 raise ValueError(
-                    f"{name}: input {index} is {value.dtype} of shape {value.shape}; all must be floating, and of shape {shape}"
-                    " as the first"
+                    f"{name}: input {index} is {value.dtype} of shape {value.shape}; all must be"
+                    f" floating, and of shape {shape} as the first"
                 )
             with np.errstate(over="ignore"):
                 batch[row] = value
@@ -171,7 +189,8 @@ def _check_finite(
     bad = ~np.isfinite(inputs).reshape(len(inputs), -1).all(axis=1)
     if np.any(bad):
         raise ValueError(
-            f"{name}: input {indices[int(np.argmax(bad))]} holds NaN or infinite values; remove or correct it"
+            f"{name}: input {indices[int(np.argmax(bad))]} holds NaN or infinite values; remove or"
+            " correct it"
         )
 
 
@@ -183,13 +202,15 @@ def _checked_labels(
     array = np.asarray(labels)
     if not np.issubdtype(array.dtype, np.integer) or array.shape != (length,):
         raise ValueError(
-            f"{name}: labels must be {length} integers, one an input; got {array.dtype} of shape {array.shape}"
+            f"{name}: labels must be {length} integers, one an input; got {array.dtype} of shape"
+            f" {array.shape}"
         )
     array = array.astype(np.int64)
     bad = (array < UNKNOWN_LABEL) | (array >= (np.inf if num_classes is None else num_classes))
     if np.any(bad):
         top = "" if num_classes is None else f" to {num_classes - 1}"
         raise ValueError(
-            f"{name}: label {array[bad][0]} of input {np.argmax(bad)}; allowed are 0{top or ' and up'}, −1 = unknown"
+            f"{name}: label {array[bad][0]} of input {np.argmax(bad)}; allowed are"
+            f" 0{top or ' and up'}, −1 = unknown"
         )
     return array

@@ -1,7 +1,7 @@
 """Labels as the classifier numbers its classes.
 
 This is the one place where the classes of the data meet those of the classifier. Numbers follow
-names where both sides have them; whatever is assumed otherwise is said.
+names if both sides have names; every other assumption is reported in a note.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Reconciled:
 
     Attributes:
         labels: int64 (length,), −1 = unknown.
-        names: of the classes, where they are known; what the numbers stand for.
+        names: of the classes, in the order of the numbers; None where they are unknown.
         notes: what was assumed, a line each.
     """
 
@@ -35,7 +35,7 @@ class Reconciled:
 
 
 def whole_number(text: str) -> int | None:
-    """The whole number that a text writes, as 7, 007 or 7.0; None where it writes none."""
+    """The whole number in a text, as 7, 007 or 7.0; None if it is no whole number."""
     stripped = text.strip()
     if not _WHOLE.fullmatch(stripped) or len(stripped) > 100:
         return None
@@ -48,7 +48,7 @@ def numbered(written: Sequence[str | None]) -> tuple[tuple[str, ...] | None, NDA
     Args:
         written: one an input; empty or None = unknown.
     Returns:
-        The names, None where the labels are numbers, and the labels, int64 (length,).
+        The names (None if the labels are numbers), and the labels, int64 (length,).
     Raises:
         ValueError: a number that 64 bits do not hold.
     """
@@ -61,7 +61,7 @@ def numbered(written: Sequence[str | None]) -> tuple[tuple[str, ...] | None, NDA
             return None, np.array([of_text[text] for text in texts], dtype=np.int64)
         except OverflowError as error:
             raise ValueError(
-                "labels must be numbers of a class, from 0 on, or names;"
+                "labels must be numbers of classes, from 0, or names;"
                 f" got one of more than 64 bits ({error})"
             ) from error
     names = tuple(sorted(set(known)))
@@ -70,12 +70,13 @@ def numbered(written: Sequence[str | None]) -> tuple[tuple[str, ...] | None, NDA
 
 
 def labels_in(array: NDArray | None, data: str) -> tuple[tuple[str, ...] | None, NDArray | None]:
-    """The names of the classes, where an array of labels holds names, and the labels in one axis.
+    """The names of the classes, if an array of labels holds names, and the labels in one axis.
 
     Args:
-        array: labels (length,) or (length, 1); None: unknown. data: what to call the data.
+        array: labels (length,) or (length, 1); None: unknown.
+        data: the name of the data, for messages.
     Raises:
-        ValueError: numbers that 64 bits do not hold. Other types are left to the input set.
+        ValueError: numbers that 64 bits do not hold. The input set checks other types.
     """
     if array is None:
         return None, None
@@ -88,7 +89,7 @@ def labels_in(array: NDArray | None, data: str) -> tuple[tuple[str, ...] | None,
         return None, array
     try:
         return numbered(array.tolist())
-    except (ValueError, SystemError) as error:  # of what are no letters, NumPy raises the latter
+    except (ValueError, SystemError) as error:  # the latter by NumPy, for invalid code points
         raise ValueError(f"{data}: {error}") from error
 
 
@@ -105,13 +106,15 @@ def reconcile(
 
     Args:
         labels: integers (length,), −1 = unknown, as the data number them.
-        data_names, classifier_names: the name of each number, None where a side has no names.
-        num_classes: of the classifier. data_classes: of the data. None: unknown.
-        data: what to call the data.
+        data_names: the data's name of each number; None: no names.
+        classifier_names: the classifier's name of each number; None: no names.
+        num_classes: of the classifier; None: unknown.
+        data_classes: of the data; None: unknown.
+        data: the name of the data, for messages.
     Returns:
-        Where both sides have names, label k becomes the classifier's number of the data's k-th name.
+        If both sides have names, label k becomes the classifier's number of the data's k-th name.
         Names are the same if they are equal, or if only case, spaces and underscores differ and
-        that leaves no choice. Otherwise the labels stay as they are.
+        that leaves no choice. Otherwise the labels do not change.
     Raises:
         ValueError: a label in use has a name that the classifier does not know, or knows twice.
     """
@@ -130,8 +133,9 @@ def reconcile(
             f"{number} for {name!r}" for number, name in enumerate(classifier_names[:3])
         )
         notes = (
-            f"{data} numbers its labels and the classifier names its {len(classifier_names)} classes:"
-            f" {taken}{' and so on' * (len(classifier_names) > 3)}; if that is wrong, write the names as labels",
+            f"{data} numbers its labels and the classifier names its {len(classifier_names)}"
+            f" classes: {taken}{' and so on' * (len(classifier_names) > 3)}; if that is wrong,"
+            " write the names as labels",
             *notes,
         )
     return Reconciled(given, tuple(classifier_names), notes)
@@ -140,23 +144,28 @@ def reconcile(
 def check_range(
     labels: NDArray[np.int64], indices: Sequence[int], num_classes: int, data: str
 ) -> None:
-    """Refuse a label at `indices` that the classifier has no class for.
+    """Refuse a label at `indices` for which the classifier has no class.
 
+    Args:
+        labels: int64 (length,).
+        indices: of the labels that are used.
+        num_classes: of the classifier.
+        data: the name of the data, for messages.
     Raises:
-        ValueError: there is one.
+        ValueError: there is such a label.
     """
     chosen = labels[list(indices)]
     if np.any(chosen >= num_classes):
         index = indices[int(np.argmax(chosen >= num_classes))]
         raise ValueError(
             f"{data}: the label of input {index} is {labels[index]}, but the classifier has"
-            f" {num_classes} classes, numbered from 0; give the data that belong to this classifier,"
-            " or name the classes of both"
+            f" {num_classes} classes, numbered from 0; give the data that belong to this"
+            " classifier, or name the classes of both"
         )
 
 
 def listed(names: Sequence[object]) -> str:
-    """The names, quoted, the first of them where they are many."""
+    """The names, quoted; only the first ones if there are many."""
     shown = ", ".join(repr(name) for name in names[:_SHOWN])
     return shown if len(names) <= _SHOWN else f"{shown}, … ({len(names)})"
 
@@ -194,15 +203,15 @@ def _by_name(
     merged += [name for name, same in alike.items() if same in {data_names[n] for n in used}]
     if twice or merged:
         raise ValueError(
-            f"{data} has the classes {listed(twice + merged)}, for each of which several names of"
-            " data or classifier could be meant; give the classifier's names in its order, as the"
-            " data write them (class_names=…)"
+            f"{data} has the classes {listed(twice + merged)}, each of which fits several names of"
+            " the data or the classifier; give the classifier's names in its order, as the data"
+            " write them (class_names=…)"
         )
     notes = ()
     if alike:
         mine, same = next(iter(alike.items()))
         notes = (
-            f"{len(alike)} class names of {data} are spelled otherwise by the classifier:"
+            f"the classifier spells {len(alike)} class names of {data} differently:"
             f" {mine!r} is taken for {same!r}",
         )
     moved = np.where(labels == UNKNOWN_LABEL, UNKNOWN_LABEL, target[np.maximum(labels, 0)])
@@ -217,7 +226,7 @@ def _by_number(
     data_classes: int | None,
     data: str,
 ) -> Reconciled:
-    """The classifier calls its classes by numbers: of those, the data's numbers are meant."""
+    """The labels if the classifier's names are numbers: the data's numbers are these names."""
     numbers = [int(whole_number(name) or 0) for name in names]
     place = {number: index for index, number in enumerate(numbers)}
     if data_names is not None:
@@ -249,9 +258,9 @@ def _named_by_data_alone(
             np.full_like(labels, UNKNOWN_LABEL),
             None,
             (
-                f"{data} has the one class {data_names[0]!r}, which tells nothing of the"
-                " classifier's: labels are taken as unknown; give them in labels.csv, or name the"
-                " classifier's classes (class_names=…)",
+                f"{data} has only the class {data_names[0]!r}, which does not tell the"
+                " classifier's number of it: labels are taken as unknown; give them in labels.csv,"
+                " or name the classifier's classes (class_names=…)",
             ),
         )
     differ = num_classes is not None and num_classes != len(data_names)
@@ -271,8 +280,8 @@ def _notes_on_numbers(
     known = labels[labels != UNKNOWN_LABEL]
     if len(known) and None is not data_classes != num_classes is not None:
         return (
-            f"{data} has {data_classes} classes and the classifier {num_classes}, neither has names:"
-            " label k is taken for the classifier's class k",
+            f"{data} has {data_classes} classes and the classifier {num_classes}, and neither has"
+            " names: label k is taken for the classifier's class k",
         )
     if len(known) > 1 and not np.any(known) and (num_classes or 2) > 1:
         return (

@@ -1,7 +1,8 @@
 """The one way from what a user writes to an input set.
 
-Adding a data set: one file with `load(split)` and a row in `DATASETS`, `load(folder, split)` and a row in `FOLDER_DATASETS`, or
-`load(path, options)` and a row in `FILE_KINDS`.
+To add a data set, write one file with `load(split)` and a row in `DATASETS`, with
+`load(folder, split)` and a row in `FOLDER_DATASETS`, or with `load(path, options)` and a row in
+`FILE_KINDS`.
 """
 
 from __future__ import annotations
@@ -31,14 +32,15 @@ DATASETS: dict[str, Callable[[str], InputSet]] = {
     "mnist7_pca10": mnist7_pca10.load,
     "swiss_roll": swiss_roll.load,
 }
-#: Those read from their standard files: folder, split → inputs. Written `name:FOLDER` (the test split) or `name:split:FOLDER`.
+#: Data sets that are read from their standard files: folder, split → inputs. Written `name:FOLDER`
+#: (the test split) or `name:split:FOLDER`.
 FOLDER_DATASETS: dict[str, Callable[[Path, str], InputSet]] = {
     "mnist": mnist.load,
     "cifar10": cifar10.load,
     "cifar100": cifar100.load,
 }
-#: Formats that many data sets come in: name → module with `load(path, options)`, imported when it is needed. Written `name:PATH`
-#: or `name:PATH?option=value&option=value`.
+#: Formats of files: name → module with `load(path, options)`, imported when it is needed. Written
+#: `name:PATH` or `name:PATH?option=value&option=value`.
 FILE_KINDS = {"csv": "table", "parquet": "parquet", "hf": "hugging_face", "text": "text"}
 _ARRAYS = (".npz", ".npy")
 _SPLITS = ("test", "train")
@@ -48,16 +50,21 @@ def load_dataset(spec: str) -> InputSet:
     """The inputs that `spec` names.
 
     Args:
-        spec: `mnist7`, `mnist7_pca10` or `swiss_roll`, with `:train` for the other split; `mnist:FOLDER`, `cifar10:FOLDER`, or
-            `cifar10:train:FOLDER`, `cifar100:FOLDER` likewise; a `.npz` or `.npy` file; a folder of images, with
-            `?resize=256&crop=224` to bring them to one size;
-            `csv:FILE`, `parquet:FILE`, `hf:FOLDER`, `text:FILE?model=FOLDER`, whose options their modules describe;
-            `package.module:factory` or `path/file.py:factory`.
+        spec: one of the following.
+
+            - `mnist7`, `mnist7_pca10` or `swiss_roll`, with `:train` for the other split.
+            - `mnist:FOLDER`, `cifar10:FOLDER` or `cifar100:FOLDER`, with the split in front of the
+              folder: `cifar10:train:FOLDER`.
+            - A `.npz` or `.npy` file.
+            - A folder of images, with `?resize=256&crop=224` to bring them to one size.
+            - `csv:FILE`, `parquet:FILE`, `hf:FOLDER` or `text:FILE?model=FOLDER`; their modules
+              describe their options.
+            - `package.module:factory` or `path/file.py:factory`, which run that code.
     Returns:
-        An input set, its values float32 in the units of sigma.
+        An input set, with values float32 in units of sigma.
     Raises:
-        FileNotFoundError: what it names is not there.
-        ValueError: it names nothing that can be read, or what it names is broken.
+        FileNotFoundError: a file, folder or module does not exist.
+        ValueError: `spec` names nothing that can be read, or something broken.
     """
     name, _, rest = spec.partition(":")
     if name in DATASETS:
@@ -86,17 +93,18 @@ def load_dataset(spec: str) -> InputSet:
     if path.is_file():
         raise ValueError(
             f"cannot read the file {spec!r} as data; files must be .npz, with the arrays inputs and"
-            f" labels, or .npy; write csv:{spec}, parquet:{spec} or text:{spec} for these kinds"
+            f" labels, or .npy; write csv:{spec}, parquet:{spec} or text:{spec} for other formats"
         )
     raise FileNotFoundError(
-        f"no data set {spec!r}; write {', '.join(DATASETS)}, {', '.join(f'{each}:FOLDER' for each in FOLDER_DATASETS)},"
-        f" {', '.join(f'{each}:PATH' for each in FILE_KINDS)}, the path of an .npz file or of a folder of images,"
-        " package.module:factory or path/file.py:factory"
+        f"no data set {spec!r}; write {', '.join(DATASETS)},"
+        f" {', '.join(f'{each}:FOLDER' for each in FOLDER_DATASETS)},"
+        f" {', '.join(f'{each}:PATH' for each in FILE_KINDS)}, the path of an .npz file or of a"
+        " folder of images, package.module:factory or path/file.py:factory"
     )
 
 
 def _holds_a_table(folder: Path) -> bool:
-    """Whether a folder is a data set of the Hub, and no folder of images."""
+    """Whether a folder is a data set of the Hub and not a folder of images."""
     saved = any((folder / name).is_file() for name in ("state.json", "dataset_dict.json"))
     return saved or any(folder.glob("*.parquet")) or any(folder.glob("data/*.parquet"))
 
@@ -108,7 +116,7 @@ def runs_code(spec: str) -> bool:
 
 
 def _names_code(spec: str, source: str) -> bool:
-    """Whether it names an object of a Python file or module, and not a kind that there is not."""
+    """Whether `spec` names an object of a Python file or module, and not an unknown format."""
     return is_object_spec(spec) and ("." in source or is_module(source))
 
 
@@ -119,6 +127,6 @@ def _load_from_folder(name: str, rest: str) -> InputSet:
     if not folder:
         from sosmooth.datasets.download import SOURCES
 
-        get = f", or get them by sosmooth download {name} --out FOLDER" if name in SOURCES else ""
+        get = f"; sosmooth download {name} gets them" if name in SOURCES else ""
         raise FileNotFoundError(f"{name} is read from its standard files; write {name}:FOLDER{get}")
     return FOLDER_DATASETS[name](Path(folder), split)

@@ -1,6 +1,7 @@
 """MNIST from its four idx files, packed by gzip or not.
 
-Source: Y. LeCun, C. Cortes, C. Burges, the MNIST database of handwritten digits, and its home page for the layout of idx files.
+Source: Y. LeCun, C. Cortes, C. Burges, the MNIST database of handwritten digits, and its home page
+for the layout of idx files.
 """
 
 from __future__ import annotations
@@ -30,10 +31,13 @@ _UINT8 = 8
 
 
 def load(folder: Path, split: str) -> InputSet:
-    """The split `test` (10 000) or `train` (60 000): float32 (batch, 1, 28, 28) in [0, 1], ten classes, the original order.
+    """The split `test` (10 000 images) or `train` (60 000), in the original order; ten classes.
+
+    Inputs are float32 (batch, 1, 28, 28) in [0, 1].
 
     Args:
-        folder: holds `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, or those of `train`, each also with `.gz`.
+        folder: holds `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, or the same of `train`;
+            each may be packed and end in `.gz`.
         split: `test` or `train`.
     Raises:
         FileNotFoundError: no such folder, or a file is missing.
@@ -61,22 +65,28 @@ def load(folder: Path, split: str) -> InputSet:
 
 
 def read_idx(content: bytes, *, axes: int) -> NDArray[np.uint8]:
-    """The array in an idx file: two zero bytes, the type (8: uint8), the number of axes, their lengths (big-endian), the values.
+    """The array in an idx file.
+
+    The file holds two zero bytes, the type (8: uint8), the number of axes, their lengths
+    (big-endian), and the values.
 
     Args:
-        content: the file, unpacked. axes: how many there must be.
+        content: the file, unpacked.
+        axes: how many axes there must be.
     Raises:
         ValueError: another kind of file, or one that is cut.
     """
     start = 4 + 4 * axes
     if len(content) < start or content[:4] != bytes((0, 0, _UINT8, axes)):
         raise ValueError(
-            f"no idx file of uint8 with {axes} axes: it begins with {content[:4].hex(' ')}; take the original"
+            f"no idx file of uint8 with {axes} axes: it begins with {content[:4].hex(' ')}; use the"
+            " original"
         )
     shape = struct.unpack(f">{axes}I", content[4:start])
     if len(content) - start != np.prod(shape, dtype=object):
         raise ValueError(
-            f"an idx file of shape {shape} cannot hold {len(content) - start} values; copy or download it again"
+            f"an idx file of shape {shape} cannot hold {len(content) - start} values; copy or"
+            " download it again"
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
@@ -87,23 +97,26 @@ def _content(folder: Path, name: str) -> bytes:
     path = plain if plain.is_file() else packed
     if not path.is_file():
         raise FileNotFoundError(
-            f"no {name} (nor {name}.gz) in {str(folder)!r}; give the folder of MNIST's files, or get them by"
-            " sosmooth download mnist --out FOLDER"
+            f"no {name} or {name}.gz in {str(folder)!r}; give the folder of MNIST's files; sosmooth"
+            " download mnist gets them"
         )
     content = path.read_bytes() if path == plain else unpacked(path)
     found = hashlib.sha256(content).hexdigest()
     if found != FILES[name]:
         raise ValueError(
-            f"{path} is not MNIST's original: sha256 {found}, expected {FILES[name]}; copy or download it again"
+            f"{path} is not MNIST's original: sha256 {found}, expected {FILES[name]}; copy or"
+            " download it again"
         )
     return content
 
 
 def unpacked(path: Path) -> bytes:
-    """What a gzip file holds, at most as much as the largest file of MNIST.
+    """The content of a gzip file, at most as long as the largest file of MNIST.
 
+    Args:
+        path: the file.
     Raises:
-        ValueError: no whole gzip file, or more in it.
+        ValueError: no whole gzip file, or a longer content.
     """
     try:
         with gzip.open(path) as file:
@@ -114,6 +127,7 @@ def unpacked(path: Path) -> bytes:
         ) from error
     if len(content) > _MAX_BYTES:
         raise ValueError(
-            f"{path} unpacks to more than {_MAX_BYTES} bytes, which no file of MNIST does; take the original"
+            f"{path} unpacks to more than {_MAX_BYTES} bytes, which no file of MNIST does; use the"
+            " original"
         )
     return content

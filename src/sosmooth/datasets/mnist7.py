@@ -1,4 +1,7 @@
-"""7×7 MNIST, bundled: each pixel is the mean of a 4×4 block (Levine et al. 2020). Licence: `data/LICENSE-MNIST.md`."""
+"""7×7 MNIST, bundled: each pixel is the mean of a 4×4 block (Levine et al. 2020).
+
+Licence: `data/LICENSE-MNIST.md`.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,8 @@ _SPLITS = ("test", "train")
 def load(split: str) -> InputSet:
     """The split `test` (10 000) or `train` (60 000): float32 (batch, 7, 7) in [0, 1], ten classes.
 
+    Args:
+        split: `test` or `train`.
     Raises:
         ValueError: another split.
     """

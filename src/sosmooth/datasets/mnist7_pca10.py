@@ -1,7 +1,8 @@
-"""The ten principal components of 7×7 MNIST (Levine et al. 2020, appendix B.2), projected from the bundled images.
+"""The ten principal components of 7×7 MNIST, projected from the bundled images.
 
-`scripts/build_mnist7_pca10.py` made mean and components from the training images. The components are orthonormal and not scaled
-to unit variance, so that distances, and sigma, stay in the units of the images.
+Source: Levine et al. 2020, appendix B.2. `scripts/build_mnist7_pca10.py` made mean and components
+from the training images. The components are orthonormal and not scaled to unit variance, so that
+distances, and sigma, stay in units of the images.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ from sosmooth.datasets.inputs import InputSet, in_memory
 
 
 def load(split: str) -> InputSet:
-    """The split `test` (10 000) or `train` (60 000): float32 (batch, 10), the coefficients of `x − mean`; ten classes.
+    """The split `test` (10 000) or `train` (60 000); ten classes.
 
+    Inputs are float32 (batch, 10): the coefficients of `x − mean`.
+
+    Args:
+        split: `test` or `train`.
     Raises:
         ValueError: another split.
     """

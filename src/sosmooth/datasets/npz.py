@@ -1,4 +1,4 @@
-"""Inputs and labels in one `.npz` file, or in `.npy` files beside one another."""
+"""Inputs and labels in one `.npz` file, or in two `.npy` files of one folder."""
 
 from __future__ import annotations
 
@@ -19,39 +19,44 @@ from sosmooth._spec_options import parse_options
 from sosmooth.datasets.inputs import InputSet, in_memory
 from sosmooth.datasets.labels import labels_in
 
-# The names of inputs and of labels that belong together, those of a test split last.
+# Names of inputs and of labels that belong together; the names of a test split come last.
 _NAMES = (
     (("inputs", "x", "X", "images"), ("labels", "y")),
     (("x_test", "X_test"), ("y_test",)),
     (("test_images",), ("test_labels",)),
 )
 _OPTIONS = {"inputs": "NAME", "labels": "NAME", "channels": "last"}
-#: A file may unpack to this many bytes: it is kept in memory, and a small hostile one can ask for terabytes.
+#: A file may unpack to this many bytes. It is kept in memory, and a small hostile file could unpack
+#: to terabytes.
 MAX_BYTES = 8 * 2**30
 
 
 def load(path: Path, options: str = "") -> InputSet:
-    """The arrays of inputs and, if there, of labels of an `.npz` file.
+    """The inputs and, if it has them, the labels of an `.npz` file.
 
-    They are `inputs` (or `x`, `X`, `images`) and `labels` (or `y`); where there are none of these, `x_test` and `y_test`, or
-    `test_images` and `test_labels`. Floating inputs are taken as they are; uint8 ones are divided by 255, and the settings say
-    so. A number `lattice` says that floating inputs are multiples of it.
+    The arrays are `inputs` (or `x`, `X`, `images`) and `labels` (or `y`); or else `x_test` and
+    `y_test`, or `test_images` and `test_labels`. Floating inputs are used as they are. Inputs of
+    uint8 are divided by 255, and the settings say so. A number `lattice` says that floating inputs
+    are multiples of it.
 
     Args:
-        path: the file; inputs (length, *shape), labels (length,) or (length, 1): integers, −1 = unknown, or names. Or an `.npy`
-            file of inputs, with `labels.npy` beside it if labels are known, as CIFAR-10-C has them.
-        options: `inputs=NAME&labels=NAME`: arrays of other names. `channels=last`: the channels of images are the last axis
-            in the file, and become the first of an input.
+        path: the file; inputs (length, *shape), labels (length,) or (length, 1): integers, −1 =
+            unknown, or names. Or an `.npy` file of inputs, with `labels.npy` in the same folder if
+            labels are known, as in CIFAR-10-C.
+        options: `inputs=NAME&labels=NAME`: arrays with other names. `channels=last`: the channels
+            of images are the last axis in the file; they become the first axis of an input.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no such file format, pickled objects, more than `MAX_BYTES`, no inputs, arrays that `in_memory` refuses.
+        ValueError: another file format, pickled objects, more than `MAX_BYTES`, no inputs, arrays
+            that `in_memory` refuses.
     """
     asked = parse_options(options, _OPTIONS)
     if asked.get("channels", "last") not in ("last", "first"):
         raise ValueError(f"channels must be last or first; got {asked['channels']!r}")
     if not path.is_file():
         raise FileNotFoundError(
-            f"no file {str(path)!r}; give the path of an .npz file with the arrays inputs and labels"
+            f"no file {str(path)!r}; give the path of an .npz file with the arrays inputs and"
+            " labels"
         )
     inputs, written, lattice, notes = (_of_npy if path.suffix == ".npy" else _of_npz)(path, asked)
     spec = f"{path}?{options}" if options else str(path)
@@ -62,7 +67,8 @@ def load(path: Path, options: str = "") -> InputSet:
         lattice = np.array(1 / 255)
     if lattice is not None and (lattice.shape != () or lattice.dtype.kind != "f"):
         raise ValueError(
-            f"{path}: lattice must be one floating number, as 1/255; got {lattice.dtype} of shape {lattice.shape}"
+            f"{path}: lattice must be one floating number, as 1/255; got {lattice.dtype} of shape"
+            f" {lattice.shape}"
         )
     if asked.get("channels") == "last":
         if inputs.ndim != 4:
@@ -95,9 +101,9 @@ _Arrays = tuple[NDArray, NDArray | None, NDArray | None, tuple[str, ...]]
 
 
 def _of_npz(path: Path, asked: dict[str, str]) -> _Arrays:
-    """Inputs, labels, the lattice, and what is to be said."""
+    """Inputs, labels, the lattice, and notes for the user."""
     try:
-        with warnings.catch_warnings(action="ignore"):  # of headers that Python 2 wrote
+        with warnings.catch_warnings(action="ignore"):  # about headers that Python 2 wrote
             with zipfile.ZipFile(path) as archive:
                 _check_sizes(path, archive)
             with np.load(path, allow_pickle=False) as arrays:
@@ -112,9 +118,9 @@ def _of_npz(path: Path, asked: dict[str, str]) -> _Arrays:
 
 
 def _of_npy(path: Path, asked: dict[str, str]) -> _Arrays:
-    """The same, of a file that holds the inputs alone."""
+    """The same for a file that holds the inputs alone."""
     if "inputs" in asked or "labels" in asked:
-        raise ValueError(f"{path} holds one array; only those of an .npz file have names")
+        raise ValueError(f"{path} holds one array without a name; leave inputs= and labels= out")
     beside = path.with_name("labels.npy")
     inputs = _one_array(path)
     if beside.is_file() and beside != path:
@@ -138,7 +144,7 @@ def _one_array(path: Path) -> NDArray:
 def _chosen(
     path: Path, there: list[str], asked: dict[str, str]
 ) -> tuple[str, str | None, tuple[str, ...]]:
-    """The names of inputs and labels, and what is to be said."""
+    """The names of the arrays of inputs and labels, and notes for the user."""
     has = f"{path} has the arrays {', '.join(there)}"
     write = f"name them: {path}?inputs=NAME&labels=NAME"
     for name in ("inputs", "labels"):
@@ -170,17 +176,18 @@ def _chosen(
     if set(there) <= {inputs, "lattice"}:
         return inputs, None, ()
     return inputs, None, (
-        f"{has}: of {inputs}, labels are unknown, because no array is named"
-        f" {' or '.join(of_labels)}; write {path}?labels=NAME to take another",
+        f"{has}: the labels of {inputs} are unknown, because no array is named"
+        f" {' or '.join(of_labels)}; write {path}?labels=NAME to use another array",
     )  # fmt: skip
 
 
 def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
-    """The sizes in the archive's table and in the arrays' headers must agree, and be such as memory can hold."""
+    """Refuse sizes that differ between table and headers of an archive, or that are too large."""
     total = sum(member.file_size for member in archive.infolist())
     if total > MAX_BYTES:
         raise ValueError(
-            f"{path} unpacks to {total} bytes; at most {MAX_BYTES} are allowed; split it into several files"
+            f"{path} unpacks to {total} bytes; at most {MAX_BYTES} are allowed; split it into"
+            " several files"
         )
     for member in archive.infolist():
         with archive.open(member) as file:
@@ -188,7 +195,7 @@ def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
 
 
 def _check_member(path: Path, name: str, file: IO[bytes], size: int) -> None:
-    """The size of an array must be the one that its header asks for."""
+    """Refuse an array whose size differs from its header."""
     try:
         version = np.lib.format.read_magic(file)
         read = (
@@ -202,7 +209,9 @@ def _check_member(path: Path, name: str, file: IO[bytes], size: int) -> None:
             f"{path}: {name} is no NumPy array; write it with numpy.savez_compressed"
         ) from error
     if dtype.hasobject:
-        raise ValueError(f"{path}: {name} holds Python objects; only plain numbers are read")
+        raise ValueError(f"{path}: {name} holds Python objects; store plain numbers only")
     expected = file.tell() + dtype.itemsize * math.prod(shape)
     if expected != size:
-        raise ValueError(f"{path}: {name} has {size} bytes where its header asks for {expected}")
+        raise ValueError(
+            f"{path}: {name} has {size} bytes; its header says {expected}; copy it again"
+        )

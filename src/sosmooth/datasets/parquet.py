@@ -21,24 +21,29 @@ from sosmooth.datasets._image_columns import chosen_columns, labels_of
 from sosmooth.datasets._images import LATTICE, SCALED, SIZE_OPTIONS, Cells, Pictures, parse_size
 from sosmooth.datasets.inputs import InputSet, read_lazily
 
-# The files of a data set of the Hub: `test-00000-of-00002.parquet`, and how its splits are called.
+# Names of the files of a data set of the Hub: `test-00000-of-00002.parquet`.
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(-[0-9a-f]+)?")
 _WILD = re.compile(r"[*?\[]")
 
 
 def load(path: Path, options: str = "") -> InputSet:
-    """The encoded images of a column and the labels of another: float32 (batch, channels, height, width) in [0, 1].
+    """The encoded images of one column and the labels of another.
+
+    Inputs are float32 (batch, channels, height, width) in [0, 1]. An image is binary, or a struct
+    with the field `bytes`.
 
     Args:
-        path: a file, a pattern (`data/test-*.parquet`), or the folder of a data set of the Hub, whose files of a split are read
-            in the order of their names. An image is binary, or a struct with the field `bytes`.
-        options: `image=COLUMN` (default: `image`, else the only one of images), `label=COLUMN` (default: `label`, else the only
-            one of classes; labels are unknown where there is none), `split=NAME` of a folder (default: `test`, or the only
-            one), `resize=256&crop=224` as for a folder of images.
+        path: a file, a pattern (`data/test-*.parquet`), or the folder of a data set of the Hub. The
+            files of a split are read in the order of their names.
+        options: `image=COLUMN` (default: `image`, or else the only column of images),
+            `label=COLUMN` (default: `label`, or else the only column of classes; without one,
+            labels are unknown), `split=NAME` of a folder (default: `test`, or the only split),
+            `resize=256&crop=224` as for a folder of images.
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no Parquet file, shards that are missing or differ, no such column or split, images without bytes or that
-            `Pictures` refuses, labels that are neither integers nor names.
+        ValueError: no Parquet file, shards that are missing or differ, no such column or split,
+            images without bytes or that `Pictures` refuses, labels that are neither integers nor
+            names.
     """
     asked = parse_options(
         options, {"image": "COLUMN", "label": "COLUMN", "split": "test"} | SIZE_OPTIONS
@@ -83,10 +88,13 @@ def load(path: Path, options: str = "") -> InputSet:
 
 
 def splits_of(folder: Path) -> dict[str, list[Path]]:
-    """The Parquet files of a folder, in itself and in folders within, by split, each in order.
+    """The Parquet files of a folder and its subfolders, by split, each in order.
 
-    A split is what comes before `-00000-of-00002`, or the folder that the files lie in, or else
-    the name of a file.
+    A split is named by what comes before `-00000-of-00002`, or by the folder of the files, or else
+    by the name of a file.
+
+    Args:
+        folder: of a data set of the Hub.
     """
     splits: dict[str, list[Path]] = {}
     for file in sorted(folder.rglob("*.parquet")):
@@ -99,7 +107,7 @@ def splits_of(folder: Path) -> dict[str, list[Path]]:
 
 
 def _files(path: Path, asked: str | None) -> tuple[list[Path], str | None]:
-    """The files to read, and the split that they are."""
+    """The files to read, and their split."""
     if path.is_dir():
         splits = splits_of(path)
         split = asked or (next(iter(splits)) if len(splits) == 1 else "test")
@@ -113,7 +121,7 @@ def _files(path: Path, asked: str | None) -> tuple[list[Path], str | None]:
         _check_shards(path, splits[split])
         return splits[split], split
     if asked is not None:
-        raise ValueError(f"{path} is no folder, so that it has no splits; leave split= out")
+        raise ValueError(f"{path} is no folder, so it has no splits; leave split= out")
     if path.is_file():
         return [path], None
     if _WILD.search(str(path)) and (found := sorted(map(Path, glob.glob(str(path))))):
@@ -126,7 +134,7 @@ def _files(path: Path, asked: str | None) -> tuple[list[Path], str | None]:
 
 
 def _check_shards(path: Path, files: list[Path]) -> None:
-    """All shards that the names announce must be there, each once."""
+    """Refuse a set of shards that is incomplete, by the number in their names."""
     shards = [_SHARD.fullmatch(file.stem) for file in files]
     numbers = [(int(shard[2]), int(shard[3])) for shard in shards if shard]
     if not numbers:
@@ -134,9 +142,9 @@ def _check_shards(path: Path, files: list[Path]) -> None:
     count = numbers[0][1]
     if len(numbers) < len(files) or numbers != [(number, count) for number in range(count)]:
         raise ValueError(
-            f"{path}: of {count} shards, {len(files)} files are there"
-            f" ({', '.join(file.name for file in files[:5])}); they must be all, each once, of one"
-            " configuration: get the others, or give a folder or pattern that holds just these"
+            f"{path}: there should be {count} shards, and there are {len(files)} files"
+            f" ({', '.join(file.name for file in files[:5])}); all shards of one configuration are"
+            " needed, each once: get the others, or give a folder or pattern that holds just these"
         )
 
 
@@ -159,7 +167,7 @@ def _read(files: list[Path], columns: list[str]) -> pa.Table:
             opened = pq.ParquetFile(file, pre_buffer=False)
             if lacking := set(columns) - set(opened.schema_arrow.names):
                 raise ValueError(f"{file} lacks the column {min(lacking)!r} of {files[0]}")
-            # The metadata of pandas and datasets may differ; what counts was read from the first.
+            # The metadata of pandas and datasets may differ; that of the first file is used.
             table = opened.read(columns=columns, use_threads=False).select(columns)
             tables.append(table.replace_schema_metadata())
     with _whole(files[-1]):
@@ -183,7 +191,7 @@ def _holds_images(kind: pa.DataType) -> bool:
 
 
 def _features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
-    """What Hugging Face wrote of the columns into the file, by name; nothing where it did not."""
+    """What Hugging Face wrote about the columns into the file, by name; empty if it did not."""
     try:
         stored = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
     except (KeyError, ValueError, TypeError, RecursionError):
@@ -204,10 +212,11 @@ def _class_names(feature: dict[str, Any] | None) -> list[str] | None:
 
 @contextmanager
 def _readable(path: Path, column: str) -> Iterator[None]:
-    """Refuse a column of a type whose values Python may not hold, as a time after the year 9999."""
+    """Refuse values that Python cannot hold, as a time after the year 9999."""
     try:
         yield
     except OverflowError as error:
         raise ValueError(
-            f"{path}: the column {column!r} holds what cannot be read ({error}); name another one"
+            f"{path}: the column {column!r} holds values that cannot be read ({error}); name"
+            " another column"
         ) from error

@@ -1,4 +1,7 @@
-"""The swiss roll in the plane (Levine et al. 2020, Figure 2), bundled; `scripts/build_swiss_roll.py` made it."""
+"""The swiss roll in the plane (Levine et al. 2020, Figure 2), bundled.
+
+`scripts/build_swiss_roll.py` made it.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,19 @@ _SPLITS = ("test", "train")
 
 
 def load(split: str) -> InputSet:
-    """The split `test` (100 points) or `train` (1000): float32 (batch, 2); class 1 is the outer part of the roll, beyond 3π.
+    """The split `test` (100 points) or `train` (1000): float32 (batch, 2).
 
+    Class 1 is the outer part of the roll, beyond 3π.
+
+    Args:
+        split: `test` or `train`.
     Raises:
         ValueError: another split.
     """
     if split not in _SPLITS:
         raise ValueError(
-            f"swiss_roll has no split {split!r}; there are: swiss_roll (= swiss_roll:test) and swiss_roll:train"
+            f"swiss_roll has no split {split!r}; there are: swiss_roll (= swiss_roll:test) and"
+            " swiss_roll:train"
         )
     content = resources.files("sosmooth.datasets").joinpath("data", "swiss_roll.npz").read_bytes()
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
