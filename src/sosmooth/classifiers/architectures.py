@@ -92,7 +92,11 @@ def build(architecture: str, *, seed: int = 0) -> nn.Module:
 
 
 def architectures_that_fit(state: Mapping[str, Tensor]) -> list[str]:
-    """The architectures whose weights have these names and shapes; no weights are allocated."""
+    """The architectures whose weights have these names and shapes; no weights are allocated.
+
+    Args:
+        state: weights by name.
+    """
     found = []
     for name, make in ARCHITECTURES.items():
         with torch.device("meta"):

@@ -222,7 +222,12 @@ class ImageProcessor:
 
 
 class ProcessedImages(nn.Module):
-    """Scores of normalised images, which are cropped and get the model's order of channels."""
+    """Scores of normalised images, which are cropped and get the model's order of channels.
+
+    Args:
+        model: as transformers opened it.
+        processor: of the same folder.
+    """
 
     def __init__(self, model: nn.Module, processor: ImageProcessor):
         super().__init__()

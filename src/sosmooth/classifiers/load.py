@@ -104,7 +104,11 @@ def load_classifier(
 
 
 def runs_code(spec: str) -> bool:
-    """Whether opening the classifier that `spec` names runs code that the file or module holds."""
+    """Whether opening a classifier runs code of a file or module.
+
+    Args:
+        spec: as for `load_classifier`.
+    """
     place, _ = split_options(spec)
     name, _, _ = place.partition("+")
     prefix, colon, _ = place.partition(":")
@@ -254,7 +258,11 @@ def _function(module: str, name: str) -> Callable[..., LoadedClassifier]:
 
 
 def bundled_sigmas(name: str) -> dict[float, Traversable]:
-    """The noise levels that a bundled classifier was trained with, ascending, and their files."""
+    """The noise levels that a bundled classifier was trained with, ascending, and their files.
+
+    Args:
+        name: of the classifier; for any other name the result is empty.
+    """
     pattern = re.compile(re.escape(name) + r"_sigma_([\d.]+)\.safetensors")
     files = resources.files("sosmooth.classifiers").joinpath("weights").iterdir()
     return dict(
@@ -279,7 +287,11 @@ def _open_bundled(name: str, sigma: float | None) -> LoadedClassifier:
 
 
 def open_weights(path: Path) -> LoadedClassifier:
-    """The network of a `.safetensors` file as `sosmooth train` writes it."""
+    """The network of a `.safetensors` file as `sosmooth train` writes it.
+
+    Args:
+        path: the file.
+    """
     model, metadata = load_weights(path)
     settings = {
         "architecture": metadata["architecture"],

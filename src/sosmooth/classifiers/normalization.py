@@ -68,7 +68,12 @@ def parse_normalization(text: str) -> Normalization | None:
 
 
 class Normalized(nn.Module):
-    """The classifier with a normalisation in front: `x ↦ classifier((x − mean) / std)`."""
+    """The classifier with a normalisation in front: `x ↦ classifier((x − mean) / std)`.
+
+    Args:
+        classifier: of normalised inputs.
+        normalization: of each channel, or one for all.
+    """
 
     mean: Tensor
     std: Tensor

@@ -151,7 +151,11 @@ def _is_ranking(output: Output, outputs: Sequence[Output]) -> bool:
 
 
 def outputs_of(returned: object) -> list[Output]:
-    """The outputs in what a classifier returned for a batch."""
+    """The outputs in what a classifier returned for a batch.
+
+    Args:
+        returned: a tensor, or tensors in tuples, dictionaries or attributes, also nested.
+    """
     return [
         Output(
             name,
@@ -170,7 +174,12 @@ def _kind_of(dtype: torch.dtype) -> str:
 
 
 class OneOutput(nn.Module):
-    """A classifier with several outputs, reduced to one of them, by name or position."""
+    """A classifier with several outputs, reduced to one of them.
+
+    Args:
+        classifier: returns several outputs.
+        output: the name of one, or its position from 0.
+    """
 
     def __init__(self, classifier: Callable[[Tensor], object], output: str):
         super().__init__()
@@ -192,6 +201,10 @@ class TwoScores(nn.Module):
     """A classifier of one score s an input, read as a classifier of two classes.
 
     It returns the scores [t − s, s − t]: class 1 wins where s is above the threshold t.
+
+    Args:
+        classifier: returns one score an input.
+        single_score: a key of `THRESHOLDS`, which gives t.
     """
 
     def __init__(self, classifier: Callable[[Tensor], object], single_score: str):

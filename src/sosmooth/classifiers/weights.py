@@ -237,6 +237,9 @@ def weights_sha256(model: nn.Module) -> str:
     """sha256, in hex, of all parameters and buffers, in the order of their names.
 
     It covers names, types, shapes and bytes.
+
+    Args:
+        model: any torch module.
     """
     total = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class CsvTable:
-    """The cells of a CSV file as text.
+    """The cells of a CSV file, as text.
 
     Attributes:
         path: of the file, for messages.

@@ -122,6 +122,11 @@ class Cells(Sequence):
     """Images in the cells of a table, as `Pictures` takes them.
 
     A cell is bytes, or a mapping with `bytes` (as Hugging Face writes it).
+
+    Args:
+        name: of the table, for messages.
+        length: number of rows.
+        cell: index → cell.
     """
 
     def __init__(self, name: str, length: int, cell: Callable[[int], Any]):

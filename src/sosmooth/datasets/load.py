@@ -110,7 +110,11 @@ def _holds_a_table(folder: Path) -> bool:
 
 
 def runs_code(spec: str) -> bool:
-    """Whether loading the data set that `spec` names can run code of a file or module."""
+    """Whether loading a data set can run code of a file or module.
+
+    Args:
+        spec: as for `load_dataset`.
+    """
     known = (*DATASETS, *FOLDER_DATASETS, *FILE_KINDS)
     return is_object_spec(spec) and spec.partition(":")[0] not in known
 

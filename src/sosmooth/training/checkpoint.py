@@ -30,12 +30,12 @@ class Checkpoint:
 
 
 def checkpoint_path(weights: Path) -> Path:
-    """Of the weights `a.safetensors`: `a.checkpoint.safetensors`."""
+    """The checkpoint of the weights `a.safetensors`: `a.checkpoint.safetensors`."""
     return weights.with_suffix(".checkpoint.safetensors")
 
 
 def log_path(weights: Path) -> Path:
-    """Of the weights `a.safetensors`: `a.log.csv`."""
+    """The table of epochs of the weights `a.safetensors`: `a.log.csv`."""
     return weights.with_suffix(".log.csv")
 
 
