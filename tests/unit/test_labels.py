@@ -74,7 +74,7 @@ def test_names_that_differ_in_case_spaces_and_underscores_only_are_the_same_and_
     ],
 )
 def test_names_with_several_meanings_are_refused(names, classes):
-    with pytest.raises(ValueError, match="for each of which several names"):
+    with pytest.raises(ValueError, match="each of which fits several names"):
         reconcile(list(range(len(names))), names, classes, 2)
 
 
@@ -126,7 +126,7 @@ def test_where_nobody_names_classes_counts_that_differ_and_labels_all_0_are_said
 def test_one_class_alone_tells_nothing():
     found = reconcile([0, 0], ("images",), None, 10)
     assert found.labels.tolist() == [-1, -1]
-    assert "one class 'images'" in found.notes[0]
+    assert "only the class 'images'" in found.notes[0]
     with pytest.raises(ValueError, match="'images', which the classifier does not know"):
         reconcile([0, 0], ("images",), ANIMALS, 3)
     once = paired(classifier(), data([0, 0], ["images"]), 10)
