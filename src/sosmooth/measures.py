@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from decimal import ROUND_FLOOR, Context, Decimal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,35 +14,68 @@ from numpy.typing import ArrayLike, NDArray
 ABSTAINED = -1
 
 
-def certified_accuracy(prediction, label, radius, at) -> NDArray[np.float64]:
-    """Fraction of the inputs that are certified with their label at a radius of at least `at`.
+def certified_accuracy(prediction, label, radius, at, *, inputs=None) -> NDArray[np.float64]:
+    """Fraction of the inputs certified with their label at a radius of at least `at`.
 
     Args:
-        prediction: certified classes, −1 where abstained, integers (batch,).
-        label: true classes, integers (batch,).
-        radius: certified radii, input units (batch,).
-        at: radii to evaluate at, input units, any shape.
+        prediction: classes, integers (batch,); −1 = abstained.
+        label: classes, integers (batch,).
+        radius: input units (batch,).
+        at: radii, input units, any shape.
+        inputs: how many inputs there are, where some have no row; None: batch. Those without a row
+            count as not certified.
 
     Returns:
-        Float64 of the shape of `at`, in [0, 1].
+        Float64 of the shape of `at`, in [0, 1]; NaN where there are no inputs.
     """
-    right = np.where(np.asarray(prediction) == np.asarray(label), radius, -1.0)
-    right = np.where(np.asarray(prediction) == ABSTAINED, -1.0, right)
-    return np.mean(right >= np.asarray(at)[..., None], axis=-1)[()]
+    reached = certified_count(prediction, label, radius, at)
+    total = np.size(prediction) if inputs is None else inputs
+    return (reached / total if total else np.full(np.shape(at), math.nan))[()]
 
 
-def average_certified_radius(prediction, label, radius) -> float:
-    """Mean radius over all inputs, where an input without the right prediction counts as 0.
+def certified_count(prediction, label, radius, at) -> NDArray[np.int64]:
+    """How many inputs are certified with their label at a radius of at least `at`.
 
     Args:
-        prediction: certified classes, integers (batch,).
-        label: true classes, integers (batch,).
-        radius: certified radii, input units (batch,).
+        prediction: classes, integers (batch,); −1 = abstained.
+        label: classes, integers (batch,).
+        radius: input units (batch,).
+        at: radii, input units, any shape.
 
     Returns:
-        The mean, input units.
+        Int64 of the shape of `at`.
     """
-    return float(np.mean(np.where(np.asarray(prediction) == np.asarray(label), radius, 0.0)))
+    reached = np.sort(np.asarray(radius)[_right(prediction, label)])
+    return np.asarray(len(reached) - np.searchsorted(reached, np.asarray(at)))
+
+
+def average_certified_radius(prediction, label, radius, *, inputs=None) -> float:
+    """Mean over all inputs of the radius, counted 0 where the prediction is not the label.
+
+    Args:
+        prediction: classes, integers (batch,); −1 = abstained.
+        label: classes, integers (batch,).
+        radius: input units (batch,).
+        inputs: how many inputs there are, as in `certified_accuracy`.
+
+    Returns:
+        Input units; NaN where there are no inputs.
+    """
+    total = np.size(prediction) if inputs is None else inputs
+    kept = np.where(_right(prediction, label), radius, 0.0)
+    return float(np.sum(kept) / total) if total else math.nan
+
+
+def _right(prediction, label) -> NDArray[np.bool_]:
+    return (np.asarray(prediction) == np.asarray(label)) & (np.asarray(prediction) != ABSTAINED)
+
+
+def norm_of(settings: Mapping[str, Any]) -> str:
+    """What the radii of a run with these settings are measured in.
+
+    It is l2, except for logs of other code that were imported with another `norm`.
+    """
+    return settings.get("norm", "l2")
 
 
 def in_grey_levels(radius: ArrayLike) -> NDArray[np.float64]:

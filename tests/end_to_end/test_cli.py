@@ -181,6 +181,23 @@ def test_wrong_calls_get_one_line_and_exit_code_2(tmp_path, capsys, arguments, s
     assert not (tmp_path / "run" / "results.parquet").exists()
 
 
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("certify", "certified inputs are stored; run the same command again to resume"),
+        ("train", "finished epochs are stored; add --resume to the same command to resume"),
+        ("predict", "run the same command again to start over"),
+        ("report", "run the same command again to start over"),
+    ],
+)
+def test_an_interruption_says_what_is_stored(capsys, monkeypatch, command, says):
+    def interrupted(words, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sosmooth.cli._app.app", interrupted)
+    assert call(capsys, command) == (130, "", f"sosmooth: interrupted; {says}\n")
+
+
 def test_an_unwritable_folder(tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
     code, _, err = call(capsys, "certify", *SMALL, "--out", tmp_path / "file" / "run")

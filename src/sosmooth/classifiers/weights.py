@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
+from sosmooth._files import write_atomically
 from sosmooth.classifiers.architectures import (
     ARCHITECTURES,
     architectures_that_fit,
@@ -63,38 +62,12 @@ def write_tensors(
         tensors: by name.
         metadata: JSON-able.
     """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(
-        Path(path),
+        path,
         save(dict(tensors), {_KEY: json.dumps(dict(metadata), sort_keys=True, allow_nan=False)}),
     )
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: a new file beside it is written, synced and renamed.
-
-    Args:
-        path: the file; its folder is created if needed.
-        content: of the file.
-    Raises:
-        OSError: the file system refused; the old file stays.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(beside).chmod(0o644)
-        Path(beside).replace(path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:

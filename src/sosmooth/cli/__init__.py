@@ -1,4 +1,7 @@
-"""The command line. Each command is a thin function in a module of its own; what is heavy is imported when it runs."""
+"""The command line.
+
+Each command is a thin function in its own module. It imports heavy packages only when it runs.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,23 @@ _WRONG_CALL = (
     PermissionError,
 )
 _FAILED = (OSError, RuntimeError, ArithmeticError, MemoryError)
+_RESUMED = "certified inputs are stored; run the same command again to resume"
+# By command: what an interruption leaves behind, and how to continue.
+_AFTER_INTERRUPTION = {
+    "certify": _RESUMED,
+    "demo": _RESUMED,
+    "reproduce": _RESUMED,
+    "train": "finished epochs are stored; add --resume to the same command to resume",
+}
+_OTHERWISE = "run the same command again to start over"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `sosmooth` with these arguments (default: the process's) and return the exit code.
 
-    0: done. 1: the work failed. 2: the call is wrong; one line says what came, what is allowed and how to mend it.
-    `--traceback`, anywhere, prints the traceback of an error before that line.
+    0: done. 1: the work failed. 2: the call is wrong; one line says what came, what is
+    allowed and how to fix it. `--traceback`, anywhere, prints the traceback of an error before that
+    line.
     """
     from cyclopts import CycloptsError
 
@@ -47,13 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CycloptsError as error:
         return _say(f"{' '.join(str(error).split())} {_help_for(error.command_chain or ())}", 2)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output is gone: nothing to say, and nobody to say it to
+        sys.stderr.close()  # the reader of our output has stopped: do not write to it
         return 1
     except KeyboardInterrupt:
-        return _say(
-            "interrupted; what was certified is stored, and the same command goes on from there",
-            130,
-        )
+        after = _AFTER_INTERRUPTION.get(words[0] if words else "", _OTHERWISE)
+        return _say(f"interrupted; {after}", 130)
     except Exception as error:
         if with_traceback:
             traceback.print_exception(error)
@@ -61,19 +72,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _said_in_one_line(error: Exception, with_traceback: bool) -> int:
-    """What went wrong: a sentence of sosmooth as it is; what others raised with its type and place."""
+    """Print a sentence of sosmooth as it is, an error of others with its type and place."""
     code = 2 if isinstance(error, _WRONG_CALL) and not _work_failed(error) else 1
     if is_own_sentence(error) and isinstance(error, (*_WRONG_CALL, *_FAILED)):
         line = text_of(error)
     else:
         line = one_line(error) + ("" if with_traceback else f" ({_TRACEBACK} shows the rest)")
     if isinstance(error, PermissionError):
-        line += ": no permission; choose a place that can be written"
+        line += ": no permission; choose a place that you can write to"
     return _say(with_flags(line), code)
 
 
 def _work_failed(error: Exception) -> bool:
-    """Whether the call was right, and another program disturbed what it began."""
+    """Whether the call was right, but another program changed its folder."""
     from sosmooth.runs.files import FolderChangedError
 
     return isinstance(error, FolderChangedError)
@@ -92,9 +103,8 @@ def _say(line: str, code: int) -> int:
 
 def run() -> None:
     """The entry point of the installed program."""
-    signal.signal(
-        signal.SIGTERM, _interrupt
-    )  # a polite stop leaves a readable run behind, as Ctrl-C does
+    # SIGTERM leaves a readable run behind, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(main())
 
 

@@ -1,4 +1,4 @@
-"""One line of advice on standard error where a newcomer would otherwise be at a loss."""
+"""One line of advice on standard error where a newcomer may not know what to do next."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sosmooth.datasets.inputs import InputSet
     from sosmooth.runs import Run
 
-#: Of images in [0, 1] nothing is left to see under more noise than this.
+#: Images in [0, 1] cannot be recognised under more noise than this.
 _MOST_SIGMA = 4.0
 
 
@@ -18,8 +18,8 @@ def advise_on_units(inputs: InputSet, sigma: float) -> None:
     """Images are in [0, 1]; a sigma of 64 was meant for pixels from 0 to 255."""
     if inputs.lattice == 1 / 255 and sigma > _MOST_SIGMA:
         _say(
-            f"sigma is in units of the inputs, which are images in [0, 1]; {sigma:g} of 255 grey levels is"
-            f" --sigma {sigma / 255:.3g}"
+            "sigma is in units of the inputs, which are images in [0, 1]; for a sigma of"
+            f" {sigma:g} grey levels of 255, give --sigma {sigma / 255:.3g}"
         )
 
 
@@ -29,30 +29,30 @@ def advise_after(run: Run) -> None:
     weak, few = reasons.count("below_one_half"), reasons.count("too_few_samples")
     if 4 * weak > len(reasons) and run.certificates().tally.counts_classes:
         _say(
-            f"{weak} of {len(reasons)} inputs have no class with half of the samples; ahead of every"
-            f" other class is enough: sosmooth recertify {run.path} --method"
+            f"{weak} of {len(reasons)} inputs have no class with half of the samples; it is enough"
+            f" to be ahead of each other class: sosmooth recertify {run.path} --method"
             f" {run.manifest.settings['method']} --classes all --out RUN2"
         )
     if 2 * weak > len(reasons):
         sigma = run.manifest.settings["sigma"]
         _say(
-            f"{weak} of {len(reasons)} inputs have no class with half of the samples; was the classifier trained with noise of"
-            f" sigma {sigma:g}? (docs/faq.md, Why is my accuracy zero)"
+            f"{weak} of {len(reasons)} inputs have no class with half of the samples; was the"
+            f" classifier trained with noise of sigma {sigma:g}? (docs/faq.md, Why is my accuracy"
+            " zero)"
         )
     elif 10 * few > len(reasons):
         _say(
-            f"{few} of {len(reasons)} inputs need more samples: sosmooth plan {run.path} --n {10 * int(run['n'].max())}"
+            f"{few} of {len(reasons)} inputs need more samples: sosmooth plan {run.path} --n"
+            f" {10 * int(run['n'].max())}"
         )
     _say(f"sosmooth report {run.path} --out report.html draws it", "next")
 
 
 def advise_on_samples(n: int, alpha: float) -> None:
-    """So few samples of `predict` that it abstains even where all agree."""
+    """`predict` abstains even where all samples agree, if they are too few."""
     needed = math.ceil(1 - math.log2(alpha))
     if n < needed:
-        _say(
-            f"with {n} samples no class is ever given out at alpha = {alpha:g}; take at least --n {needed}"
-        )
+        _say(f"with {n} samples, alpha = {alpha:g} always gives −1; give --n {needed} or more")
 
 
 def duration(seconds: float) -> str:

@@ -18,7 +18,7 @@ from sosmooth.cli.train import download, train
 
 
 def completion(shell: Literal["bash", "zsh", "fish"]) -> int:
-    """Print the script by which a shell completes what is typed.
+    """Print the script that makes a shell complete commands and options.
 
     bash: eval "$(sosmooth completion bash)" in ~/.bashrc.
 
@@ -41,13 +41,14 @@ _GROUP_OF = {title: cyclopts.Group.create_ordered(title) for title in _GROUPS}
 
 app = cyclopts.App(
     name="sosmooth",
-    help="Certify classifiers against adversarial examples: for each input a class, and an l2 radius within which no"
-    " perturbation changes it. `sosmooth COMMAND --help` lists options; begin with `sosmooth demo`."
+    help="Certify classifiers against adversarial examples: for each input a class, and an l2"
+    " radius within which no perturbation changes it. `sosmooth COMMAND --help` lists options;"
+    " begin with `sosmooth demo`."
     " Exit codes: 0 done, 1 the work failed, 2 the call is wrong."
     " `--traceback` with any command prints the traceback of an error too.",
     version=__version__,
     help_format="plaintext",
-    suppress_keyboard_interrupt=False,  # `main` says what an interruption leaves behind
+    suppress_keyboard_interrupt=False,  # `main` says how to continue
     group_commands=_GROUP_OF["This program"],
 )
 for _title, _commands in _GROUPS.items():

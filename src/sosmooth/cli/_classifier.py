@@ -1,4 +1,4 @@
-"""The classifier that a command is given, with nothing left open, and its inputs as it takes them."""
+"""Opening the classifier and the inputs that a command is given, so that they fit together."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def opened_pair(
 ) -> tuple[LoadedClassifier, InputSet]:
     """The classifier, after one evaluation, and the inputs with its columns and class numbers.
 
-    What was chosen or assumed for the user is said in one line each.
+    Prints one line for each thing that was chosen or assumed for the user.
     """
     from sosmooth.classifiers.class_names import named, read_class_names
     from sosmooth.classifiers.load import open_classifier

@@ -1,4 +1,4 @@
-"""Arguments that the library names in its messages, as options of the command line."""
+"""Python arguments in the library's messages, written as options of the command line."""
 
 from __future__ import annotations
 

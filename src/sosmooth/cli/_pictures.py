@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 
 def inputs_of(runs: Sequence[Run], spec: str | None) -> InputSet | None:
-    """The inputs of the runs: those named, else bundled ones that the runs name; None where there are none to be had.
+    """The inputs of the runs: those named, else bundled ones that the runs name, else None.
 
-    A run is not believed about files or modules: opening them would run code that its sender chose.
+    Files and modules that a run names are not opened: someone else's run could then execute their
+    code.
 
     Raises:
-        RunError: what is named is not what the first run was made from.
+        RunError: the inputs named are not those that the first run was made from.
     """
     from sosmooth.datasets import load_dataset
     from sosmooth.datasets.load import DATASETS
@@ -43,7 +44,7 @@ def inputs_of(runs: Sequence[Run], spec: str | None) -> InputSet | None:
 def noisy_pictures(
     runs: Sequence[Run], inputs: InputSet, model: str | None, most: int
 ) -> dict[int, Noisy]:
-    """What the classifier saw of at most `most` images of the runs: of those evenly spread over the radii.
+    """What the classifier saw of at most `most` images, chosen evenly over the radii of a run.
 
     Raises:
         RunError: the classifier named is not the one that the run was made with.
@@ -53,7 +54,7 @@ def noisy_pictures(
     candidates = [run for run in runs if redrawable(run) and len(run)]
     if not candidates or most == 0:
         return {}
-    # The run with most pairs for the direction of the gradient tells most.
+    # More pairs give a better direction of the gradient.
     run = max(candidates, key=lambda run: int(np.max(run["direction_pairs"])))
     by_radius = np.argsort(run["radius"], kind="stable")
     spread = by_radius[
@@ -63,7 +64,7 @@ def noisy_pictures(
 
 
 def _classifier_of(run: Run, inputs: InputSet, spec: str | None) -> BaseClassifier | None:
-    """The classifier named, else the bundled one that the run names; None where there is none to be had."""
+    """The classifier named, else the bundled one that the run names, else None."""
     from sosmooth.classifiers.load import bundled_sigmas, open_classifier
     from sosmooth.runs import RunError
     from sosmooth.tasks.recognition import check_same_answers
@@ -71,7 +72,7 @@ def _classifier_of(run: Run, inputs: InputSet, spec: str | None) -> BaseClassifi
 
     settings, bundled = run.manifest.settings, recorded_specs(run)[0]
     if any(settings.get(name) for name in ("precision", "channels_last", "compile")):
-        return None  # it ran as another classifier than the one that would be opened
+        return None  # the classifier opened here would round differently
     if spec is None and (bundled is None or settings["sigma"] not in bundled_sigmas(bundled)):
         return None
     opened = open_classifier(spec or bundled or "", sigma=settings["sigma"])

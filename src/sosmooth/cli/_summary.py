@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -10,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
+from sosmooth.cli._output import print_json
 from sosmooth.measures import in_grey_levels, linf_radius
 from sosmooth.runs import Run, load_run
 
 
 def print_runs(runs: Sequence[Run], *, as_json: bool) -> None:
-    """One row a run on standard output; as JSON one object, or a list of them where there are several runs."""
+    """Print a column a run; as JSON one object, or a list of them for several runs."""
     if as_json:
         found = [numbers(run) for run in runs]
-        print(json.dumps(found[0] if len(found) == 1 else found, indent=2))
+        print_json(found[0] if len(found) == 1 else found)
         return
     from rich.console import Console
     from rich.table import Table
@@ -31,29 +31,31 @@ def print_runs(runs: Sequence[Run], *, as_json: bool) -> None:
     # Runs side by side: there are few of them and many figures.
     table.add_column("")
     for row in rows:
-        table.add_column(
-            Text(row["run"]), overflow="fold"
-        )  # as it is: brackets in a name are no markup
+        # As text: brackets in a name are not markup.
+        table.add_column(Text(row["run"]), overflow="fold")
     for name in list(rows[0])[1:]:
         table.add_row(name, *(row[name] for row in rows))
     Console().print(table)
 
 
 def opened(path: Path) -> Run:
-    """The run in a folder; what it lacks is said on standard error."""
+    """The run in a folder; prints on standard error which inputs it lacks."""
     run = load_run(path)
     say_what_is_missing(run)
     return run
 
 
 def say_what_is_missing(run: Run) -> None:
-    """One line on standard error where a run is unfinished."""
+    """Print one line on standard error where a run is unfinished."""
     if run.shortfall:
         print(f"sosmooth: {run.path} is unfinished: {run.shortfall}", file=sys.stderr)
 
 
 def numbers(run: Run) -> dict[str, object]:
-    """The figures of a run, in full precision; radii in input units, null where labels are unknown."""
+    """The figures of a run, in full precision.
+
+    Radii are in input units. Figures that need labels are None where labels are unknown.
+    """
     from sosmooth.report.series import series_of
 
     series, dimension = series_of(run), run.manifest.dimension if run.norm == "l2" else None

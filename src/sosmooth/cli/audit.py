@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from sosmooth.cli._options import Json, Whole
+from sosmooth.cli._output import print_json
 
 if TYPE_CHECKING:
     from sosmooth.tasks.audit import Audit
@@ -21,16 +21,18 @@ def audit(
     *,
     model: Annotated[
         str | None,
-        Parameter(help="The classifier of RUN, where it is no longer where RUN found it."),
+        Parameter(help="The classifier of RUN, where it has moved since."),
     ] = None,
-    data: Annotated[str | None, Parameter(help="The data of RUN, likewise.")] = None,
+    data: Annotated[
+        str | None, Parameter(help="The data of RUN, where they have moved since.")
+    ] = None,
     limit: Annotated[
         Whole, Parameter(name="--max", help="Attack the first K certified inputs.")
     ] = 20,
     steps: Annotated[Whole, Parameter(help="Gradient steps for each size.")] = 20,
     samples: Annotated[Whole, Parameter(help="Noise samples of one gradient.")] = 64,
     judge_n: Annotated[
-        Whole, Parameter(help="Samples that judge whether a point is adversarial.")
+        Whole, Parameter(help="Samples that decide whether a point is adversarial.")
     ] = 10_000,
     seed: Annotated[Whole, Parameter(help="Seed of the attack and of its judge.")] = 0,
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps.")] = "cpu",
@@ -42,7 +44,8 @@ def audit(
 ) -> int:
     """Attack what RUN certified, inside the radii and beyond.
 
-    How close do adversarial points come? Exit code 1 where one is found inside a radius.
+    The table says how close adversarial points come. Exit code 1 where one is found inside a
+    radius.
     """
     from sosmooth._progress import progress
     from sosmooth.attacks.smoothed_pgd import AttackSettings
@@ -71,9 +74,7 @@ def audit(
             )
     model, data = model or recorded_model, data or recorded_data
     if model is None or data is None:
-        raise RunError(
-            f"{run} does not say which classifier or data it is of; give --model and --data"
-        )
+        raise RunError(f"{run} does not record its classifier or its data; give --model and --data")
     classifier, inputs = (
         classifiers.open_classifier(model, sigma=stored.manifest.settings["sigma"]),
         datasets.load_dataset(data),
@@ -91,7 +92,7 @@ def audit(
     if out is not None:
         _draw(found, out)
     if json:
-        _print_json(_as_json(run, found, settings.judge_alpha))
+        print_json(_as_json(run, found, settings.judge_alpha))
     else:
         _print(found, settings.judge_alpha)
     return 1 if found.broken else 0
@@ -155,19 +156,18 @@ def _print(found: Audit, judge_alpha: float) -> None:
     ratios = found.ratio[np.isfinite(found.ratio)]
     if len(ratios):
         print(
-            f"\nclosest adversarial point: {np.min(ratios):.3f} radii; median {np.median(ratios):.3f} of {len(ratios)}"
+            f"\nclosest adversarial point: {np.min(ratios):.3f} radii;"
+            f" median {np.median(ratios):.3f} of {len(ratios)}"
         )
     print(
-        f"certificates with an adversarial point inside: {found.broken} of {len(found)}; alpha = {found.alpha:g} allows at most"
-        f" {found.expected_failures:.3g} in expectation"
+        f"certificates with an adversarial point inside: {found.broken} of {len(found)};"
+        f" alpha = {found.alpha:g} allows at most {found.expected_failures:.3g} in expectation"
     )
     if found.broken:
         print(
-            "Inside a certified radius the smoothed classifier gives another class: either that rare event happened (certify"
-            f" again with another seed), or the judge erred (probability {judge_alpha:g} a point), or the classifier is not the"
-            " same function at every call (see sosmooth doctor), or its certificates are unsound (see docs/audit.md)."
+            "Inside a certified radius the smoothed classifier gives another class. Either that"
+            " rare event happened (certify again with another seed), or the test of the point was"
+            f" wrong (probability {judge_alpha:g} a point), or the classifier is not the same"
+            " function at every call (see sosmooth doctor), or its certificates are unsound (see"
+            " docs/audit.md)."
         )
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
@@ -28,6 +27,7 @@ from sosmooth.cli._options import (
     Whole,
     WholeOrNone,
 )
+from sosmooth.cli._output import print_json
 
 EngineName = Literal["local", "ray"]
 
@@ -159,7 +159,7 @@ def predict(
             for what in ("prediction", "label"):
                 row[f"{what}_name"] = of_class.get(row[what])
     if json:
-        _print_json(rows)
+        print_json(rows)
     else:
         advise_on_samples(n, alpha)
         print("\t".join(rows[0]))
@@ -223,13 +223,9 @@ def report_failures(failed) -> int:
 
 def _show_rehearsal(found: dict, *, as_json: bool) -> int:
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         for name, value in found.items():
             print(f"{name.replace('_', ' ')}: {value}")
         print(f"on this machine, by one process: {duration(found['seconds'])}")
     return 0
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2, default=str))

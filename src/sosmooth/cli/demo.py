@@ -1,4 +1,4 @@
-"""The first minutes: real images certified and compared, with nothing to set."""
+"""The demonstration: real images certified by several methods and compared."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def demo(
     n: Annotated[Whole, Parameter(name="--n", help="Samples an image.")] = 100_000,
     sigma: Sigma = 0.25,
 ) -> int:
-    """Certify handwritten digits by several methods, and draw it.
+    """Certify handwritten digits by several methods and draw a report.
 
-    The paper's methods and ours, in about two minutes, with nothing to set.
+    The paper's methods and ours, in about two minutes. No option is needed.
     """
     from sosmooth.classifiers.load import open_classifier
     from sosmooth.cli._pictures import noisy_pictures
@@ -48,7 +48,7 @@ def demo(
             indices=chosen,
         )
         failed += failures
-    # The published dipole method counts the same pairs: no sample needs to be drawn for it.
+    # The published dipole method counts the same pairs, so it needs no samples.
     found["dipole"] = recertify(
         out / "second_order_dipole", out / "dipole", method="dipole", alpha=0.001
     )

@@ -1,14 +1,14 @@
-"""The command that says whether installation and classifier are fit to certify."""
+"""The command that checks whether installation and classifier are fit to certify."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from sosmooth.cli._flags import with_flags
 from sosmooth.cli._options import Json, Output, SingleScore, WholeOrNone
+from sosmooth.cli._output import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def doctor(
 ) -> int:
     """Check the installation and, with --model, a classifier.
 
-    Is it one fixed function, whatever the batch that an input sits in?
+    A classifier must be one fixed function, whatever the batch that an input is in.
 
     Exit code 1 where something is broken.
     """
@@ -54,7 +54,7 @@ def doctor(
             print(f"{finding.status:8} {finding.name}: {with_flags(finding.text)}", flush=True)
     broken = any(finding.status is Status.BROKEN for finding in findings)
     if json:
-        _print_json({"broken": broken, "findings": [vars(finding) for finding in findings]})
+        print_json({"broken": broken, "findings": [vars(finding) for finding in findings]})
     return 1 if broken else 0
 
 
@@ -78,7 +78,7 @@ def _with_classifier(
             f"--model needs --sigma, a positive noise level in units of the inputs; got {sigma}"
         )
     if data is None and model not in DATASETS:
-        raise ValueError("--model needs --data: the inputs that the classifier is for")
+        raise ValueError("--model needs --data: the inputs of the classifier")
     inputs = load_dataset(data or model)
     yield from examine_installation()
     try:
@@ -100,7 +100,3 @@ def _with_classifier(
         num_classes=classifier.num_classes,
         device=device,
     )
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2))

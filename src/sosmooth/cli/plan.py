@@ -1,14 +1,14 @@
-"""The command that says, from a pilot run, how many samples it takes."""
+"""The command that estimates, from a pilot run, how many samples are needed."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from sosmooth.cli._options import ClassesName, Json, MethodName, WholeOrNone
+from sosmooth.cli._output import print_json
 
 if TYPE_CHECKING:
     from sosmooth.results import Certificates
@@ -23,15 +23,15 @@ def plan(
     ] = None,
     method: MethodName | None = None,
     alpha: Annotated[
-        float | None, Parameter(help="Failure probability; that of RUN where not given.")
+        float | None, Parameter(help="Failure probability. Default: that of RUN.")
     ] = None,
     classes: ClassesName | None = None,
     json: Json = False,
 ) -> int:
     """Estimate from a pilot run what other numbers of samples would give.
 
-    Estimates are no certificates. Every share is taken as RUN observed it:
-    more samples make the bounds tighter, not the classifier better.
+    Estimates are not certificates. They take every fraction of samples as RUN observed it: more
+    samples make the bounds tighter, not the classifier better.
     """
     from sosmooth.cli._summary import opened
 
@@ -39,7 +39,7 @@ def plan(
         raise ValueError("plan answers one question at a time: give --radius R or --n N")
     pilot = opened(run).certificates()
     if not len(pilot):
-        raise ValueError(f"{run} has no input yet; let it certify some first")
+        raise ValueError(f"{run} has no certified input yet; certify some first")
     asked = {"method": method or pilot.method, "alpha": pilot.alpha if alpha is None else alpha}
     asked["classes"] = _compared(pilot, method, classes)
     if not 0 < asked["alpha"] < 1:
@@ -48,17 +48,17 @@ def plan(
         found = _reaching(pilot, radius, **asked) if n is None else _growing(pilot, n, **asked)
     except (LookupError, KeyError) as error:
         raise ValueError(
-            f"{run} cannot tell about {asked['method']}: it lacks {error.args[0]}"
+            f"{run} is no pilot for {asked['method']}: it lacks {error.args[0]}"
         ) from None
     if json:
-        _print_json({"run": str(run), **asked, **found})
+        print_json({"run": str(run), **asked, **found})
     else:
         _print_table(found["table"])
     return 0
 
 
 def _compared(pilot: Certificates, method: str | None, classes: str | None) -> str:
-    """That of RUN, or of a method that was asked for, where the counts say it."""
+    """The comparison of RUN, or of the method that was asked for, as far as the counts allow it."""
     from sosmooth.methods import classes_of
 
     if classes is None and method is None:
@@ -122,7 +122,3 @@ def _print_table(rows: list[dict]) -> None:
                 f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()
             )
         )
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_format
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,11 +9,12 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from sosmooth.cli._options import Json
+from sosmooth.cli._output import print_json
 
 
 def reproduce(
     name: Annotated[
-        str | None, Parameter(help="Figure: fig1a, fig2, fig5, …; without one, all are listed.")
+        str | None, Parameter(help="Figure: fig1a, fig2, fig5, … Default: list them all.")
     ] = None,
     *,
     scale: Annotated[
@@ -33,27 +33,27 @@ def reproduce(
     weights: Annotated[
         str | None,
         Parameter(
-            help="Classifier, where it is not bundled: FILE.safetensors; {sigma} stands for the sigma, as in 0.25."
+            help="Classifier, where it is not bundled: FILE.safetensors; {sigma} stands for the"
+            " sigma, as in 0.25."
         ),
     ] = None,
     architecture: Annotated[
         str | None,
-        Parameter(
-            help="Of the weights, where it is not the figure's: to be set beside it all the same."
-        ),
+        Parameter(help="Architecture of the weights, where it is not the figure's."),
     ] = None,
     runs: Annotated[
         str | None,
         Parameter(
-            help="Samples and images, not the scale's: N:IMAGES,…; each N stands for the published n nearest to it."
+            help="Samples and images instead of the scale's: N:IMAGES,…; each N stands for the"
+            " nearest published n."
         ),
     ] = None,
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps.")] = "cpu",
     json: Json = False,
 ) -> int:
-    """Repeat a figure of the paper, beside what was published.
+    """Reproduce a figure of the paper and set it beside the published one.
 
-    The same line again goes on where it was.
+    Interrupt it at any time and resume it with the same command.
     """
     if name is None:
         return _show_figures(as_json=json)
@@ -71,11 +71,7 @@ def reproduce(
     )
     if json:
         files = [str(path) for path in found.files]
-        print(
-            json_format.dumps(
-                {"figure": name, "scale": scale, "files": files, "rows": found.rows}, indent=2
-            )
-        )
+        print_json({"figure": name, "scale": scale, "files": files, "rows": found.rows})
     else:
         print("\n".join(str(path) for path in found.files))
     for failure in found.failures:
@@ -94,7 +90,8 @@ def _efforts(runs: str):
             n = images = 0
         if n < 2 or n % 2 or images < 1:
             raise ValueError(
-                f"--runs must be N:IMAGES, several with commas, N even, as in 1e5:1000,1e6:200; got {part.strip()!r} in {runs!r}"
+                "--runs must be N:IMAGES, several with commas, N even, as in 1e5:1000,1e6:200; got"
+                f" {part.strip()!r} in {runs!r}"
             )
         found.append(Effort(n, images))
     return found
@@ -112,7 +109,7 @@ def _show_figures(*, as_json: bool) -> int:
         for name, figure in FIGURES.items()
     ]
     if as_json:
-        print(json_format.dumps(rows, indent=2))
+        print_json(rows)
         return 0
     for row in rows:
         needs = (

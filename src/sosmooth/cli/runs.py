@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from pathlib import Path
@@ -20,6 +19,7 @@ from sosmooth.cli._options import (
     Whole,
     WholeOrNone,
 )
+from sosmooth.cli._output import print_json
 
 
 def recertify(
@@ -27,7 +27,7 @@ def recertify(
     *,
     method: MethodName,
     alpha: Annotated[
-        float | None, Parameter(help="Failure probability; that of RUN where not given.")
+        float | None, Parameter(help="Failure probability. Default: that of RUN.")
     ] = None,
     classes: ClassesName | None = None,
     out: Out,
@@ -35,8 +35,8 @@ def recertify(
 ) -> int:
     """Certify stored tallies again, by another method, alpha or comparison.
 
-    RUN is never changed. Choose before you look: a tally read many times, the best result kept, is
-    no certificate.
+    RUN is never changed. Choose method and alpha before you look at the results: keeping the best
+    of several readings of one tally gives no certificate.
     """
     from sosmooth.cli._summary import print_runs, say_what_is_missing
     from sosmooth.tasks.recertify import recertify as recertified
@@ -58,7 +58,7 @@ def import_log(
     n0: Annotated[Whole, Parameter(name="--n0", help="Selection samples an input.")] = 100,
     dimension: Annotated[
         WholeOrNone,
-        Parameter(help="Features of one input: needed for second_order, and for l∞ radii."),
+        Parameter(help="Features of one input; needed for second_order and for l∞ radii."),
     ] = None,
     columns: Annotated[
         str | None,
@@ -66,7 +66,7 @@ def import_log(
     ] = None,
     norm: Annotated[
         Literal["l2", "l1", "linf"],
-        Parameter(help="What the radii are measured in; others than l2 are kept as they are."),
+        Parameter(help="Norm of the radii; those of another norm than l2 are kept as they are."),
     ] = "l2",
     json: Json = False,
 ) -> int:
@@ -96,9 +96,10 @@ def export(
     run: Path,
     *,
     format: Annotated[
-        Literal["tsv"], Parameter(help="tsv: the columns that the field's analysis scripts read.")
+        Literal["tsv"],
+        Parameter(help="tsv: the columns that analysis scripts of published code read."),
     ] = "tsv",
-    out: Annotated[Path | None, Parameter(help="File; standard output where not given.")] = None,
+    out: Annotated[Path | None, Parameter(help="File. Default: standard output.")] = None,
 ) -> int:
     """Write a run as a text table, radii rounded down."""
     from sosmooth.cli._summary import opened
@@ -111,7 +112,7 @@ def export(
 def report(
     *runs: Path,
     out: Annotated[
-        Path, Parameter(help="HTML file; its pictures are put beside it as PNG and SVG.")
+        Path, Parameter(help="HTML file; its pictures are written beside it as PNG and SVG.")
     ] = Path("report.html"),
     data: Annotated[
         str | None, Parameter(help="The inputs, to show them; bundled ones are found.")
@@ -121,10 +122,10 @@ def report(
     ] = None,
     pictures: Annotated[
         Whole,
-        Parameter(help="Of so many images show the noisy copies and the gradient's direction."),
+        Parameter(help="Number of images to show with noisy copies and the gradient's direction."),
     ] = 12,
 ) -> int:
-    """Draw one page that sets runs side by side: plots, a table of all images, a page for each."""
+    """Draw one page that compares runs: plots, a table of all images, a page for each image."""
     from sosmooth.cli._pictures import inputs_of, noisy_pictures
     from sosmooth.cli._summary import opened
     from sosmooth.report.html import write_report
@@ -144,7 +145,7 @@ def report(
 
 
 def compare(baseline: Path, other: Path, *, json: Json = False) -> int:
-    """Set two runs of the same inputs side by side, image by image, with 95 % intervals of the differences."""
+    """Compare two runs image by image, with 95 % intervals of the differences."""
     from dataclasses import asdict
 
     from sosmooth.cli._summary import numbers, opened, print_runs
@@ -166,7 +167,7 @@ def compare(baseline: Path, other: Path, *, json: Json = False) -> int:
     if json:
         rows = [_finite(asdict(found) | {"difference": found.difference}) for found in differences]
         figures = {"average_certified_radius": rows[0], "certified_accuracy": rows[1:]}
-        _print_json(
+        print_json(
             {
                 "runs": [numbers(run) for run in runs],
                 "images": images,
@@ -177,9 +178,10 @@ def compare(baseline: Path, other: Path, *, json: Json = False) -> int:
         return 0
     print_runs(runs, as_json=False)
     print(
-        f"\n{other} − {baseline} on the {both} images of both ({images['only_baseline']} are only in"
-        f" {baseline}, {images['only_other']} only in {other}), with a 95 % interval"
-        " (* leaves 0 out; pp: percentage points):"
+        f"\n{other} − {baseline} on the {both} images of both"
+        f" ({images['only_baseline']} are only in {baseline}, {images['only_other']} only in"
+        f" {other}), with a 95 % interval"
+        " (*: the interval does not contain 0; pp: percentage points):"
     )
     for found in differences:
         title = (
@@ -188,14 +190,14 @@ def compare(baseline: Path, other: Path, *, json: Json = False) -> int:
             else f"certified accuracy at {found.at:g}"
         )
         print(f"  {title:27} {difference_text(found)}")
-    print("\nImages certified and correct by at least one, by the change of their radius:")
+    print("\nImages that at least one run certifies correctly, by the change of their radius:")
     for name, count in counts.items():
         print(f"  {name:16} {count}")
     return 0
 
 
 def _finite(values: dict[str, float | None]) -> dict[str, float | None]:
-    """What JSON has no number for is null."""
+    """Infinity and NaN become None: JSON has no number for them."""
     return {
         name: value if value is not None and math.isfinite(value) else None
         for name, value in values.items()
@@ -211,7 +213,7 @@ def validate(run: Path, *, json: Json = False) -> int:
     complete = not findings and opened(run).complete
     if json:
         found = {"valid": not findings, "complete": complete, "findings": findings}
-        _print_json({"run": str(run)} | found)
+        print_json({"run": str(run)} | found)
     else:
         print("\n".join(findings) or f"{run}: valid")
     return 1 if findings else 0
@@ -222,7 +224,7 @@ def methods(*, json: Json = False) -> int:
     from sosmooth.methods import DEFAULT_METHOD, METHODS
 
     if json:
-        _print_json(
+        print_json(
             {
                 name: {
                     "design": method.design,
@@ -237,7 +239,3 @@ def methods(*, json: Json = False) -> int:
         default = "  (default)" if name == DEFAULT_METHOD else ""
         print(f"{name:22} {method.design:15} {method.classes:5} {method.source}{default}")
     return 0
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from sosmooth.cli._options import Json, Sigma, Whole, WholeOrNone
+from sosmooth.cli._output import print_json
 
 if TYPE_CHECKING:
     from sosmooth.training.sgd import Epoch
@@ -31,10 +31,10 @@ def train(
     ] = None,
     epochs: Annotated[WholeOrNone, Parameter(help="Passes over the training data.")] = None,
     batch_size: Annotated[WholeOrNone, Parameter(help="Inputs a step.")] = None,
-    learning_rate: Annotated[float | None, Parameter(help="At the start.")] = None,
+    learning_rate: Annotated[float | None, Parameter(help="Learning rate at the start.")] = None,
     schedule: Annotated[
         Literal["cosine", "step"] | None,
-        Parameter(help="Learning rate: cosine to zero, or a tenth after each third."),
+        Parameter(help="Learning rate: cosine to zero, or divided by 10 after each third."),
     ] = None,
     seed: Annotated[Whole, Parameter(help="Seed of weights, order, crops and noise.")] = 0,
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps.")] = "cpu",
@@ -42,14 +42,14 @@ def train(
         bool, Parameter(negative="", help="Mixed precision (bfloat16), for speed on a GPU.")
     ] = False,
     resume: Annotated[
-        bool, Parameter(negative="", help="Go on from the checkpoint beside the weights, if any.")
+        bool, Parameter(negative="", help="Resume from the checkpoint beside the weights, if any.")
     ] = False,
     json: Json = False,
 ) -> int:
     """Train a classifier with Gaussian noise of this sigma.
 
-    What is not given is as the data set's recipe has it.
-    After each epoch a checkpoint and a table of losses and accuracies under noise (*.log.csv) are written beside the weights.
+    The data set's recipe gives the settings that are not given here. After each epoch, a checkpoint
+    and a table of losses and accuracies under noise (*.log.csv) are written beside the weights.
     """
     from sosmooth.training.train import train_dataset
 
@@ -72,7 +72,7 @@ def train(
         on_epoch=_show,
     )
     if json:
-        print(json_module.dumps(metadata | {"weights": str(out)}, indent=2))
+        print_json(metadata | {"weights": str(out)})
     else:
         print(f"{out}: " + ", ".join(f"{name} {value}" for name, value in metadata.items()))
     return 0
@@ -82,7 +82,7 @@ def download(
     dataset: Annotated[Literal["mnist", "cifar10"], Parameter(help="mnist or cifar10.")],
     /,
     *,
-    out: Annotated[Path, Parameter(help="Folder to make; then write it as DATASET:FOLDER.")],
+    out: Annotated[Path, Parameter(help="Folder to make; later commands take DATASET:FOLDER.")],
 ) -> int:
     """Fetch a data set's standard files and check their digests."""
     from sosmooth.datasets.download import download as fetch
@@ -95,14 +95,14 @@ def download(
 
 
 def _written(sigma: float) -> str:
-    """Two decimals, as `reproduce` fills in {sigma}, and more only where they are needed to tell one sigma from another."""
+    """Two decimals, as `reproduce` fills in {sigma}; more where sigma has more."""
     return f"{sigma:.2f}" if round(sigma, 2) == sigma else f"{sigma:g}"
 
 
 def _show(epoch: Epoch) -> None:
     left = epoch.seconds / epoch.number * (epoch.epochs - epoch.number)
     print(
-        f"epoch {epoch.number} of {epoch.epochs}: loss {epoch.loss:.4f}, accuracy under noise {epoch.noisy_accuracy:.1%},"
-        f" {epoch.seconds:.0f} s, {left:.0f} s left",
+        f"epoch {epoch.number} of {epoch.epochs}: loss {epoch.loss:.4f}, accuracy under noise"
+        f" {epoch.noisy_accuracy:.1%}, {epoch.seconds:.0f} s, {left:.0f} s left",
         file=sys.stderr,
     )

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from sosmooth._files import write_atomically
 from sosmooth.report.style import as_png, as_svg
-from sosmooth.runs.files import unwritable, write_atomically
+from sosmooth.runs.files import unwritable
 
 
 def write_figure(figure: Figure, folder: Path, stem: str) -> list[Path]:
@@ -50,7 +51,7 @@ def write_text(text: str, path: Path) -> Path:
 def _write(path: Path, data: bytes) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, data)
     except OSError as error:
-        raise unwritable(path.parent, error) from error
-    write_atomically(path, data)
+        raise unwritable(path, error) from error
     return path

@@ -12,13 +12,14 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from sosmooth._files import write_atomically
 from sosmooth.certificates.region import pdf, quantile_from_tail
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.interchange.log_layout import AFTER, BEFORE, LAYOUTS, NO_COUNTS, STOPPED_BY
 from sosmooth.measures import ABSTAINED
 from sosmooth.methods import method_named
 from sosmooth.results import Certificates, concatenate
-from sosmooth.runs.files import unwritable, write_atomically
+from sosmooth.runs.files import unwritable
 from sosmooth.runs.run import Run, load_run
 from sosmooth.tally import Design
 
@@ -63,16 +64,17 @@ def export_tsv(run: Run | str | Path, file: TextIO | str | Path) -> None:
     )
     lines += ["\t".join(map(str, row)) for row in zip(*columns, strict=True)]
     text = "\n".join(lines) + "\n"
-    if isinstance(file, str | os.PathLike):
-        write_atomically(Path(file), text.encode())
-        return
+    path = file if isinstance(file, str | os.PathLike) else getattr(file, "name", "the output")
     try:
-        file.write(text)
-        file.flush()
+        if isinstance(file, str | os.PathLike):
+            write_atomically(Path(file), text.encode())
+        else:
+            file.write(text)
+            file.flush()
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise unwritable(Path(getattr(file, "name", "the output")), error) from error
+        raise unwritable(Path(path), error) from error
 
 
 def _with_missing(run: Run) -> Certificates:

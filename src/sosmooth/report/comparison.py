@@ -66,14 +66,9 @@ def paired_differences(pair: Pair, radii: Sequence[float]) -> list[Difference]:
         )
     ]
     for at in radii:
-        by_baseline, by_method = (
-            _reached(pair.baseline.right, baseline, at),
-            _reached(pair.method.right, method, at),
-        )
-        interval = accuracy_interval(by_baseline, by_method)
-        found.append(
-            Difference(at, float(np.mean(by_baseline)), float(np.mean(by_method)), *interval)
-        )
+        interval = accuracy_interval(pair.baseline.reaches(at), pair.method.reaches(at))
+        by_baseline, by_method = (float(one.share_at(at)) for one in (pair.baseline, pair.method))
+        found.append(Difference(at, by_baseline, by_method, *interval))
     return found
 
 
@@ -171,7 +166,3 @@ def accuracy_interval(
         ends(only_baseline),
     )
     return low_method - high_baseline, high_method - low_baseline
-
-
-def _reached(right: NDArray[np.bool_], radius: NDArray[np.float64], at: float) -> NDArray[np.bool_]:
-    return right & (radius >= at)

@@ -47,7 +47,7 @@ def accuracy_figure(series: Sequence[Series]) -> Figure:
         )
         for position, one in enumerate(series):
             at = np.append(_falls(one), end)
-            count = np.round(one.share_at(at) * len(one))
+            count = one.count_at(at)
             low, high = pointwise_interval(count, len(one))
             look = {
                 "color": colour_of(one.method),

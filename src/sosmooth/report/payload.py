@@ -217,11 +217,11 @@ def _curve(series: Sequence[Series]) -> dict[str, Any]:
     at = np.append(at, np.ceil(end * _UNIT) / _UNIT)
     curves = []
     for one in series:
-        count = np.round(one.share_at(at) * len(one))
+        count = one.count_at(at)
         low, high = pointwise_interval(count, len(one))
         curves.append(
             {
-                "count": count.astype(int).tolist(),
+                "count": count.tolist(),
                 "of": len(one),
                 "low": _rounded(low),
                 "high": _rounded(high),

@@ -10,7 +10,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sosmooth.measures import ABSTAINED, average_certified_radius, certified_accuracy
+from sosmooth.measures import (
+    ABSTAINED,
+    average_certified_radius,
+    certified_accuracy,
+    certified_count,
+    norm_of,
+)
 from sosmooth.results import Certificates
 
 
@@ -104,8 +110,8 @@ class Series:
 
     @property
     def norm(self) -> str:
-        """What the radii are measured in; logs of other code may have another norm than l2."""
-        return self.settings.get("norm", "l2")
+        """What the radii are measured in; imported logs may have another norm than l2."""
+        return norm_of(self.settings)
 
     @property
     def labelled(self) -> bool:
@@ -132,8 +138,16 @@ class Series:
         """The certified radius, 0 where the image is not `right`."""
         return np.where(self.right, self.radius, 0.0)
 
+    def reaches(self, at: float) -> NDArray[np.bool_]:
+        """Which images are `right` with a radius of at least `at`."""
+        return self.right & (self.radius >= at)
+
+    def count_at(self, at) -> NDArray[np.int64]:
+        """How many images are `right` with a radius of at least `at`."""
+        return certified_count(self.prediction, self._expected, self.radius, at)
+
     def share_at(self, at) -> NDArray[np.float64]:
-        """Certified accuracy at the radii `at`; where labels are unknown, the certified share."""
+        """Certified accuracy at the radii `at`; where labels are unknown, the certified fraction."""
         return np.asarray(certified_accuracy(self.prediction, self._expected, self.radius, at))
 
     def average_radius(self) -> float:
@@ -217,7 +231,7 @@ def series_of_all(runs: Sequence[RunLike]) -> list[Series]:
 
 def check_norms(runs: Sequence[RunLike]) -> None:
     """Radii of different norms say different things, whatever their numbers."""
-    norms = {Path(run.path): _norm_of(run) for run in runs}
+    norms = {Path(run.path): norm_of(run.manifest.settings) for run in runs}
     if len(set(norms.values())) > 1:
         found = ", ".join(f"{norm} in {path}" for path, norm in norms.items())
         raise ValueError(
@@ -225,12 +239,11 @@ def check_norms(runs: Sequence[RunLike]) -> None:
         )
 
 
-def _norm_of(run: RunLike) -> str:
-    return run.manifest.settings.get("norm", "l2")
-
-
 def _folder_name(run: RunLike) -> str:
-    name, norm = Path(run.path).resolve().name, _norm_of(run)  # resolved, for the run may be "."
+    name, norm = (
+        Path(run.path).resolve().name,
+        norm_of(run.manifest.settings),
+    )  # resolved, for the run may be "."
     return name if norm == "l2" else f"{name} ({norm} radii)"
 
 

@@ -103,8 +103,7 @@ def abstentions(series: Series) -> str:
 
 
 def _share_at(series: Series, at: float) -> str:
-    count = round(float(series.share_at(at)) * len(series))
-    return share(count, len(series)) + (
+    return share(int(series.count_at(at)), len(series)) + (
         "" if series.labelled else " (certified share: labels unknown)"
     )
 

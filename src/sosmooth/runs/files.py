@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 from pathlib import Path
+
+from sosmooth._files import write_in
 
 LOCK = ".lock"
 
@@ -16,38 +17,6 @@ class RunError(ValueError):
 
 class FolderChangedError(RunError):
     """Another program removed, replaced or changed the folder of a run while it was written."""
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file beside, sync, rename: whoever looks sees the whole old file or the whole new one.
-
-    Raises:
-        RunError: the file system refused; what was there before stays.
-    """
-    try:
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            _write_in(folder, path.name, data)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise unwritable(path, error) from error
-
-
-def _write_in(folder: int, name: str, data: bytes) -> None:
-    beside = f".{name}.partial"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-    try:
-        with open(os.open(beside, flags, 0o644, dir_fd=folder), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
-        os.fsync(folder)  # makes the new name durable
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(beside, dir_fd=folder)
-        raise
 
 
 class FolderLock:
@@ -116,7 +85,7 @@ class FolderLock:
             raise unwritable(self._folder / name, error) from error
         try:
             self.check()  # so the folder just opened is the locked one
-            _write_in(folder, name, data)
+            write_in(folder, name, data, beside=f".{name}.partial")
         except OSError as error:
             raise unwritable(self._folder / name, error) from error
         finally:

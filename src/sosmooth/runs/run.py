@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sosmooth._frames import Framed
 from sosmooth._html import ROWS, table
-from sosmooth.measures import average_certified_radius, certified_accuracy
+from sosmooth.measures import average_certified_radius, certified_accuracy, norm_of
 from sosmooth.results import UNKNOWN, Certificates, listed
 from sosmooth.runs.files import RunError, unreadable
 from sosmooth.runs.journal import read_journal
@@ -79,17 +79,13 @@ class Run(Framed):
         Returns:
             Float64 of the shape of `at`, in [0, 1]; inputs that are missing count as not certified.
         """
-        if not len(self):
-            return np.zeros(np.shape(at))[()]
-        share = certified_accuracy(self["prediction"], self["label"], self["radius"], at)
-        return share * (len(self) / self.inputs)
+        columns = (self["prediction"], self["label"], self["radius"])
+        return certified_accuracy(*columns, at, inputs=self.inputs)
 
     def average_certified_radius(self) -> float:
         """Mean over all inputs of the run of the radius, 0 where it is missing or not its label's."""
-        if not len(self):
-            return 0.0
-        mean = average_certified_radius(self["prediction"], self["label"], self["radius"])
-        return mean * (len(self) / self.inputs)
+        columns = (self["prediction"], self["label"], self["radius"])
+        return average_certified_radius(*columns, inputs=self.inputs)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -123,8 +119,8 @@ class Run(Framed):
 
     @property
     def norm(self) -> str:
-        """What the radii are measured in: l2, but for logs of other code that were declared."""
-        return self.manifest.settings.get("norm", "l2")
+        """What the radii are measured in: l2, or what an imported log was declared to have."""
+        return norm_of(self.manifest.settings)
 
     def __repr__(self) -> str:
         state = "" if self.complete else f" of {self.inputs}, unfinished"

@@ -11,7 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
-from sosmooth.classifiers.weights import read_tensors, write_atomically, write_tensors
+from sosmooth._files import write_atomically
+from sosmooth.classifiers.weights import read_tensors, write_tensors
 
 
 @dataclass(frozen=True)
