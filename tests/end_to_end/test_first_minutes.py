@@ -107,7 +107,7 @@ def test_predict_with_too_few_samples_says_how_many(here, capsys):
     line = "predict --model model.py:Net+net.pt --data pics --sigma 0.25 --n"
     code, out, err = sosmooth(capsys, f"{line} 10")
     assert (code, [row.split()[1] for row in out.splitlines()[1:]]) == (0, ["-1"] * 3)
-    assert "take at least --n 11" in err
+    assert "give --n 11 or more" in err
     code, out, err = sosmooth(capsys, f"{line} 11")
     assert code == 0
     assert err.startswith("sosmooth: note: pics names 3 classes ('cat', 'dog', 'emu')")

@@ -126,10 +126,8 @@ def given(folder, **changes):
 def test_data_of_ones_own_with_another_architecture(cifar, capsys):
     code, _, err = call(capsys, "reproduce", "fig6", *given(cifar))
     assert (code, err.count("\n")) == (2, 1)
-    assert (
-        "of the architecture resnet20, this figure's is resnet110; give --architecture resnet20"
-        in err
-    )
+    assert "has the architecture resnet20, this figure resnet110" in err
+    assert "give --architecture='resnet20'" in err
     assert not (cifar / "out").exists()
     assert call(capsys, "reproduce", "fig6", *given(cifar, architecture="resnet20"))[0] == 0
     rows = table(cifar / "out" / "fig6_cifar10.csv")
@@ -191,7 +189,7 @@ def test_weights_trained_with_another_sigma(cifar, capsys):
         capsys, "reproduce", "fig12", *given(cifar, weights=weights, architecture="resnet20")
     )
     assert (code, err.count("\n")) == (2, 1)
-    assert "was trained with sigma 0.25, this panel's is 0.12" in err
+    assert "was trained with sigma 0.25, but this panel has 0.12" in err
     assert not (cifar / "out").exists()
 
 

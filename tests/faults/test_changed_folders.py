@@ -231,7 +231,7 @@ def test_indices_that_were_changed_are_refused(tmp_path, changed):
         for index in INDICES[:4]:
             writer.add(certificate(index), [0], [0.5])
     change_manifest(path, **changed)
-    with pytest.raises(RunError, match="misstates indices"):
+    with pytest.raises(RunError, match="no valid indices"):
         load_run(path)
 
 
@@ -239,7 +239,7 @@ def test_rows_are_of_the_indices_and_there_once(tmp_path):
     path = tmp_path / "run"
     begin(path, done=2).__exit__(None, None, None)
     change_manifest(path, indices="3,5", inputs=2)
-    with pytest.raises(RunError, match="holds input 1, which is none of its indices"):
+    with pytest.raises(RunError, match="holds input 1, which is not one of its indices"):
         load_run(path)
 
 

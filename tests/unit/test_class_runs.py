@@ -132,13 +132,13 @@ def test_a_run_that_an_earlier_version_began_has_no_counts_of_the_classes(tmp_pa
     ("column", "change", "finding"),
     [
         ("class_ids", lambda lists: [[0, 1, 3], *lists[1:]], "the selected one"),
-        ("class_ids", lambda lists: [[1, 2, 7], *lists[1:]], "a class that there is not"),
+        ("class_ids", lambda lists: [[1, 2, 7], *lists[1:]], "a class that does not exist"),
         ("class_ids", lambda lists: [[2, 1, 3], *lists[1:]], "not ascending"),
         ("class_ids", lambda lists: [[1], *lists[1:]], "differ in length"),
         ("class_same", lambda lists: [[5000, 0, 0], *lists[1:]], "do not add up to n"),
         ("class_one", lambda lists: [[-1, 1, 1], *lists[1:]], "no sample returned"),
-        ("runner_up", lambda values: [0, *values[1:]], "runner_up is a class that there is not"),
-        ("runner_up", lambda values: [4, *values[1:]], "runner_up is a class that there is not"),
+        ("runner_up", lambda values: [0, *values[1:]], "runner_up is a class that does not exist"),
+        ("runner_up", lambda values: [4, *values[1:]], "runner_up is a class that does not exist"),
         ("runner_up", lambda values: [-1] * 4, "the radius is not what the counts give"),
     ],
 )

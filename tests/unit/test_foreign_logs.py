@@ -90,7 +90,7 @@ def test_lines_that_are_no_rows(tmp_path):
     )
     run, notes = read(tmp_path, text)
     assert run["index"].tolist() == [0, 5]
-    assert notes == ["lines at the end that are no rows: 2, from line 8"]
+    assert notes == ["lines at the end that are not rows: 2, from line 8"]
 
 
 @pytest.mark.parametrize("end", ["7 1", "7", "0.15"])

@@ -246,7 +246,7 @@ GRADIENT = "0\t3\t3\t0.6\t900\t0.9\t0.1\t0.2\t1\t1\t0:00:01\n"
             "first_order",
             header("first_order") + GOOD + GOOD,
             10**5,
-            "log, line 3: idx 0 was there before",
+            "log, line 3: idx 0 occurred before",
         ),
         (
             "first_order",

@@ -255,7 +255,7 @@ def test_unknown_labels_give_the_certified_share():
     assert not series.labelled
     assert series.share_at([0.0, 0.3]).tolist() == [0.5, 0.25]
     row = summary_rows([stored("run", "first_order", [0.5, 0.25, 0.0, 0.0], label=-1)])[0]
-    assert row["certified accuracy at 0"] == "50.0 % (certified share: labels unknown)"
+    assert row["certified accuracy at 0"] == "50.0 % (certified fraction: labels unknown)"
 
 
 def test_the_probability_of_a_dipole_is_bounded_by_the_sum_of_its_parts():

@@ -223,14 +223,14 @@ def test_certificates_of_other_settings_are_refused(tmp_path):
         RunWriter.open(
             tmp_path / "run", settings=settings("first_order"), indices=INDICES
         ) as writer,
-        pytest.raises(ValueError, match="seed of the certificates is 8, of the run 7"),
+        pytest.raises(ValueError, match="seed of the certificates is 8, that of the run is 7"),
     ):
         writer.add(certificates("first_order", seed=8), LABELS, None)
 
 
 def test_a_folder_with_other_things_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("years")
-    with pytest.raises(RunError, match=r"holds other things \(thesis.tex\)"):
+    with pytest.raises(RunError, match=r"holds other files \(thesis.tex\)"):
         write(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -390,14 +390,14 @@ def test_files_without_optional_columns_are_read_and_foreign_ones_refused(tmp_pa
 @pytest.mark.parametrize(
     ("column", "values", "finding"),
     [
-        ("index", [10, 0, 7, 3, 200, 10], "indices are there more than once"),
+        ("index", [10, 0, 7, 3, 200, 10], "indices occur more than once"),
         ("count_top", [N + 1, 8000, 5010, 3000, 5000, N], "count_top is outside"),
         (
             "count_top",
             [9901, 8000, 5010, 3000, 5000, N],
             "the radius is not what the counts give in 1 rows",
         ),
-        ("prediction", [-1, 1, -1, -1, -1, 9], "prediction is −1 and radius above 0"),
+        ("prediction", [-1, 1, -1, -1, -1, 9], "prediction is −1 but the radius is not 0"),
         ("prediction", [2, 1, -1, -1, -1, 9], "another class than the selected"),
         (
             "alpha",

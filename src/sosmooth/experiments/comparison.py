@@ -1,8 +1,11 @@
-"""The table "published | ours | images" of a sampled figure: each number beside the paper's, with all that differs."""
+"""The table of a sampled figure: each number beside the paper's, with everything that differs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sosmooth.experiments.paper import ALPHA, N0, SEEDS, SOURCES, Drawing, Figure, Panel
 from sosmooth.experiments.published import PublishedHistogram
@@ -13,11 +16,11 @@ from sosmooth.report.series import Pair
 from sosmooth.report.summary import whole
 
 _UNKNOWN = "—"
-#: Where certified accuracy is written down, as far as some image reaches; input units.
+#: Radii at which the table gives certified accuracy, as far as some image reaches; input units.
 _RADII = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5)
 _BOTH = [name for name in BINS if name not in ("baseline_only", "method_only")]
 _MIDDLE = _BOTH.index("within_1")
-#: What the paper's text speaks of, as shares of the images that both certify.
+#: The numbers in the paper's text, as fractions of the images that both certify.
 _SUMS = {
     "smaller by more than 1 %, of those both certify": _BOTH[:_MIDDLE],
     "within 1 %, of those both certify": ["within_1"],
@@ -28,7 +31,13 @@ _SUMS = {
 def comparison_rows(
     name: str, figure: Figure, results: Sequence[Result]
 ) -> list[dict[str, object]]:
-    """One row a number, with everything that keeps the two from being the same experiment in columns of its own."""
+    """One row a number, published and ours; further columns hold what differs.
+
+    Args:
+        name: a key of `FIGURES`.
+        figure: of that name.
+        results: one a panel.
+    """
     rows = []
     for result in results:
         published, settings = result.panel.published, result.pair.method.settings
@@ -64,7 +73,16 @@ def comparison_markdown(
     effort: str,
     files: Sequence[str],
 ) -> str:
-    """The same as a page to read; the first of `files` is the picture to show."""
+    """The rows of `comparison_rows` as a page in Markdown.
+
+    Args:
+        name: a key of `FIGURES`.
+        figure: of that name.
+        results: one a panel.
+        left_out: published histograms that were not run.
+        effort: the scale, in words.
+        files: that the page links; the first is the picture to show.
+    """
     seeds = ", ".join(f"{method} {seed}" for method, seed in SEEDS.items())
     lines = [
         f"# Figure {name.removeprefix('fig')}: {figure.shows}",
@@ -82,9 +100,9 @@ def comparison_markdown(
         f"| seeds | separate samples for each method | the same; {seeds} |",
         f"| alpha, n0 | {ALPHA}, {N0} | {ALPHA}, {N0} |",
         "",
-        "“Same samples” compares second order with first order from the same samples, so that chance",
-        "plays no part. Published and ours are not the same experiment: they differ in what the first",
-        "rows of each table say.",
+        "“Same samples” compares second order with first order from the same samples, so that",
+        "chance plays no part. Published and ours are not the same experiment: the first rows of",
+        "each table say in what they differ.",
     ]
     for result in results:
         lines += ["", f"## {panel_title(result.panel)}", "", *_panel_table(figure, result)]
@@ -108,14 +126,14 @@ def comparison_markdown(
 
 
 def panel_title(panel: Panel) -> str:
-    """Data, sigma, method, and n with what stands for it."""
+    """Data, sigma, method, the published n, and the n used here."""
     row, effort = panel.published, panel.effort
     here = "" if effort.n == row.n else f" (here {power_of_ten(effort.n)})"
     return f"{_published_title(row)}{here}"
 
 
 def power_of_ten(n: int) -> str:
-    """A count as people write it: 10⁶, 2·10⁵, or with gaps."""
+    """A count in short: 10⁶, 2·10⁵, or with gaps between thousands."""
     digits = str(n).rstrip("0")
     zeros = len(str(n)) - len(digits)
     if zeros < 3 or len(digits) > 2:
@@ -125,7 +143,8 @@ def power_of_ten(n: int) -> str:
 
 
 def _published_title(row: PublishedHistogram) -> str:
-    return f"{SOURCES[row.data].name}, sigma {row.sigma:g}, {row.method.replace('_', ' ')}, n = {power_of_ten(row.n)}"
+    method = row.method.replace("_", " ")
+    return f"{SOURCES[row.data].name}, sigma {row.sigma:g}, {method}, n = {power_of_ten(row.n)}"
 
 
 def _panel_table(figure: Figure, result: Result) -> list[str]:
@@ -181,12 +200,12 @@ def _numbers(figure: Figure, result: Result) -> list[tuple[str, object, object, 
         row(
             "certified accuracy, first order",
             _rounded_down((certified - theirs["method_only"]) / published.images),
-            lambda pair: _rounded_down(float(pair.baseline.share_at(0.0))),
+            lambda pair: _rounded_down(pair.baseline.share_at(0.0)),
         ),
         row(
             f"certified accuracy, {method}",
             _rounded_down((certified - theirs["baseline_only"]) / published.images),
-            lambda pair: _rounded_down(float(pair.method.share_at(0.0))),
+            lambda pair: _rounded_down(pair.method.share_at(0.0)),
         ),
         row(
             "average certified radius, first order",
@@ -206,25 +225,29 @@ def _numbers(figure: Figure, result: Result) -> list[tuple[str, object, object, 
                         f"certified accuracy at {at:g}, {name}",
                         None,
                         lambda pair, which=which, at=at: _rounded_down(
-                            float(getattr(pair, which).share_at(at))
+                            getattr(pair, which).share_at(at)
                         ),
                     )
                 )
         return rows
     bins = [row(name, theirs[name], lambda pair, name=name: counts_of(pair)[name]) for name in BINS]
     sums = [
-        row(name, _share(theirs, names), lambda pair, names=names: _share(counts_of(pair), names))
+        row(
+            name,
+            _fraction(theirs, names),
+            lambda pair, names=names: _fraction(counts_of(pair), names),
+        )
         for name, names in _SUMS.items()
     ]
     return [*rows, *bins, *sums]
 
 
 def counts_of(pair: Pair) -> dict[str, int]:
-    """Images in each bin of relative change, those certified with their label."""
+    """Images in each bin of relative change; only those certified with their label count."""
     return relative_change_counts(pair.baseline.right_radius, pair.method.right_radius)
 
 
-def _share(counts: Mapping[str, int], bins: Sequence[str]) -> str | None:
+def _fraction(counts: Mapping[str, int], bins: Sequence[str]) -> str | None:
     total = sum(counts[name] for name in _BOTH)
     return f"{sum(counts[name] for name in bins) / total:.3f}" if total else None
 
@@ -233,7 +256,7 @@ def _average(which: str) -> Callable[[Pair], str]:
     return lambda pair: floored(getattr(pair, which).average_radius(), 4)
 
 
-def _rounded_down(share: float) -> str:
-    return floored(
-        share + 1e-12, 4
-    )  # a count over a count: what is below the digit is the division's rounding
+def _rounded_down(fraction: float | NDArray[np.float64]) -> str:
+    # A count over a count: 1e-12 is more than the rounding error of the division, and less than
+    # the distance of such fractions from the next four digits.
+    return floored(float(fraction) + 1e-12, 4)

@@ -16,7 +16,14 @@ from sosmooth.report.style import FAINT, colour_of, dashes_of, styled
 
 
 def curves_figure(paper: PaperFigure, results: Sequence[Result]) -> Figure:
-    """A panel a result, two side by side as in the paper. Of the published curves the average radii are known, and written in."""
+    """One panel a result, two side by side as in the paper.
+
+    Only the average radii of the published curves are known; the legend has them.
+
+    Args:
+        paper: the figure.
+        results: one a panel.
+    """
     columns = min(2, len(results))
     lines = -(-len(results) // columns)
     with styled():
@@ -41,7 +48,8 @@ def _draw_panel(axes: Axes, result: Result) -> None:
             complementary=True,
             color=colour_of(one.method),
             linestyle=dashes_of(position),
-            label=f"{one.method.replace('_', ' ')}: ACR {floored(one.average_radius())} (published {acr[one.method]:g})",
+            label=f"{one.method.replace('_', ' ')}: ACR {floored(one.average_radius())}"
+            f" (published {acr[one.method]:g})",
         )
     axes.set_xlim(left=0)
     axes.set_ylim(0, 1)

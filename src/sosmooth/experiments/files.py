@@ -1,4 +1,4 @@
-"""What a reproduction leaves behind: pictures and tables, each whole or not there."""
+"""The files of a reproduction: pictures and tables, each whole or not there."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ from sosmooth.runs.files import unwritable
 def write_figure(figure: Figure, folder: Path, stem: str) -> list[Path]:
     """Write `stem.png` and `stem.svg`.
 
+    Args:
+        figure: any figure.
+        folder: created if it does not exist.
+        stem: of the names.
+
     Raises:
         RunError: the folder cannot be written.
     """
@@ -27,7 +32,12 @@ def write_figure(figure: Figure, folder: Path, stem: str) -> list[Path]:
 
 
 def write_csv(rows: Sequence[dict[str, object]], folder: Path, stem: str) -> Path:
-    """Write `stem.csv`; the rows have the same columns, None is an empty cell.
+    """Write `stem.csv`.
+
+    Args:
+        rows: one or more, with the same columns; None is an empty cell.
+        folder: created if it does not exist.
+        stem: of the name.
 
     Raises:
         RunError: the folder cannot be written.
@@ -41,6 +51,10 @@ def write_csv(rows: Sequence[dict[str, object]], folder: Path, stem: str) -> Pat
 
 def write_text(text: str, path: Path) -> Path:
     """Write a text file.
+
+    Args:
+        text: any text.
+        path: of the file; its folder is created if it does not exist.
 
     Raises:
         RunError: the folder cannot be written.

@@ -1,4 +1,7 @@
-"""Figures 5–13: how a method changes certified radii, in the paper's eleven bins, published beside ours."""
+"""Figures 5–13: how a method changes certified radii, published beside ours.
+
+The bins are the paper's eleven.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,30 @@ from sosmooth.report.relative_change import BINS
 from sosmooth.report.style import FAINT, HIGHER, INK, LOWER, PAPER, SAME, styled
 
 _TICKS = [
-    "first order only", "over 25 % smaller", "15–25 % smaller", "5–15 % smaller", "1–5 % smaller", "within 1 %",
-    "1–5 % larger", "5–15 % larger", "15–25 % larger", "over 25 % larger", "method only",
-]  # fmt: skip
+    "first order only",
+    "over 25 % smaller",
+    "15–25 % smaller",
+    "5–15 % smaller",
+    "1–5 % smaller",
+    "within 1 %",
+    "1–5 % larger",
+    "5–15 % larger",
+    "15–25 % larger",
+    "over 25 % larger",
+    "method only",
+]
 _COLOURS = [LOWER] * 5 + [SAME] + [HIGHER] * 5
 
 
 def histogram_figure(paper: PaperFigure, results: Sequence[Result]) -> Figure:
-    """A panel a result, two side by side as in the paper. Bars are shares of the images that at least one of the two certifies,
-    for the numbers of images differ.
+    """One panel a result, two side by side as in the paper.
+
+    Bars are fractions of the images that at least one of the two certifies, as the numbers of
+    images differ.
+
+    Args:
+        paper: the figure.
+        results: one a panel.
     """
     columns = min(2, len(results))
     lines = -(-len(results) // columns)
@@ -60,7 +78,7 @@ def histogram_figure(paper: PaperFigure, results: Sequence[Result]) -> Figure:
 def _draw_panel(axes: Axes, result: Result) -> None:
     published, ours = result.panel.published, counts_of(result.pair)
     place = np.arange(len(BINS))
-    theirs, found = _shares(published.counts), _shares(ours)
+    theirs, found = _fractions(published.counts), _fractions(ours)
     axes.bar(
         place - 0.21, theirs, 0.4, facecolor="none", edgecolor=FAINT, hatch="////", linewidth=0.7
     )
@@ -80,8 +98,8 @@ def _draw_panel(axes: Axes, result: Result) -> None:
     axes.text(
         0.99,
         0.97,
-        f"published: {sum(published.counts.values())} certified of {published.images}\nours: {sum(ours.values())} certified of"
-        f" {len(result.pair.method)}",
+        f"published: {sum(published.counts.values())} certified of {published.images}\n"
+        f"ours: {sum(ours.values())} certified of {len(result.pair.method)}",
         transform=axes.transAxes,
         ha="right",
         va="top",
@@ -92,6 +110,6 @@ def _draw_panel(axes: Axes, result: Result) -> None:
     )
 
 
-def _shares(counts: Mapping[str, int]) -> np.ndarray:
+def _fractions(counts: Mapping[str, int]) -> np.ndarray:
     values = np.array([counts[name] for name in BINS], dtype=float)
     return values / max(values.sum(), 1.0)

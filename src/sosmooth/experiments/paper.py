@@ -1,6 +1,7 @@
-"""The one table of the paper's figures: what each shows, on which data, at which sigma and n, by which methods.
+"""The table of the paper's figures: the contents, data, sigmas, n and methods of each.
 
-Adding a figure: a row in `FIGURES`. Its sigmas, sample sizes, methods and numbers are the rows of `published.csv` of that number.
+To add a figure, add a row to `FIGURES`. Its sigmas, sample sizes, methods and numbers are the rows
+of `published.csv` with its number.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from enum import StrEnum
 
 from sosmooth.experiments.published import PublishedHistogram, published_histograms
 
-#: Scales, from two minutes to weeks. `smoke` ends within two minutes on two cores where the data are bundled, `day` overnight.
+#: Scales, from two minutes to weeks. With bundled data and two cores, `smoke` ends within two
+#: minutes and `day` overnight.
 SCALES = ("smoke", "day", "paper")
 #: Selection samples and failure probability of every sampled figure.
 N0, ALPHA = 100, 0.001
-#: First order and the methods look at samples of their own, as published (appendix B).
+#: First order and each method have separate samples, as published (appendix B).
 SEEDS = {"first_order": 0, "second_order": 1, "dipole": 2}
 
 
@@ -31,7 +33,12 @@ class Drawing(StrEnum):
 
 @dataclass(frozen=True)
 class Effort:
-    """What stands in for a published run at some scale: samples an image, and images."""
+    """The size of a run that replaces a published one at some scale.
+
+    Attributes:
+        n: estimation samples an image, evaluations.
+        images: number of images.
+    """
 
     n: int
     images: int
@@ -42,12 +49,14 @@ class Source:
     """A data set of the paper and the classifier on it.
 
     Attributes:
-        name: as the paper writes it. bundled: whether data and classifiers of that key travel with the package.
-        classifier: what the paper's is. architecture: as weights files name it; None: that of the bundled file.
-        inputs: size of the test set, of which images are chosen at even distances.
-        home: where data and weights are to be had; empty where bundled.
-        efforts: scale → published n → what is done instead; a published n that is not there is left out at that scale. The scale
-            `paper` is what was published.
+        name: as the paper writes it.
+        bundled: whether the package contains data and classifiers of that key.
+        classifier: the paper's, in words.
+        architecture: as weights files name it; None: that of the bundled file.
+        inputs: size of the test set, from which images are chosen at even distances.
+        efforts: scale → published n → the run that replaces it. A published n that is missing is
+            left out at that scale. The scale `paper` is what was published.
+        home: where to get data and weights; empty where bundled.
     """
 
     name: str
@@ -91,8 +100,9 @@ SOURCES: dict[str, Source] = {
         "resnet110",
         10_000,
         {"smoke": {10**5: Effort(1000, 5)}, "day": {10**5: Effort(20_000, 20)}},
-        home="the data from https://www.cs.toronto.edu/~kriz/cifar.html (`sosmooth download cifar10 --out FOLDER`) as --data"
-        " cifar10:FOLDER; train the weights by `sosmooth train cifar10 --architecture resnet110 --sigma {sigma} --data FOLDER`",
+        home="get the data from https://www.cs.toronto.edu/~kriz/cifar.html (`sosmooth download"
+        " cifar10 --out FOLDER`) and give data=cifar10:FOLDER; train the weights with `sosmooth"
+        " train cifar10 --architecture resnet110 --sigma {sigma} --data FOLDER`",
     ),
     "imagenet": Source(
         "ImageNet",
@@ -101,8 +111,9 @@ SOURCES: dict[str, Source] = {
         "resnet50",
         50_000,
         {"smoke": {10**5: Effort(200, 2)}, "day": {10**5: Effort(2000, 20)}},
-        home="the validation images from https://image-net.org, one folder a class, as --data FOLDER; ResNet-50 weights trained"
-        " with noise of sigma {sigma} as FILE.safetensors",
+        home="get the validation images from https://image-net.org and give data=FOLDER, with one"
+        " folder a class; the weights are FILE.safetensors of a ResNet-50 trained with noise of"
+        " sigma {sigma}",
     ),
 }
 
@@ -112,8 +123,9 @@ class Figure:
     """One figure of the paper.
 
     Attributes:
-        shows: what is seen. drawing: how.
-        number: under which its numbers stand in `published.csv`; empty for population figures.
+        shows: the contents, in words.
+        drawing: how it is drawn.
+        number: of its rows in `published.csv`; empty for population figures.
     """
 
     shows: str
@@ -159,7 +171,8 @@ FIGURES: dict[str, Figure] = {
         "Worst base classifiers for the same p at three gradient norms", Drawing.POPULATION
     ),
     "fig4a": Figure(
-        "Second-order radius: population, and as 1e8 samples let one bound it", Drawing.POPULATION
+        "Second-order radius: population, and with the bounds from 1e8 samples",
+        Drawing.POPULATION,
     ),
     "fig4b": Figure("Worst base classifier for dipoles", Drawing.POPULATION),
     "fig5": Figure(f"{_CHANGE} 7×7 MNIST, sigma 0.25", Drawing.HISTOGRAMS, "5"),
@@ -189,7 +202,12 @@ def figure_named(name: str) -> Figure:
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel of a sampled figure: a published run, and what is done here instead of it."""
+    """One panel of a sampled figure.
+
+    Attributes:
+        published: the published run.
+        effort: the size of the run that replaces it here.
+    """
 
     published: PublishedHistogram
     effort: Effort
@@ -199,10 +217,13 @@ def panels_of(figure: Figure, scale: str, efforts: Sequence[Effort] | None = Non
     """The panels of a figure at a scale.
 
     Args:
+        figure: a sampled figure.
         scale: one of `SCALES`.
-        efforts: what is done instead of the scale's; each stands for the published n that is nearest in ratio.
+        efforts: used instead of the scale's; each replaces the published n that is nearest in
+            ratio.
+
     Raises:
-        ValueError: unknown scale, two efforts for the same published n.
+        ValueError: the scale is unknown, or two efforts replace the same published n.
     """
     if scale not in SCALES:
         raise ValueError(f"no scale {scale!r}; there are: {', '.join(SCALES)}")
@@ -215,14 +236,14 @@ def panels_of(figure: Figure, scale: str, efforts: Sequence[Effort] | None = Non
 
 
 def _efforts(row: PublishedHistogram, scale: str) -> Mapping[int, Effort]:
-    """Published n → what is done at this scale, for the data of this row."""
+    """Published n → the effort at this scale, for the data of this row."""
     return (
         {row.n: Effort(row.n, row.images)} if scale == "paper" else SOURCES[row.data].efforts[scale]
     )
 
 
 def _standing_for(figure: Figure, efforts: Sequence[Effort]) -> dict[int, Effort]:
-    """Published n → the effort that stands for it."""
+    """Published n → the effort that replaces it."""
     known = sorted({row.n for row in figure.published})
     found = (
         {min(known, key=lambda n: abs(math.log(n / effort.n))): effort for effort in efforts}
@@ -231,13 +252,18 @@ def _standing_for(figure: Figure, efforts: Sequence[Effort]) -> dict[int, Effort
     )
     if known and len(found) < len(efforts):
         raise ValueError(
-            f"each of --runs stands for the published n that is nearest, of {', '.join(map(str, known))}; got two for one of them"
+            "each of the efforts must be nearest to another published n, of"
+            f" {', '.join(map(str, known))}; two are nearest to the same"
         )
     return found
 
 
 def chosen_images(count: int, images: int) -> list[int]:
-    """Indices of that many of `count` inputs, at even distances from the first on; all where there are fewer.
+    """Indices of images at even distances, beginning with the first.
+
+    Args:
+        count: inputs of the data set.
+        images: how many to choose; all where there are fewer inputs.
 
     >>> chosen_images(10_000, 1000)[:3]
     [0, 10, 20]

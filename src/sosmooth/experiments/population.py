@@ -1,6 +1,7 @@
-"""The figures that need no samples: bounds, radii and worst classifiers straight from the theorems, in seconds.
+"""The figures that need no samples: bounds, radii and worst classifiers from the theorems.
 
-Each function returns the picture and the rows of its table. Radii and lower bounds are rounded down.
+Each function returns the picture and the rows of its table, in seconds. Radii and lower bounds are
+rounded down.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ _REACH = 3.4  # half the width of the plane that is drawn, units of sigma
 
 
 def fig1a() -> Drawn:
-    """Tight lower bound of p(x′) against the distance, p = 0.8, sigma = 1: without gradient, and with a gradient of 0."""
+    """Tight lower bound of p(x′) against the distance, at p = 0.8 and sigma = 1.
+
+    One curve knows nothing of the gradient, the other that it is 0.
+    """
     distance = np.linspace(0.0, 3.0, 301)
     plain, flat = first_order_region(0.8), second_order_region(0.8, 0.0)
     first, second = plain.measure(distance), flat.measure(distance)
@@ -108,7 +112,10 @@ def fig1b() -> Drawn:
 
 
 def fig3() -> Drawn:
-    """Worst base classifiers at p = 0.8 and three gradient norms: the largest possible, half of it, and 0."""
+    """Worst base classifiers at p = 0.8 and three gradient norms.
+
+    They are the largest possible norm, half of it, and 0.
+    """
     p, largest = 0.8, float(pdf(special.ndtri(0.8)))
     norms = [largest, 0.5 * largest, 0.0]
     titles = ["(a) largest gradient", "(b) intermediate", "(c) gradient 0"]
@@ -132,10 +139,11 @@ def fig3() -> Drawn:
 
 
 def fig4a() -> Drawn:
-    """Radius against p at a gradient of 0: population, and empirical at d = 49, n = 1e8, alpha = 0.001.
+    """Radius against p at a gradient of 0: population, and empirical.
 
-    Empirical: the bounds of Theorem 2 and Clopper–Pearson at the expected counts, the estimate of the gradient being the truth.
-    The paper does not say which gradient its curves have; 0 is where second order can gain most.
+    Empirical means d = 49, n = 1e8 and alpha = 0.001, with the bounds of Theorem 2 and
+    Clopper–Pearson at the expected counts, and the true gradient as its estimate. The paper does
+    not say which gradient its curves have; second order can gain most at 0.
     """
     n, alpha, dimension = 10**8, 0.001, 49
     thousandths = np.arange(500, 1000)
@@ -166,7 +174,7 @@ def fig4a() -> Drawn:
             linespacing=1.5,
         )
         axes.set_ylabel("certified radius, σ = 1")
-        axes.set_title("What estimation leaves of the second order")
+        axes.set_title("Second-order radius after estimation")
         axes.legend(loc="upper left")
     names = ["population_second_order", "empirical_second_order", "empirical_first_order"]
     rows: Rows = [
@@ -209,7 +217,10 @@ _PLANE_KEY = (
 
 
 def _draw_plane(axes: Axes, region: Region, *, gradient: float | None) -> None:
-    """The region as a classifier of the plane: input at 0, adversary to the right, gradient (relative) to the left."""
+    """Draw the region as a classifier of the plane.
+
+    The input is at 0, the adversary to the right, and the (relative) gradient points to the left.
+    """
     axes.add_patch(
         Rectangle((-_REACH, -_REACH), 2 * _REACH, 2 * _REACH, color=_OUTSIDE, linewidth=0)
     )
@@ -247,7 +258,7 @@ def _draw_plane(axes: Axes, region: Region, *, gradient: float | None) -> None:
 
 
 def _interval_rows(region: Region, given: dict[str, Any]) -> Rows:
-    """One row an interval of f = 1 along the axis of the adversary, units of sigma."""
+    """One row for each interval of f = 1 along the axis of the adversary, units of sigma."""
     return [
         {
             **given,

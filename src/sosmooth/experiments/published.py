@@ -1,7 +1,7 @@
-"""The paper's numbers, as facts: what its histograms show, read from the logs that its authors published.
+"""The numbers of the paper's histograms, from the logs that its authors published.
 
-`published.csv` holds one row for each histogram of Figures 2 and 5–13. The logs print radii to three significant digits, rounded
-to nearest.
+`published.csv` holds one row for each histogram of Figures 2 and 5–13. The logs print radii to
+three significant digits, rounded to nearest.
 """
 
 from __future__ import annotations
@@ -22,10 +22,14 @@ class PublishedHistogram:
 
     Attributes:
         numbers: of the figures that show it, as "6" and "12".
-        data: a key of `paper.SOURCES`. sigma: input units. n: evaluations an image. method: a key of `METHODS`.
-        images: that were looked at, certified or not.
+        data: a key of `paper.SOURCES`.
+        sigma: noise level, input units.
+        n: estimation samples an image, evaluations.
+        method: a key of `METHODS`.
+        images: number of images, certified or not.
         counts: images in each of `BINS`; those certified by neither method are in none.
-        acr_baseline, acr_method: average certified radius of first order and of the method, input units.
+        acr_baseline: average certified radius of first order, input units.
+        acr_method: average certified radius of the method, input units.
     """
 
     numbers: tuple[str, ...]
@@ -41,9 +45,10 @@ class PublishedHistogram:
 
 @cache
 def published_histograms() -> tuple[PublishedHistogram, ...]:
-    """All of them, in the order of the file.
+    """All histograms, in the order of the file.
 
-    Source: Levine et al. 2020, Figures 2 and 5–13, and the logs published with them.
+    Source:
+        Levine et al. 2020, Figures 2 and 5–13, and the logs published with them.
     """
     text = (
         resources.files("sosmooth.experiments")

@@ -1,4 +1,4 @@
-"""One figure of the paper, from its name to its picture and its table."""
+"""Reproducing one figure of the paper: its picture and its table."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ _DRAW: Mapping[Drawing, Callable[[PaperFigure, Sequence[Result]], Figure]] = {
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What came of it.
+    """The result of `reproduce_figure`.
 
     Attributes:
-        files: written, the pictures first. rows: of the table. failures: a line for each input that failed.
+        files: that were written, the pictures first.
+        rows: of the table.
+        failures: a line for each input that failed.
     """
 
     files: list[Path]
@@ -47,17 +49,23 @@ def reproduce_figure(
     progress: Progress,
     efforts: Sequence[Effort] | None = None,
 ) -> Reproduction:
-    """Draw a figure of the paper into `out`, certifying what it shows; the same call again goes on where it was.
+    """Certify the inputs of a figure of the paper and draw it; the same call again resumes it.
 
     Args:
-        name: a key of `FIGURES`. scale: one of `SCALES`; population figures are exact at every scale.
-        out: folder of the picture, the table and, under `runs`, the runs, which figures of the same data share. A figure of
-            two data sets is done for the one that is given, and its files are named after it.
-        given: data and weights. progress: of each run.
-        efforts: instead of the scale's, see `panels_of`.
+        name: a key of `FIGURES`.
+        scale: one of `SCALES`; population figures are exact at every scale.
+        out: folder of the picture, the table and, under `runs`, the runs, which figures of the same
+            data share. A figure of two data sets is drawn for the one that is given, and its files
+            are named after it.
+        given: data and weights.
+        progress: of each run.
+        efforts: used instead of the scale's, as in `panels_of`.
+
     Raises:
-        ValueError: unknown name or scale, data or weights missing or not those of the figure.
-        FileNotFoundError: data or weights that are not there. RunError: `out` cannot be written or holds other runs.
+        ValueError: the name or the scale is unknown, or data or weights are missing or not those of
+            the figure.
+        FileNotFoundError: data or weights do not exist.
+        RunError: `out` cannot be written or holds other runs.
     """
     figure = figure_named(name)
     panels = panels_of(figure, scale, efforts)

@@ -1,4 +1,4 @@
-"""The runs behind a sampled figure: opened, checked, certified, and paired with first order."""
+"""The runs of a sampled figure: opened, checked, certified, and paired with first order."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ _CIFAR_SHAPE = (3, 32, 32)
 
 @dataclass(frozen=True)
 class Given:
-    """What the user brings.
+    """Data and weights from the user.
 
     Attributes:
         data: an input spec; None: the bundled data.
-        weights: a classifier spec, `{sigma}` standing for the sigma with two decimals; None: the bundled classifiers.
-        architecture: of the weights, where it is not the figure's and the user says so.
+        weights: a classifier spec, in which `{sigma}` stands for the sigma with two decimals; None:
+            the bundled classifiers.
+        architecture: of the weights, to allow another one than the figure's.
+        device: where the classifiers run.
     """
 
     data: str | None = None
@@ -40,7 +42,13 @@ class Given:
 
 @dataclass(frozen=True)
 class Opened:
-    """Inputs and the classifiers of each sigma, checked; `data` is a key of `SOURCES`."""
+    """Inputs and the classifier of each sigma, checked.
+
+    Attributes:
+        data: a key of `SOURCES`.
+        inputs: the data set.
+        classifiers: sigma → classifier.
+    """
 
     data: str
     inputs: InputSet
@@ -49,12 +57,14 @@ class Opened:
 
 @dataclass(frozen=True)
 class Result:
-    """A panel and what was found for it.
+    """The runs of a panel.
 
     Attributes:
-        pair: first order and the method, each on samples of its own.
-        same_samples: the same with first order from the method's samples; None where these are pairs, of which first order could
-            only use one side.
+        panel: of the figure.
+        pair: first order and the method, on separate samples.
+        same_samples: first order and the method, both from the method's samples; None where these
+            are pairs, as first order could use only one side of each.
+        inputs: the data set.
     """
 
     panel: Panel
@@ -66,10 +76,15 @@ class Result:
 def open_all(panels: list[Panel], given: Given) -> Opened:
     """Open everything that the panels need before anything is computed or written.
 
+    Args:
+        panels: of one figure.
+        given: data and weights.
+
     Raises:
-        ValueError: data or weights that do not travel with the package were not given (the line says where they are to be had),
-            weights of another architecture than the figure's or trained with another sigma.
-        FileNotFoundError: a file that was named is not there.
+        ValueError: data or weights are not bundled and were not given (the line says where to get
+            them), or the weights have another architecture than the figure's or were trained with
+            another sigma.
+        FileNotFoundError: a file that was named does not exist.
     """
     keys = list(dict.fromkeys(panel.published.data for panel in panels))
     missing = [
@@ -95,13 +110,21 @@ def open_all(panels: list[Panel], given: Given) -> Opened:
 def certify_panels(
     panels: list[Panel], opened: Opened, out: Path, *, device: str, progress: Progress
 ) -> tuple[list[Result], list[str]]:
-    """Certify what the panels of these data show, going on with the runs that lie in `out/runs`.
+    """Certify the inputs of the panels of these data, and resume the runs in `out/runs`.
 
-    First order and each method draw noise of their own, as published. Second order is compared with first order from its own
-    samples as well.
+    First order and each method have separate noise, as published. Second order is compared with
+    first order from the same samples as well.
+
+    Args:
+        panels: of one figure.
+        opened: inputs and classifiers.
+        out: folder of the reproduction.
+        device: where the classifiers run.
+        progress: of each run.
 
     Returns:
-        A result a panel, and a line for each input that failed.
+        A result for each panel of these data, and a line for each input that failed.
+
     Raises:
         RunError: a run there has other settings, or cannot be written.
     """
@@ -112,7 +135,10 @@ def certify_panels(
         if (sigma, effort, method) not in runs:
             indices = chosen_images(len(opened.inputs), effort.images)
             request = Request(method, N0, effort.n, ALPHA, SEEDS[method], "top")
-            what = f"{opened.inputs.name}, sigma {sigma:g}, {len(indices)} inputs, n = {effort.n:.0e}, {method}"
+            what = (
+                f"{opened.inputs.name}, sigma {sigma:g}, {len(indices)} inputs,"
+                f" n = {effort.n:.0e}, {method}"
+            )
             with progress(len(indices) * request.evaluations, what) as advance:
                 found, failed = certify_run(
                     run_folder(out, opened.data, sigma, effort, method),
@@ -142,7 +168,15 @@ def certify_panels(
 
 
 def run_folder(out: Path, data: str, sigma: float, effort: Effort, method: str) -> Path:
-    """Where a run lies; its name says all that may differ between the runs of one folder."""
+    """The folder of a run; its name has everything that differs between runs.
+
+    Args:
+        out: folder of the reproduction.
+        data: a key of `SOURCES`.
+        sigma: noise level.
+        effort: samples and images.
+        method: a key of `METHODS`.
+    """
     return out / "runs" / f"{data}_sigma_{sigma:g}_n_{effort.n}_images_{effort.images}_{method}"
 
 
@@ -157,13 +191,14 @@ def _pair(baseline: Series, method: Series) -> Pair:
     pair = on_shared_images(baseline, method)
     if pair is None:
         raise ValueError(
-            f"{baseline.folder} and {method.folder} share no certified images; remove both and begin again"
+            f"{baseline.folder} and {method.folder} have no images in common; remove both folders"
+            " and run the same command again"
         )
     return pair
 
 
 def _told_by_shape(inputs: InputSet) -> str:
-    """A figure of CIFAR-10 and ImageNet takes the data of one at a time: their images tell which."""
+    """The key of the data given for a figure of CIFAR-10 and ImageNet: their shape tells."""
     return "cifar10" if inputs.get([0]).shape[1:] == _CIFAR_SHAPE else "imagenet"
 
 
@@ -183,14 +218,14 @@ def _open_classifier(key: str, sigma: float, given: Given, panels: list[Panel]) 
     architecture = opened.settings.get("architecture")
     if architecture not in (expected, given.architecture):
         raise ValueError(
-            f"{spec} is of the architecture {architecture}, this figure's is {expected}; give --architecture {architecture} to"
-            " set the two side by side all the same, the table will say so"
+            f"{spec} has the architecture {architecture}, this figure {expected}; to compare them"
+            f" nevertheless, give architecture={architecture!r}: the table will name it"
         )
     trained = opened.settings.get("training_sigma")
     if trained is not None and abs(float(trained) - sigma) > 1e-9:
         raise ValueError(
-            f"{spec} was trained with sigma {float(trained):g}, this panel's is {sigma:g}; write {{sigma}} in --weights where the"
-            " sigma stands, as in weights_{sigma}.safetensors"
+            f"{spec} was trained with sigma {float(trained):g}, but this panel has {sigma:g}; write"
+            " {sigma} in place of the sigma in weights=…, as in weights_{sigma}.safetensors"
         )
     return opened
 
@@ -198,12 +233,12 @@ def _open_classifier(key: str, sigma: float, given: Given, panels: list[Panel]) 
 def _needed(keys: list[str], panels: list[Panel], given: Given) -> str:
     lacking = " and ".join(name for name in ("data", "weights") if getattr(given, name) is None)
     names = " or ".join(SOURCES[key].name for key in keys)
-    options = " and ".join(f"--{name}" for name in lacking.split(" and "))
-    return f"no {lacking} of {names}: give {options}; {_homes(keys, panels)}"
+    arguments = " and ".join(f"{name}=…" for name in lacking.split(" and "))
+    return f"no {lacking} of {names}: give {arguments}; {_homes(keys, panels)}"
 
 
 def _homes(keys: list[str], panels: list[Panel]) -> str:
-    """Where the data and weights are to be had."""
+    """Where to get the data and weights."""
     homes = []
     for key in keys:
         sigmas = dict.fromkeys(

@@ -17,13 +17,20 @@ from sosmooth.experiments.sampled import Result
 from sosmooth.report.style import FAINT, HIGHER, INK, LOWER, styled
 
 _COLOURS, _PALE = (HIGHER, LOWER), ("#8fc1e3", "#f2b48c")
-# The paper draws the discs of every seventh certified point of the one class and of every fifth of the other.
+# The paper draws the discs of every seventh certified point of one class, and of every fifth of the
+# other.
 _EVERY = (7, 5)
 
 
 def swiss_roll_figure(paper: PaperFigure, results: Sequence[Result]) -> Figure:
-    """Points by class, black where second order certifies nothing or the wrong class; rings: first-order radius; shaded: what
-    second order adds. Radii and plane are in the same units.
+    """Points by class, with their certified discs, in the units of the plane.
+
+    Points are black where second order certifies nothing or the wrong class. Rings show the
+    first-order radius, shaded areas what second order adds.
+
+    Args:
+        paper: the figure.
+        results: its one panel.
     """
     result = results[0]
     with styled():
@@ -34,7 +41,8 @@ def swiss_roll_figure(paper: PaperFigure, results: Sequence[Result]) -> Figure:
         both = sum(counts.values()) - counts["baseline_only"] - counts["method_only"]
         larger = sum(count for name, count in counts.items() if name.startswith("inc_"))
         axes.set_xlabel(
-            f"n = {power_of_ten(result.panel.effort.n)}, alpha = 0.001: larger by more than 1 % on {larger} of {both} points\n"
+            f"n = {power_of_ten(result.panel.effort.n)}, alpha = 0.001: larger by more than 1 % on"
+            f" {larger} of {both} points\n"
             f"(published at n = {power_of_ten(result.panel.published.n)}: 56 of 84)",
             linespacing=1.5,
         )

@@ -1,1 +1,1 @@
-"""Other programs' certificates: their logs in and out, their certified classifiers wrapped."""
+"""Exchange with other programs: their logs read and written, their classifiers wrapped."""

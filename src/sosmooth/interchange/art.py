@@ -1,4 +1,4 @@
-"""The Adversarial Robustness Toolbox (ART): its classifiers certified here, ours where it expects certified ones."""
+"""The Adversarial Robustness Toolbox (ART): its classifiers certified here, ours used there."""
 
 from __future__ import annotations
 
@@ -28,16 +28,18 @@ _RANDOM = re.compile(
 
 
 def from_art(classifier: Any) -> Callable[[Tensor], Tensor]:
-    """The base classifier that a classifier of ART is: `predict`, its preprocessing included.
+    """A classifier of ART as a base classifier: its `predict`, with its preprocessing.
 
     Args:
-        classifier: any of ART's classifiers of which `predict` gives scores (batch, classes).
+        classifier: any of ART's classifiers whose `predict` gives scores (batch, classes).
+
     Returns:
-        A function of tensors, with the attribute `num_classes`; for `SmoothedClassifier`, or to be returned by a factory for
-        `--model package.module:factory`.
+        A function of tensors, with the attribute `num_classes`: give it to `SmoothedClassifier`, or
+        return it from the factory of a classifier spec `package.module:factory`.
+
     Raises:
         ValueError: it has no `predict` and `nb_classes`, or its predictions depend on chance: it is
-            smoothed already, or a step of its own before or after the model draws random numbers.
+            smoothed already, or one of its steps before or after the model draws random numbers.
     """
     if not (callable(getattr(classifier, "predict", None)) and hasattr(classifier, "nb_classes")):
         raise ValueError(
@@ -49,8 +51,8 @@ def from_art(classifier: Any) -> Callable[[Tensor], Tensor]:
         )
     if random := _random_steps(classifier):
         raise ValueError(
-            f"{', '.join(random)} of {type(classifier).__name__} depends on chance in predict; a"
-            " certificate needs a classifier that always gives the same answer: leave it out"
+            f"{', '.join(random)} of {type(classifier).__name__} depends on chance in predict, but"
+            " a certificate needs a classifier that always gives the same answer; leave it out"
         )
 
     def scores(inputs: NDArray) -> NDArray:
@@ -76,19 +78,28 @@ def _random_steps(classifier: Any) -> list[str]:
 
 
 class CertifiedEstimator(RandomizedSmoothingMixin, ClassifierMixin, BaseEstimator):
-    """A smoothed classifier of sosmooth where ART expects one that is certified by randomised smoothing.
+    """A smoothed classifier as ART's estimator that is certified by randomized smoothing.
 
     Args:
         smoothed: the classifier.
         input_shape: of one input.
         sample_size: selection samples of `certify`, and samples of `predict`.
-        alpha: failure probability. method: a key of `METHODS`. seed: of the noise.
+        alpha: failure probability.
+        method: a key of `METHODS`.
+        seed: of the noise.
         clip_values: range of the inputs, kept for ART; nothing is clipped.
+
     Guarantee:
         That of `SmoothedClassifier.certify`: radii are rounded down.
     """
 
-    estimator_params = [*BaseEstimator.estimator_params, "sample_size", "scale", "alpha"]  # noqa: RUF012  # ART's own way
+    # ART declares its parameters in this way.
+    estimator_params = [  # noqa: RUF012
+        *BaseEstimator.estimator_params,
+        "sample_size",
+        "scale",
+        "alpha",
+    ]
 
     def __init__(
         self,
@@ -114,15 +125,22 @@ class CertifiedEstimator(RandomizedSmoothingMixin, ClassifierMixin, BaseEstimato
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Of one input."""
+        """The shape of one input."""
         return self._input_shape
 
     def certify(
         self, x: NDArray, n: int, batch_size: int = 32
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Predictions (batch,), −1 where abstained, and certified l2 radii (batch,), from `n` samples an input.
+        """Predictions and certified radii.
 
-        `batch_size` is ART's: sosmooth finds its own, unless the smoothed classifier was given one.
+        Args:
+            x: inputs (batch, …).
+            n: estimation samples an input.
+            batch_size: ART's, not used: sosmooth finds its own, unless the smoothed classifier was
+                given one.
+
+        Returns:
+            Predictions (batch,), −1 where abstained, and l2 radii (batch,), input units.
         """
         found = self._smoothed.certify(
             x, method=self._method, n0=self.sample_size, n=n, alpha=self.alpha, seed=self._seed
@@ -132,10 +150,18 @@ class CertifiedEstimator(RandomizedSmoothingMixin, ClassifierMixin, BaseEstimato
     def predict(
         self, x: NDArray, batch_size: int = 128, verbose: bool = False, **kwargs: Any
     ) -> NDArray[np.float64]:
-        """One-hot predictions (batch, classes), zero throughout where the samples do not settle the class."""
+        """One-hot predictions (batch, classes), all zero where the samples do not decide the class.
+
+        Args:
+            x: inputs (batch, …).
+            batch_size: ART's, not used.
+            verbose: ART's, not used.
+            **kwargs: ART's; `is_abstain` must be True.
+        """
         if kwargs.get("is_abstain", True) is not True:
             raise ValueError(
-                "is_abstain must be True: a class that the samples do not settle is not given out"
+                f"is_abstain must be True; got {kwargs['is_abstain']!r}: where the samples do not"
+                " decide the class, there is no prediction"
             )
         predicted = self._smoothed.predict(x, n=self.sample_size, alpha=self.alpha, seed=self._seed)
         return np.where(predicted[:, None] == ABSTAINED, 0.0, np.eye(self.nb_classes)[predicted])
@@ -143,7 +169,8 @@ class CertifiedEstimator(RandomizedSmoothingMixin, ClassifierMixin, BaseEstimato
     def fit(
         self, x: NDArray, y: NDArray, batch_size: int = 128, nb_epochs: int = 10, **kwargs: Any
     ) -> None:
-        """Not here: `sosmooth train` trains with noise."""
+        """Raise an error: train the base classifier before it is wrapped."""
         raise NotImplementedError(
-            "train the base classifier, with noise of this sigma, before it is wrapped"
+            "a smoothed classifier cannot be fitted; train the base classifier, with noise of this"
+            " sigma, before it is wrapped"
         )

@@ -1,4 +1,4 @@
-"""Runs into the tab-separated logs that the field's analysis scripts read."""
+"""Writing runs as the tab-separated logs that analysis scripts of published code read."""
 
 from __future__ import annotations
 
@@ -28,24 +28,28 @@ _LAST_DIGIT = Decimal("1e-6")
 
 
 def export_tsv(run: Run | str | Path, file: TextIO | str | Path) -> None:
-    """Write a run as the log that `import_log` and the field's analysis scripts read.
+    """Write a run as a log that `import_log` and analysis scripts of published code read.
 
-    Columns: `idx label predict radius`, the counts and bounds of the method (`log_layout`), `correct
-    time`. There are no counts and bounds where the run has no counts, or where its radii compare
-    the class with each other class: they do not follow from the counts of one class. An unknown
-    label is −1, an unknown time 0:00:00. Where a rule stopped the drawing, there are no counts,
-    only the column `stopped_by`: the radii hold, but nothing that takes n for fixed may be computed
-    from the counts.
-    Inputs that failed or were not reached are written last, as abstentions without a vote.
+    Columns: `idx label predict radius`, the counts and bounds of the method (`log_layout`),
+    `correct time`. There are no counts and bounds where the run has no counts, or where its radii
+    compare the class with each other class: they do not follow from the counts of one class. An
+    unknown label is −1, an unknown time 0:00:00. Where a rule stopped the drawing, there are no
+    counts, only the column `stopped_by`: the radii hold, but no method that assumes a fixed n may
+    use the counts. Inputs that failed or were not reached are written last, as abstentions without
+    a vote.
 
     Args:
-        run: a run or its folder. file: a path, written atomically, or an open text file.
+        run: a run or its folder.
+        file: a path, written atomically, or an open text file.
+
     Raises:
-        RunError: the run cannot be read or the file not written.
+        RunError: the run cannot be read, or the file cannot be written.
+
     Guarantee:
-        Printed radii and lower bounds are never larger than the stored ones, upper bounds never smaller. Radii are floored
-        to six digits after the point (those below 1e−6 to six significant digits, so that none becomes 0).
-        Import it with `n` = `n_used` where fewer samples entered than were drawn.
+        Printed radii and lower bounds are never larger than the stored ones, upper bounds never
+        smaller. Radii are floored to six digits after the point (those below 1e−6 to six
+        significant digits, so that none becomes 0). Import the log with `n` = `n_used` where fewer
+        samples entered than were drawn.
     """
     run = run if isinstance(run, Run) else load_run(run)
     written, missing = _with_missing(run), len(run.missing)
@@ -80,7 +84,7 @@ def export_tsv(run: Run | str | Path, file: TextIO | str | Path) -> None:
 def _with_missing(run: Run) -> Certificates:
     """The certificates, and an abstention without a vote for each input that has none.
 
-    A log does not say what it lacks, so a share computed from it would leave these inputs out.
+    A log does not say which inputs it lacks, so a fraction computed from it would leave them out.
     """
     stored, missing = run.certificates(), run.missing
     size, n = len(missing), run.manifest.settings["n"]
@@ -108,7 +112,7 @@ def _with_missing(run: Run) -> Certificates:
 
 
 def _counted(stored: Certificates) -> tuple[tuple[str, ...], list[list]]:
-    """The columns between: names and printed values."""
+    """The columns of the counts: names and printed values."""
     if stored.tally.stopped_by is not None:
         return (STOPPED_BY,), [[stored.tally.stopped_by] * len(stored)]
     layout = LAYOUTS.get(stored.method, NO_COUNTS)
@@ -177,7 +181,10 @@ def _down(values: NDArray | None) -> list[str]:
 
 
 def _printed(value: float, *, up: bool = False) -> str:
-    """Six digits after the point, or six significant ones where those would be zero; exact decimal rounding outward."""
+    """Six digits after the point, or six significant ones where those would be zero.
+
+    The decimal rounding is exact and outward.
+    """
     exact, rounding = Decimal(value), ROUND_CEILING if up else ROUND_FLOOR
     if not exact.is_finite():
         return str(value)

@@ -1,4 +1,4 @@
-"""Whether a log contradicts the settings that it is read with: a mistyped sigma, n or alpha."""
+"""Finding where a log contradicts the settings it is read with, as a mistyped sigma, n or alpha."""
 
 from __future__ import annotations
 
@@ -22,12 +22,21 @@ _EXPORTED = 1e-6  # `export` prints six digits after the point
 
 
 def largest_radius(method: str, *, n: int, alpha: float, sigma: float) -> float:
-    """More than any certificate of n evaluations can be, input units.
+    """The largest radius that a certificate of n evaluations can have.
 
-    First order: `σ Φ⁻¹(alpha^(1/n))`, its radius where all evaluations are right. Of the others,
-    the radius of a slab of probability `alpha^(1/n)` (of n/2 pairs, `alpha^(2/n)`): on its
-    classifier all evaluations are right with probability alpha, so a larger radius would be
+    First order: `σ Φ⁻¹(alpha^(1/n))`, its radius where all evaluations are right. Other methods:
+    the radius of a slab of probability `alpha^(1/n)` (for n/2 pairs, `alpha^(2/n)`). If the slab is
+    the classifier, all evaluations are right with probability alpha, so a larger radius would be
     wrong too often.
+
+    Args:
+        method: a key of `METHODS`.
+        n: estimation samples, evaluations, at least 1.
+        alpha: failure probability, in (0, 1).
+        sigma: input units, positive.
+
+    Returns:
+        Input units.
     """
     pairs = method_named(method).design is Design.ANTITHETIC
     log = np.log(alpha) / (n // 2 if pairs else n)
@@ -40,7 +49,13 @@ def printed_unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """One unit of the last digit that a column is printed with, for each of its values.
 
     Programs drop zeros at the end, so the column is taken to have as many digits, or as many
-    decimals, as its longest number; at least two of them and at most six decimals.
+    decimals, as its longest number: at least two of each, and at most six decimals.
+
+    Args:
+        values: the column (rows,).
+
+    Returns:
+        Float64 (rows,).
     """
     digits = decimals = 2
     for value in np.unique(values[np.isfinite(values) & (values != 0)]).tolist():
@@ -53,13 +68,18 @@ def printed_unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def rounding(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far the numbers of a log may be from exact ones."""
+    """How far the printed numbers of a log may be from the exact ones, (rows,)."""
     return _UNITS * printed_unit(values)
 
 
 @dataclass(frozen=True)
 class Contradiction:
-    """Rows that are wrong, and what to say of one of them."""
+    """Rows that are wrong, and the message for one of them.
+
+    Attributes:
+        wrong: which rows are wrong, (rows,).
+        message: gives the message for a row.
+    """
 
     wrong: NDArray[np.bool_]
     message: Callable[[int], str]
@@ -75,11 +95,19 @@ def contradictions(
     alpha: float,
     sigma: float,
 ) -> Iterator[Contradiction]:
-    """What the certified rows of a log say that the settings cannot give.
+    """Values in the certified rows of a log that the settings cannot give.
 
     Args:
-        method: whose log it is. tally: its counts, if it has any. radius: as printed, 0 where the
-            log abstained. printed: the bounds beside the counts and `raw_grad_norm`, by column.
+        method: whose log it is.
+        tally: its counts, if it has any.
+        radius: as printed, 0 where the log abstained.
+        printed: the bounds beside the counts and `raw_grad_norm`, by column.
+        n: estimation samples, evaluations.
+        alpha: failure probability.
+        sigma: input units.
+
+    Yields:
+        Each kind of contradiction, with the rows where it occurs.
     """
     certified = radius > 0
     settings = f"sigma = {sigma:g}, n = {n} and alpha = {alpha:g}"
@@ -118,7 +146,7 @@ def contradictions(
 def _bounds_by_column(tally: Tally, bounds: Bounds, alpha: float) -> dict[str, NDArray[np.float64]]:
     if tally.pair_both is None or tally.pair_plus_only is None:
         return {"p_A_bar": bounds["p_lower"]}
-    # Of the second bound, what was estimated: `bounds` may have lowered it further.
+    # The second bound as estimated: `bounds` may have lowered it further.
     one = proportion_lower_bound(tally.pair_plus_only, tally.n // 2, alpha / 2)
     return {"p_A_symmetric_bar": bounds["c_s_lower"], "p_A_asymmetric_bar": one}
 
@@ -130,7 +158,7 @@ def _between(
     alpha: float,
     sigma: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The radii that the counts give, given what rounding the gradient's root leaves open."""
+    """The smallest and largest radii that the counts give, as the gradient's root is rounded."""
     row = method_named(method)
     tallies = [tally]
     if (root := printed.get("raw_grad_norm")) is not None:

@@ -1,6 +1,7 @@
-"""The columns of the logs that research code publishes: those of every log around those of one method.
+"""The columns of the logs that research code publishes: those of every log, and of each method.
 
-The names and meanings are those of the certification programs of Cohen et al. 2019 (no counts) and Levine et al. 2020.
+The names and meanings are those of the certification programs of Cohen et al. 2019 (no counts) and
+Levine et al. 2020.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 BEFORE = ("idx", "label", "predict", "radius")
 AFTER = ("correct", "time")
-#: Without idx the rows are numbered, without label it is unknown, and the others are not used.
+#: Without idx the rows are numbered, without label the classes are unknown; others are not used.
 NEEDED = ("predict", "radius")
 #: The rule that stopped the drawing, in the logs of such runs: they have no counts.
 STOPPED_BY = "stopped_by"
@@ -18,18 +19,19 @@ STOPPED_BY = "stopped_by"
 
 @dataclass(frozen=True)
 class Layout:
-    """What a method's log has between `BEFORE` and `AFTER`.
+    """The columns of a method's log between `BEFORE` and `AFTER`.
 
     Attributes:
         columns: their names, in order.
-        counts: those that are counts → the array of the tally that they are; of pairs or of evaluations.
+        counts: name of each column of counts (of pairs or of evaluations) → name of the tally's
+            array.
     """
 
     columns: tuple[str, ...]
     counts: dict[str, str]
 
     def needed(self) -> list[str]:
-        """The columns that a tally is made of; the bounds beside them are computed again."""
+        """The columns that make a tally; the bounds beside them are computed again."""
         return [name for name in self.columns if name in self.counts or name == "raw_grad_norm"]
 
 
@@ -75,8 +77,10 @@ def name_columns(header: list[str], method: str, names: Mapping[str, str]) -> li
     """The header with the names that logs have by `BEFORE`, `AFTER` and `LAYOUTS`.
 
     Args:
-        header: the names in the log. method: which `count` is its.
+        header: the names in the log.
+        method: a key of `METHODS`; `count` means the method's count.
         names: pairs of a name here and a name in the log, in either order.
+
     Raises:
         ValueError: neither name of a pair is in the log, or neither is one that is read.
     """
@@ -95,6 +99,6 @@ def name_columns(header: list[str], method: str, names: Mapping[str, str]) -> li
                 f" ({', '.join((*BEFORE, *layout.columns, *AFTER))}) and one of the log"
                 f" ({', '.join(header)[:200]})"
             )
-        result = ["" if old == name else old for old in result]  # what had the name is not meant
+        result = ["" if old == name else old for old in result]  # a column that had the name
         result[header.index(theirs)] = name
     return result

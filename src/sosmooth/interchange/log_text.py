@@ -42,8 +42,9 @@ class LogText:
     """The fields of a log by column.
 
     Attributes:
-        notes: one line each, how the log was read where that was not plain.
-        has_header: without one, the columns were told from their number.
+        path: of the log, for the messages.
+        notes: one line each, how the log was read where there was a choice.
+        has_header: whether it has one; without one, the number of columns tells what they are.
         layout: the counts that it holds.
     """
 
@@ -100,8 +101,8 @@ class LogText:
             raise self._at(
                 line,
                 f"the header lacks the columns {', '.join(missing)}; it has"
-                f" {', '.join(known)[:200]}. Where a column has another name, say so with"
-                f" columns, as in {missing[0]}=NAME",
+                f" {', '.join(known)[:200]}. Where a column has another name, give columns=…, as in"
+                f" {missing[0]}=NAME",
             )
         layout = self._counts(header, method, line)
         used = {*BEFORE, *AFTER, *layout.columns, STOPPED_BY}
@@ -118,7 +119,7 @@ class LogText:
                 raise self._at(
                     line,
                     f"it has counts and the column {STOPPED_BY}: a rule stopped the drawing, so"
-                    " nothing can be computed from the counts; take them out to keep the radii",
+                    " nothing can be computed from the counts; remove them to keep the radii",
                 )
             return NO_COUNTS
         if kind not in (None, method):
@@ -145,7 +146,7 @@ class LogText:
             end -= 1
         if end < len(rows):
             self.notes.append(
-                f"lines at the end that are no rows: {len(rows) - end}, from line {rows[end][0]}"
+                f"lines at the end that are not rows: {len(rows) - end}, from line {rows[end][0]}"
             )
         if not end:
             raise RunError(f"{self.path} has a header and no inputs; a log has one line an input")
@@ -226,7 +227,7 @@ class LogText:
 
 
 def _matches(pattern: re.Pattern[str], field: str) -> re.Match[str] | None:
-    """The whole field; on long ones the patterns would search for ever."""
+    """Match the whole field; long ones are refused, as the patterns would search for ever."""
     return pattern.fullmatch(field) if len(field) <= _LONGEST else None
 
 
@@ -238,7 +239,7 @@ def _is_word(field: str) -> bool:
 
 
 def _is_summary(row: list[str], header: list[str]) -> bool:
-    """Whether a line at the end sums up; a row that is cut still begins as rows do."""
+    """Whether a line at the end is a summary; a row that is cut still begins as rows do."""
     first = row[0].strip()
     if _matches(_NUMBER, first):
         return False

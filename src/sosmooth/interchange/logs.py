@@ -1,4 +1,4 @@
-"""Published logs into runs, so that they can be certified again."""
+"""Reading published logs into runs, so that they can be certified again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sosmooth.runs.table import digest, numpy_of, table_of
 from sosmooth.runs.writer import RunWriter
 from sosmooth.tally import Design, Tally
 
-#: What the radii of a log may be measured in. Those of another norm than l2 are kept as they are.
+#: Norms of a log's radii. Radii of another norm than l2 are kept as they are.
 NORMS = ("l2", "l1", "linf")
 _RIGHT = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
@@ -46,33 +46,42 @@ def import_log(
 ) -> Run:
     """Read a tab-separated log of research code into a run.
 
-    Columns, with a header: `idx label predict radius`, those of the method (`interchange/log_layout.py`), `correct time`. Logs of
-    Cohen et al.'s code (method first_order) have none between: their radii come without counts. `raw_grad_norm` is the
-    signed root of the estimate of `‖∇p‖²`, per input unit: the estimate is `sign(g) g²`.
+    Columns, with a header: `idx label predict radius`, those of the method
+    (`interchange/log_layout.py`), `correct time`. Logs of Cohen et al.'s code (method first_order)
+    have none between: their radii come without counts. `raw_grad_norm` is the signed root of the
+    estimate of `‖∇p‖²`, per input unit: the estimate is `sign(g) g²`.
 
     Args:
         file: the log.
-        out: folder of the run that is written. The same call again is fine; one with another log or settings is refused.
-        method: which program wrote it, a key of `METHODS`. sigma: input units, positive. n: estimation samples, evaluations
-            (a pair is two; even for pairs). alpha: failure probability, in (0, 1). n0: selection samples.
+        out: folder of the run that is written. The same call again changes nothing; one with
+            another log or settings is refused.
+        method: which program wrote the log, a key of `METHODS`.
+        sigma: noise level, input units, positive.
+        n: estimation samples, evaluations (a pair is two; even for pairs).
+        alpha: failure probability, in (0, 1).
         dimension: features of one input; needed for second_order.
+        n0: selection samples.
         columns: names of columns here and in the log, in either order, as in
             `{"radius": "radius_cohen"}`.
-        norm: of the radii, one of `NORMS`. Others than l2 come without counts: their noise is
-            another.
-        note: called with one line for each thing that was not plain (no header, columns not used).
+        norm: of the radii, one of `NORMS`. Radii of another norm than l2 come without counts, as
+            they belong to other noise.
+        note: called with one line for each assumption (no header, columns not used).
+
     Returns:
-        The run, complete. Prediction and radius are the log's own; bounds, seed and votes of the selection are unknown.
-        Where the log abstained (predict −1) the selected class is unknown; where it printed radius 0 with a class, the run
-        abstains and keeps the class as the selected one, so that `recertify` can decide.
+        The run, complete. Prediction and radius are those of the log; bounds, seed and votes of the
+        selection are unknown. Where the log abstained (predict −1), the selected class is unknown.
+        Where it printed radius 0 with a class, the run abstains and keeps the class as the selected
+        one, so that `recertify` can decide.
+
     Raises:
-        RunError: the file is no such log, or says what the settings cannot give: a radius above
-            the largest that there can be, a bound or radius that is not that of the counts (names
-            file and line).
+        RunError: the file is no such log, or contradicts the settings: a radius above the largest
+            possible one, or a bound or radius that does not follow from the counts (the message
+            names file and line).
         ValueError: an argument outside its range.
+
     Guarantee:
-        None: logs print radii rounded to nearest, so about half of them are larger than what was certified. `recertify`
-        computes them from the counts.
+        None: logs print radii rounded to nearest, so about half of them are larger than what was
+        certified. `recertify` computes them from the counts.
     """
     path = Path(file)
     try:
@@ -95,7 +104,7 @@ def import_log(
 
 @dataclass(frozen=True)
 class LogSettings:
-    """What a log does not say of itself; the meanings are those of `import_log`."""
+    """The settings that a log does not contain; the meanings are those of `import_log`."""
 
     method: str
     sigma: float
@@ -130,7 +139,7 @@ class LogSettings:
             raise ValueError(f"norm must be one of {', '.join(NORMS)}; got {self.norm!r}")
         if self.method == "second_order" and self.dimension is None:
             raise ValueError(
-                "second_order needs the dimension of the inputs (Theorem 2); give dimension"
+                "second_order needs the dimension of the inputs (Theorem 2); give dimension=…"
             )
 
     def stored(self) -> dict[str, object]:
@@ -146,14 +155,28 @@ class LogSettings:
 
 @dataclass(frozen=True)
 class ReadLog:
-    """The rows of a log. notes: one line each, what was not plain."""
+    """The rows of a log.
+
+    Attributes:
+        table: the rows of a run.
+        notes: what was assumed, one line each.
+    """
 
     table: pa.Table
     notes: list[str]
 
 
 def read_log(path: Path, data: bytes, asked: LogSettings) -> ReadLog:
-    """The rows of a log from its bytes; `path` is for the messages. Raises as `import_log`."""
+    """The rows of a log from its bytes.
+
+    Args:
+        path: of the log, for the messages.
+        data: its bytes.
+        asked: the settings that it does not contain.
+
+    Raises:
+        RunError: as for `import_log`.
+    """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -207,7 +230,7 @@ def _indices(log: LogText) -> NDArray[np.int64]:
     repeated = np.ones(len(index), dtype=bool)
     repeated[first] = False
     log.refuse(
-        repeated, lambda row: f"idx {index[row]} was there before; one row an input is allowed"
+        repeated, lambda row: f"idx {index[row]} occurred before; one row an input is allowed"
     )
     return index
 
@@ -255,7 +278,8 @@ def _tally(log: LogText, asked: LogSettings) -> tuple[Tally, dict[str, NDArray[n
     }
     if (root := printed.get("raw_grad_norm")) is not None:
         log.refuse(
-            np.abs(root) > 1e100, lambda row: f"raw_grad_norm is {root[row]}, which no gradient is"
+            np.abs(root) > 1e100,
+            lambda row: f"raw_grad_norm is {root[row]}; a gradient is at most 1e100",
         )
         arrays["gradient_sq_estimate"] = np.sign(root) * root**2
     evaluations = np.full(len(log), asked.n, dtype=np.int64)
@@ -265,7 +289,7 @@ def _tally(log: LogText, asked: LogSettings) -> tuple[Tally, dict[str, NDArray[n
 
 
 def _check_order(log: LogText, label: NDArray[np.int64], predict: NDArray[np.int64]) -> None:
-    """Without a header the columns are told by their number: `correct` must then agree."""
+    """Refuse a log without a header whose column `correct` does not agree with the others."""
     for row, field_ in enumerate(log.texts("correct")):
         if _RIGHT.get(field_.lower()) is not bool(label[row] == predict[row]):
             log.fail(

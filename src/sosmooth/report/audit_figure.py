@@ -1,4 +1,4 @@
-"""The picture of an audit: how far beyond the certificates the attacks had to go."""
+"""The picture of an audit: how far outside the certified radii adversarial points were found."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from matplotlib.figure import Figure
 from sosmooth.report.style import FAINT, HIGHER, LOWER, PAPER, SAME, blank, styled
 from sosmooth.tasks.audit import Audit
 
-# Beyond so many times the largest radius a point lies on the upper edge: it says no more there, and would flatten the rest.
+# Points above so many times the largest radius are drawn on the upper edge: at their true place
+# they would flatten the rest.
 _TALLEST = 3.0
 
 
 def audit_figure(audit: Audit) -> Figure:
-    """Distance of the closest adversarial point found against the certified radius, an input a point.
+    """Distance of the closest adversarial point found against the certified radius.
 
-    On the diagonal a certificate is tight; below it, it is broken. The truth of an input lies between the diagonal and its point.
+    Each input is a point. On the diagonal a certificate is tight; below it, it is broken. The true
+    distance of an input lies between the diagonal and its point.
+
+    Args:
+        audit: of a run.
     """
     with styled():
         figure, axes = blank(4.8, 4.6)

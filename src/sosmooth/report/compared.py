@@ -1,4 +1,4 @@
-"""What a run certifies against one half and against each other class, from the same samples."""
+"""Figures of a run against one half and against each other class, from the same samples."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ def compared_rows(
         runs: the runs.
         series: the same as arrays.
         radii: of the certified accuracy, decimals.
+
+    Returns:
+        Two rows a run, "top" first.
     """
     return [
         {"run": one.name, "compared with": COMPARED[classes]} | _figures(run, one, classes, radii)

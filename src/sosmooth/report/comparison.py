@@ -1,4 +1,4 @@
-"""Two runs on the same images: how far apart they are, and what chance may have added."""
+"""Differences of two runs on the same images, with their 95 % intervals."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Difference:
-    """A figure of two runs on the same images: `method − baseline`, and its 95 % interval, [lower, upper].
+    """A figure of two runs on the same images: `method − baseline`, and its 95 % interval.
 
     Attributes:
         at: the radius, input units; None for the average certified radius.
-        baseline, method: the figure of each. lower, upper: NaN where there is no interval.
+        baseline: the figure of the baseline.
+        method: the figure of the method.
+        lower: lower end of the interval, NaN where there is none.
+        upper: upper end of the interval, NaN where there is none.
     """
 
     at: float | None
@@ -35,24 +38,30 @@ class Difference:
 
     @property
     def difference(self) -> float:
+        """`method − baseline`."""
         return self.method - self.baseline
 
     @property
     def settled(self) -> bool:
-        """Whether the interval leaves 0 out."""
+        """Whether the interval does not contain 0."""
         return self.lower > 0 or self.upper < 0
 
 
 def paired_differences(pair: Pair, radii: Sequence[float]) -> list[Difference]:
-    """The average certified radius, and the certified accuracy at each of the radii, of two runs on the same images.
+    """Differences of the average certified radius and of the certified accuracy of two runs.
 
     Args:
-        pair: the runs on the images that both looked at. radii: input units.
+        pair: the runs on the images that both looked at.
+        radii: of the certified accuracy, input units.
+
     Returns:
         The average certified radius first. Where labels are unknown, every answer counts as right.
+
     Guarantee:
-        Each interval on its own, over the choice of the images and the noise drawn for each: that of certified accuracy covers
-        with probability at least 95 %; that of the average certified radius asymptotically in the number of images.
+        Each interval on its own, over the choice of the images and the noise drawn for each: that
+        of certified accuracy covers with probability at least 95 %, that of the average certified
+        radius asymptotically in the number of images.
+
     Source:
         `accuracy_interval` and `mean_interval`.
     """
@@ -73,10 +82,13 @@ def paired_differences(pair: Pair, radii: Sequence[float]) -> list[Difference]:
 
 
 def difference_row(pair: Pair, radii: Sequence[str]) -> dict[str, str]:
-    """The same as text, title → difference and interval; rounded so that nothing looks more certain than it is.
+    """The differences of `paired_differences` as text: title → difference and interval.
+
+    Intervals are rounded outward, so that nothing looks more certain than it is.
 
     Args:
-        pair: as above. radii: decimals.
+        pair: the runs on the images that both looked at.
+        radii: of the certified accuracy, decimals.
     """
     row = {"difference": f"{pair.method.name} − {pair.baseline.name}"}
     for found in paired_differences(pair, [0.0, *map(float, radii)]):
@@ -90,7 +102,7 @@ def difference_row(pair: Pair, radii: Sequence[str]) -> dict[str, str]:
 
 
 def difference_text(found: Difference) -> str:
-    """The difference and its interval, rounded outward; a star where it leaves 0 out."""
+    """The difference and its interval, rounded outward; a star where it does not contain 0."""
     scale, unit, digits = (1, "", 4) if found.at is None else (100, " pp", 2)
 
     def written(value: float) -> str:
@@ -112,11 +124,15 @@ def mean_interval(
     """Student's 95 % interval of the mean of the differences: `d̄ ± t s / √images`.
 
     Args:
-        method, baseline: of the same images, (images,).
+        method: values of the method, (images,).
+        baseline: values of the baseline for the same images, (images,).
+
     Returns:
         Its ends; NaN for fewer than two images, or where a difference is not finite.
+
     Guarantee:
         Asymptotic in the number of images.
+
     Source:
         Student 1908, "The probable error of a mean".
     """
@@ -136,16 +152,21 @@ def mean_interval(
 def accuracy_interval(
     baseline: NDArray[np.bool_], method: NDArray[np.bool_]
 ) -> tuple[float, float]:
-    """A 95 % interval of the difference of two shares of the same images, `P(only method) − P(only baseline)`.
+    """A 95 % interval of the difference of two fractions of the same images.
 
-    Both shares of images that only one of the two has are bounded by Clopper and Pearson, each side at a quarter of 5 %.
+    The difference is `P(only method) − P(only baseline)`: the probabilities that only one of the
+    two counts an image. Each side of both is bounded by Clopper and Pearson at a quarter of 5 %.
 
     Args:
-        baseline, method: whether each image counts, (images,).
+        baseline: whether the baseline counts each image, (images,).
+        method: whether the method counts each image, (images,).
+
     Returns:
         Its ends, in [−1, 1].
+
     Guarantee:
-        Covers with probability at least 95 % for images drawn independently, at every number of them.
+        Covers with probability at least 95 % for images drawn independently, however many.
+
     Source:
         Clopper, Pearson 1934; Bonferroni's inequality.
     """

@@ -1,4 +1,4 @@
-"""Inputs as pictures that a page holds in itself: data URIs, and one sheet of all the thumbnails."""
+"""Inputs as pictures inside the page: data URIs, and one sheet of all the thumbnails."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from sosmooth.report.images import Images
 from sosmooth.report.series import Series
 
 _LARGEST = 64  # pixels of a side
-# Of more images the page shows no thumbnails: it would be slow to open and to send.
+# More thumbnails than this would make the page slow to open and to send.
 _MOST_THUMBNAILS = 2000
-# A sheet that is larger as PNG, which is exact, is made JPEG.
+# PNG is exact; a sheet that is larger than this as PNG becomes JPEG.
 _MOST_BYTES = 300_000
-_BLOCK = 8  # JPEG codes blocks of this side on their own: tiles of whole blocks do not bleed
+_BLOCK = 8  # JPEG codes each block of this side alone: tiles of whole blocks do not mix
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -29,8 +29,12 @@ class Sheet:
     """Thumbnails side by side in one picture.
 
     Attributes:
-        uri: of the picture. tile: side of a thumbnail, pixels; they are `pitch` apart. columns: thumbnails in a row.
-        tiles: how many; place: where each image's is, −1: none.
+        uri: of the picture.
+        tile: side of a thumbnail, pixels.
+        pitch: distance between the corners of neighbours, pixels.
+        columns: thumbnails in a row.
+        tiles: number of thumbnails.
+        place: the tile of each image; −1: none.
     """
 
     uri: str
@@ -41,7 +45,7 @@ class Sheet:
     place: list[int]
 
     def numbers(self) -> dict[str, Any]:
-        """All but the picture, JSON-able."""
+        """Everything but the picture, JSON-able."""
         return {name: value for name, value in vars(self).items() if name != "uri"}
 
 
@@ -52,7 +56,14 @@ def thumbnail_sheet(
     *,
     most: int = _MOST_THUMBNAILS,
 ) -> Sheet | None:
-    """The thumbnails of the first `most` images; None where there is none."""
+    """The thumbnails of the first images; None where there is none.
+
+    Args:
+        series: the runs as arrays, whose folders may hold thumbnails.
+        images: of the runs.
+        inputs: index → the input as an array; None: the thumbnails of the runs' folders.
+        most: number of images with a thumbnail.
+    """
     found = [
         _thumbnail(series, images, k, inputs) if k < most else None for k in range(len(images))
     ]
@@ -79,27 +90,37 @@ def thumbnail_sheet(
 
 
 def picture_uri(values: NDArray) -> str | None:
-    """An array (height, width), (channels, height, width) or (height, width, channels) of 1 or 3 channels, as a data URI.
+    """An array as a data URI; None where it is not a picture.
 
-    Floats are clipped to [0, 1], as a screen would. None where it is no picture.
+    Args:
+        values: (height, width), (channels, height, width) or (height, width, channels), of 1 or 3
+            channels, uint8 or floats. Floats are clipped to [0, 1], as a screen would.
     """
     picture = _picture(values)
     return None if picture is None else _smaller(picture)
 
 
 def signed_picture(values: NDArray) -> NDArray:
-    """Positive blue and negative orange on white, (height, width, 3) in [0, 1]; the largest is full. Channels are added up."""
+    """An array as a picture: positive values blue, negative ones orange, 0 white.
+
+    Args:
+        values: as for `picture_uri`. Channels are added up.
+
+    Returns:
+        (height, width, 3) in [0, 1]; the largest value has the full colour. `values` itself where
+        it is not a picture.
+    """
     found = channels_last(values)
     if found is None:
         return values
     found = found.sum(axis=-1) if found.ndim == 3 else found
-    share = (found / max(np.max(np.abs(found)), np.finfo(float).tiny))[..., None]
+    strength = (found / max(np.max(np.abs(found)), np.finfo(float).tiny))[..., None]
     white, blue, orange = np.ones(3), np.array([0, 114, 178]) / 255, np.array([213, 94, 0]) / 255
-    return white + np.abs(share) * (np.where(share > 0, blue, orange) - white)
+    return white + np.abs(strength) * (np.where(strength > 0, blue, orange) - white)
 
 
 def channels_last(values: NDArray) -> NDArray | None:
-    """As (height, width) or (height, width, 3); None where it is no picture."""
+    """The array as (height, width) or (height, width, 3); None where it is not a picture."""
     if values.ndim == 3 and values.shape[0] in (1, 3):
         values = np.moveaxis(values, 0, -1)
     if values.ndim == 3 and values.shape[-1] == 1:
@@ -113,7 +134,7 @@ def channels_last(values: NDArray) -> NDArray | None:
 def _thumbnail(
     series: Sequence[Series], images: Images, k: int, inputs: Callable[[int], NDArray] | None
 ) -> Image.Image | None:
-    """From the inputs; without them from a run's folder."""
+    """The thumbnail of an image, from the inputs, or without them from a run's folder."""
     index = int(images.index[k])
     if inputs is not None:
         return _picture(np.asarray(inputs(index)))
@@ -142,11 +163,12 @@ def _shrunk(picture: Image.Image) -> Image.Image:
 
 
 def _smaller(picture: Image.Image) -> str:
-    """As PNG, or, where that is large, as JPEG without subsampled colours."""
+    """The picture as PNG, or, where that is large, as JPEG without subsampled colours."""
     png = _encoded(picture, "png", optimize=True)
     if len(png) <= _MOST_BYTES and max(picture.size) != _LARGEST:
         return f"data:image/png;base64,{b64encode(png).decode()}"
-    return f"data:image/jpeg;base64,{b64encode(_encoded(picture, 'jpeg', quality=85, subsampling=0)).decode()}"
+    jpeg = _encoded(picture, "jpeg", quality=85, subsampling=0)
+    return f"data:image/jpeg;base64,{b64encode(jpeg).decode()}"
 
 
 def _encoded(picture: Image.Image, kind: str, **options) -> bytes:

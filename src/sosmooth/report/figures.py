@@ -1,4 +1,4 @@
-"""The pictures of a report: plain functions from series to a matplotlib Figure, no pyplot, no window."""
+"""The figures of a report: functions from series to a matplotlib Figure, without pyplot."""
 
 from __future__ import annotations
 
@@ -29,14 +29,18 @@ from sosmooth.report.style import (
 # More steps than this cannot be told apart, and make the page heavy.
 _MOST_STEPS = 400
 
-# Inches; narrow, so that the letters can still be read when the figure is shrunk to a telephone's screen.
+# Inches; narrow, so that the letters can be read when the figure is shrunk to a phone's screen.
 _WIDTH = 4.8
 
 
 def accuracy_figure(series: Sequence[Series]) -> Figure:
-    """Certified accuracy against the radius, with the 95 % Clopper–Pearson interval at each radius (pointwise).
+    """Certified accuracy against the radius.
 
-    Where labels are unknown the curve is the certified share.
+    Bands: the 95 % Clopper–Pearson interval at each radius on its own (pointwise). Where labels are
+    unknown, the curve is the certified fraction.
+
+    Args:
+        series: the runs as arrays, one curve each.
     """
     with styled():
         figure, axes = blank(_WIDTH, 3.9)
@@ -75,21 +79,36 @@ def accuracy_figure(series: Sequence[Series]) -> Figure:
 
 
 def accuracy_name(series: Sequence[Series]) -> str:
-    """What the share at a radius is called: accuracy only where labels are known."""
-    return "certified accuracy" if all(one.labelled for one in series) else "certified share"
+    """The name of the fraction at a radius: accuracy only where labels are known."""
+    return "certified accuracy" if all(one.labelled for one in series) else "certified fraction"
 
 
 def pointwise_interval(count: NDArray, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The two-sided 95 % interval of a share of `n` images, at each count on its own (Clopper and Pearson 1934)."""
+    """The two-sided 95 % interval of a fraction of images, at each count on its own.
+
+    Args:
+        count: images that count, any shape.
+        n: number of images.
+
+    Returns:
+        Lower and upper ends, in [0, 1], of the shape of `count`.
+
+    Source:
+        Clopper, Pearson 1934.
+    """
     return np.asarray(proportion_lower_bound(count, n, 0.025)), np.asarray(
         proportion_upper_bound(count, n, 0.025)
     )
 
 
 def gain_figure(pairs: Sequence[Pair]) -> Figure:
-    """Each method at a glance: its radii relative to first order's, the images in the order of their change.
+    """The radii of each method relative to first order's, the images in the order of their change.
 
-    Over the images certified with the right class by both; changes beyond what is drawn lie on the edge.
+    Only images that both certify with the right class are drawn. Changes outside the range of the
+    axis are drawn on its edge.
+
+    Args:
+        pairs: each method with its baseline, one curve each.
     """
     with styled():
         figure, axes = blank(1.3 * _WIDTH, 4.6)
@@ -102,14 +121,17 @@ def gain_figure(pairs: Sequence[Pair]) -> Figure:
             if not len(change):
                 continue
             drawn.append(change)
-            share = (np.arange(len(change)) + 0.5) / len(change)
-            gained = f"larger for {100 * np.mean(change > 0):.0f} %, by {100 * np.mean(change):+.1f} % on average"
+            fraction = (np.arange(len(change)) + 0.5) / len(change)
+            gained = (
+                f"larger for {100 * np.mean(change > 0):.0f} %, by {100 * np.mean(change):+.1f} %"
+                " on average"
+            )
             look = {
                 "color": colour_of(pair.method.method),
                 "linestyle": dashes_of(position),
                 "linewidth": 2.4,
             }
-            axes.plot(share, change, label=f"{in_words(pair.method.name)}: {gained}", **look)
+            axes.plot(fraction, change, label=f"{in_words(pair.method.name)}: {gained}", **look)
         if drawn:
             everything = np.concatenate(drawn)
             low, high = np.quantile(everything, [0.01, 0.99])
@@ -127,7 +149,11 @@ def gain_figure(pairs: Sequence[Pair]) -> Figure:
 
 
 def relative_change_figure(pair: Pair) -> Figure:
-    """The paper's histogram: images by how much the method changes their certified radius, relative to first order."""
+    """The paper's histogram: images by the change of their certified radius.
+
+    Args:
+        pair: a method and its baseline.
+    """
     with styled():
         counts = relative_change_counts(pair.baseline.right_radius, pair.method.right_radius)
         figure, axes = blank(_WIDTH, 4.4)
@@ -149,7 +175,8 @@ def relative_change_figure(pair: Pair) -> Figure:
         axes.tick_params(axis="y", length=0, labelcolor=INK, labelsize=9.5)
         axes.set_xlabel(f"images, of {sum(values)}")
         figure.suptitle(
-            f"{in_words(pair.method.name)}: certified radius\nrelative to {in_words(pair.baseline.name)}",
+            f"{in_words(pair.method.name)}: certified radius\nrelative to"
+            f" {in_words(pair.baseline.name)}",
             x=0.01,
             ha="left",
             fontsize=11,
@@ -159,7 +186,13 @@ def relative_change_figure(pair: Pair) -> Figure:
 
 
 def radius_figure(pair: Pair) -> Figure:
-    """Certified radius of the method against that of first order, an image a point; above the diagonal the method is better."""
+    """Certified radius of the method against that of first order.
+
+    Each image is a point. Above the diagonal, the method is better.
+
+    Args:
+        pair: a method and its baseline.
+    """
     with styled():
         baseline, method = pair.baseline.right_radius, pair.method.right_radius
         shown = ((baseline > 0) | (method > 0)) & np.isfinite(baseline) & np.isfinite(method)
@@ -196,7 +229,7 @@ def radius_figure(pair: Pair) -> Figure:
 
 
 def _falls(series: Series) -> NDArray[np.float64]:
-    """The radii where the curve falls, of too many an even choice. It holds to the left of each."""
+    """The radii where the curve falls; an even choice of them where there are too many."""
     finite = series.right_radius[np.isfinite(series.right_radius)]
     falls = np.unique(np.concatenate([[0.0], finite]))
     if len(falls) > _MOST_STEPS:

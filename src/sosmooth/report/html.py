@@ -1,4 +1,4 @@
-"""One self-contained page about one or more runs, and its figures as files beside it."""
+"""The report: one self-contained page about one or more runs, with its figures as files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _EXTREMES = 6
 
 @dataclass(frozen=True)
 class _Picture:
-    """A figure on the page. `stem` names its files and is what its ids begin with."""
+    """A figure on the page; `stem` names its files and begins its ids."""
 
     stem: str
     caption: str
@@ -49,9 +49,8 @@ class _Picture:
 
     @property
     def svg(self) -> Markup:
-        return Markup(
-            inline(as_svg(self.figure), self.stem)
-        )  # every text in it is outlines, drawn by matplotlib
+        # Safe: matplotlib draws every text as outlines.
+        return Markup(inline(as_svg(self.figure), self.stem))
 
 
 def write_report(
@@ -61,20 +60,24 @@ def write_report(
     inputs: Callable[[int], NDArray] | None = None,
     noisy: Mapping[int, Noisy] | None = None,
 ) -> list[Path]:
-    """Write the report of the runs: the page `out`, and PNG and SVG of each figure in `<stem of out>_figures` beside it.
+    """Write the report of the runs: one page, and its figures as PNG and SVG beside it.
 
-    The page loads nothing: it can be sent, kept and printed as one file. Without JavaScript, and on paper, it shows the figures.
-    The same runs give the same bytes.
+    The figures are in the folder `<stem of out>_figures`. The page loads nothing: you can send,
+    keep and print it as one file. Without JavaScript, and on paper, it shows the figures. The same
+    runs give the same bytes.
 
     Args:
-        runs: one or more, none empty. A first-order run of the same sigma and data is the baseline of the others.
+        runs: one or more, none empty. A first-order run of the same sigma and data is the baseline
+            of the others.
         out: the HTML file; replaced if it exists, its folder is made.
-        inputs: index → the input as an array (height, width), with 1 or 3 channels first or last, in [0, 1] or uint8;
-            pictures of other shapes are left out. If not given, `thumbnails/<index>.png` of the run is shown. With several data
-            sets: of the first run's.
+        inputs: index → the input as an array (height, width), with 1 or 3 channels first or last,
+            in [0, 1] or uint8; inputs of other shapes are not shown. With several data sets, they
+            are those of the first run. None: `thumbnails/<index>.png` in the folder of the run.
         noisy: index → what the classifier saw of that input, from `noisy_of`.
+
     Returns:
         The files written, the page first.
+
     Raises:
         ValueError: there is no run, or one has no rows.
     """
@@ -154,7 +157,7 @@ def _script() -> str:
 
 
 def _policy(scripts: Sequence[str]) -> str:
-    """The page may run these scripts, style itself and show pictures that it holds; it may load nothing."""
+    """The page may run these scripts, its own styles and its own pictures; it may load nothing."""
     digests = " ".join(
         f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts
     )
@@ -172,7 +175,7 @@ def _template():
 
 
 def _encoded(noisy: Mapping[int, Noisy] | None) -> dict[str, dict[str, Any]] | None:
-    """The pictures of images as the page holds them, by the image's name; None where there is none."""
+    """The pictures of images for the page, by the image's name; None where there are none."""
     found = {}
     for index, one in (noisy or {}).items():
         if (clean := picture_uri(one.input)) is not None:
@@ -200,9 +203,12 @@ def _title(series: Sequence[Series]) -> str:
 
 
 def _sentence(series: Series) -> dict[str, str]:
-    """What the certificates of a run say, in plain words."""
+    """The certificates of a run in one sentence."""
     certified = series.radius[series.certified]
-    says = f"{whole(len(certified))} of {whole(len(series))} images are certified ({share(len(certified), len(series))})"
+    says = (
+        f"{whole(len(certified))} of {whole(len(series))} images are certified"
+        f" ({share(len(certified), len(series))})"
+    )
     if series.labelled:
         right = int(np.sum(series.right))
         says += f", {whole(right)} with the right class ({share(right, len(series))} of all)"
@@ -210,8 +216,8 @@ def _sentence(series: Series) -> dict[str, str]:
         says += f"; half of the certified radii are {floored(lower_median(certified))} or more"
     if missing := int(np.sum(series.missing)):
         says += (
-            f"; {whole(missing)} of {whole(len(series))} images are missing (they failed, or the run"
-            " was stopped before them) and count as not certified"
+            f"; {whole(missing)} of {whole(len(series))} images are missing (they failed, or the"
+            " run was stopped before them) and count as not certified"
         )
     return {"name": series.name, "says": f"{says}."}
 
@@ -220,22 +226,25 @@ def _accuracy_caption(series: Sequence[Series]) -> str:
     what = accuracy_name(series)
     meaning = "with their right class" if what == "certified accuracy" else "(labels are unknown)"
     return (
-        f"{what.capitalize()}: the share of all images certified {meaning} at that radius or a larger one. Bands: 95 % "
-        "Clopper–Pearson intervals for the choice of images, at each radius on its own: pointwise, not simultaneous over radii."
+        f"{what.capitalize()}: the fraction of all images certified {meaning} at that radius or a"
+        " larger one. Bands: 95 % Clopper–Pearson intervals for the choice of images, at each"
+        " radius on its own: pointwise, not simultaneous over radii."
     )
 
 
 def _gain_caption(pairs: Sequence[Pair]) -> str:
     return (
-        "Each image's certified radius relative to first order's, from the largest gain to the largest loss, over the images "
-        "that both certify with the right class. Where the two sampled their own noise, part of each change is luck."
+        "Each image's certified radius relative to first order's, from the largest gain to the"
+        " largest loss, over the images that both certify with the right class. Where the two drew"
+        " different noise, part of each change is chance."
         + "".join(dict.fromkeys(_different_settings(pair) for pair in pairs))
     )
 
 
 _CHANGES = (
-    "Images by the change of their certified radius, relative to first order. Counted are the images certified with the right "
-    "class by at least one of the two. A click on a bar shows its images in the table."
+    "Images by the change of their certified radius, relative to first order. Only images that at"
+    " least one of the two certifies with the right class are counted. Click a bar to show its"
+    " images in the table."
 )
 
 
@@ -248,29 +257,31 @@ def _radius_caption_by_p(series: Sequence[Series]) -> str:
         else ""
     )
     return (
-        "Each image at the lower bound of its probability: how much each run changes its radius, or its largest radius, in the "
-        f"colour of the run that wins.{line} A click opens the image."
+        "Each image at the lower bound of its probability: how much each run changes its radius, or"
+        f" its largest radius, in the colour of the run that wins.{line} Click a point to open the"
+        " image."
     )
 
 
 def _change_caption(pair: Pair) -> str:
     right = "with the right class " if pair.method.labelled else ""
     return (
-        f"Images by the change of their certified radius, {pair.method.name} relative to {pair.baseline.name}. Counted are the "
-        f"images certified {right}by at least one of the two, of {whole(len(pair.method))} that both looked at; a change on the "
-        "edge of two bins counts in the one nearer to no change." + _different_settings(pair)
+        f"Images by the change of their certified radius, {pair.method.name} relative to"
+        f" {pair.baseline.name}. Of {whole(len(pair.method))} images that both looked at, only"
+        f" those certified {right}by at least one of the two are counted. A change on the edge of"
+        " two bins counts in the one nearer to no change." + _different_settings(pair)
     )
 
 
 def _radius_caption(pair: Pair) -> str:
     return (
-        f"The same images one by one: above the diagonal the radius of {pair.method.name} is larger, below it that of "
-        f"{pair.baseline.name}; on an axis only one of the two certifies."
+        f"The same images one by one: above the diagonal the radius of {pair.method.name} is"
+        f" larger, below it that of {pair.baseline.name}; on an axis only one of the two certifies."
     )
 
 
 def _different_settings(pair: Pair) -> str:
-    """A warning where the comparison is not like with like."""
+    """A warning where the two runs differ in n or alpha too."""
     differing = [
         f"{name} {getattr(pair.method, name):g} and {getattr(pair.baseline, name):g}"
         for name in ("n", "alpha")
@@ -280,7 +291,7 @@ def _different_settings(pair: Pair) -> str:
 
 
 def _turned(rows: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
-    """Rows of runs as columns of runs: (title, its text in each run)."""
+    """A row for each title instead of each run: (title, its text in each run)."""
     titles = dict.fromkeys(title for row in rows for title in row)
     return [(title, [row.get(title, UNKNOWN) for row in rows]) for title in titles]
 
@@ -295,7 +306,7 @@ def _as_text(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _extremes(series: Series) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The certified images of smallest and of largest radius, none in both."""
+    """The certified images with the smallest and the largest radii, none in both."""
     order = np.lexsort((series.index, series.radius))
     order = order[series.certified[order]]
     half = min(_EXTREMES, len(order) // 2)

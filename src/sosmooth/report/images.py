@@ -1,4 +1,4 @@
-"""The images of several runs, each once: what the rows of the page's table are."""
+"""The images of several runs, each once: the rows of the page's table."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ class Images:
     """The images that at least one run looked at.
 
     Attributes:
-        name: the index; of data sets other than the first run's with their number behind a point: `17.2`.
-        index: in the data set, int64 (images,). label: −1 where unknown, int64 (images,).
-        row: of each run, where in it each image is, −1 where it is not; int64 (runs, images).
+        name: the index; in data sets other than the first run's, with the number of the data set
+            after a point: `17.2`.
+        index: in the data set, int64 (images,).
+        label: −1 where unknown, int64 (images,).
+        row: the row of each image in each run, −1 where it has none; int64 (runs, images).
     """
 
     name: list[str]

@@ -1,4 +1,7 @@
-"""What the classifier saw of an image: its noisy copies, drawn again from the seed, and the direction that lowers it most."""
+"""What the classifier saw of an image, drawn again from the seed.
+
+These are its noisy copies, and the direction that changes the class probability most.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,8 @@ from sosmooth.tally import Design
 
 _BATCH = 1000
 _SHOWN = 4  # noisy copies of an image
-# The direction drawn again has this length to within rounding, or it is not the one that was certified with.
+# Relative: the direction drawn again must have the stored length up to rounding, or it is not the
+# one that the certificate used.
 _SAME = 1e-6
 
 
@@ -32,9 +36,13 @@ class Noisy:
     """One image as the classifier saw it.
 
     Attributes:
-        input: (…), as in the data set. copies: the first noisy copies of the estimation, (copies, …).
-        signs: of the noise of each copy: +1 for x + ε, −1 for x − ε. answers: the classes; None without a classifier.
-        direction: of the gradient of the probability of the class `selected`, a unit vector (…); None where none was drawn.
+        input: (…), as in the data set.
+        copies: the first noisy copies of the estimation, (copies, …).
+        signs: of the noise of each copy: +1 for x + ε, −1 for x − ε.
+        answers: the classes of the copies; None without a classifier.
+        direction: of the gradient of the probability of the class `selected`, a unit vector (…);
+            None where none was drawn.
+        selected: the class that the run selected.
     """
 
     input: NDArray[np.float32]
@@ -46,14 +54,16 @@ class Noisy:
 
 
 def redrawable(run: Run) -> bool:
-    """Whether the noise of the run can be drawn again here: it has a seed, and was drawn by a rule in force, on the CPU."""
+    """Whether the noise of the run can be drawn again here.
+
+    It needs a seed, noise of this version's kind, drawn on the CPU, and no stopping rule: a run
+    that stops draws in other blocks.
+    """
     settings = run.manifest.settings
     drawn_here = (
         settings.get("noise") in (noise.SCHEME, lattice.SCHEME) and settings.get("device") == "cpu"
     )
-    return (
-        drawn_here and settings.get("seed") is not None and not run.stops
-    )  # a run that stops draws in other blocks
+    return drawn_here and settings.get("seed") is not None and not run.stops
 
 
 def noisy_of(
@@ -62,12 +72,17 @@ def noisy_of(
     """Images of a run as the classifier saw them, by index.
 
     Args:
-        run: one whose noise is `redrawable`. inputs: those it was made from. indices: of its images.
+        run: one whose noise is `redrawable`.
+        inputs: those it was made from.
+        indices: of its images.
         classifier: the base classifier that it certified; None: no answers and no direction.
+
     Raises:
-        ClassifierError: the classifier raised, or returned what is no vote.
+        ClassifierError: the classifier raised, or its output was no vote.
+
     Guarantee:
-        The copies equal the first ones of the run's estimation to the bit, for the same version of torch.
+        The copies equal the first ones of the run's estimation to the bit, for the same version of
+        torch.
     """
     certificates = run.certificates()
     row = {index: k for k, index in enumerate(certificates.input_index.tolist())}
@@ -131,7 +146,7 @@ def _copies(
 def _direction(
     one: Certificate, batch: NDArray[np.float32], spacing: float | None, evaluator: Evaluator
 ) -> NDArray[np.float64] | None:
-    """The direction of the gradient that the certificate used, from the pairs that gave it; None where there was none."""
+    """The direction of the gradient that the certificate used; None where it used none."""
     tally = one.tally
     if (
         tally.direction_pairs is None
@@ -140,11 +155,11 @@ def _direction(
     ):
         return None
     pairs, n = int(tally.direction_pairs[0]), int(tally.n[0])
-    # Half a pair more than the share, so that rounding does not take one away.
-    share = (pairs + 0.5) / (n // 2)
+    # Half a pair more, so that rounding down gives all of them.
+    fraction = (pairs + 0.5) / (n // 2)
     dimension = batch[0].size
     estimation = Estimation(
-        one.input_index, tally.design, n, one.selected, dimension, direction_share=share
+        one.input_index, tally.design, n, one.selected, dimension, direction_share=fraction
     )
     engine = Engine(
         evaluator,

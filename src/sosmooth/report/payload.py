@@ -1,6 +1,7 @@
-"""What the page's script draws from: plain numbers, small enough that a thousand images fit in one file.
+"""The data of the page's script: plain numbers, so small that a thousand images fit in one file.
 
-Radii and probabilities are whole millionths, rounded down, so that the script can print them without rounding up.
+Radii and probabilities are whole millionths, rounded down, so that the script can print them
+without rounding up.
 """
 
 from __future__ import annotations
@@ -24,19 +25,28 @@ from sosmooth.report.style import dash_name, page_colour_of
 from sosmooth.results import ABSTAIN_REASONS, Certificates
 from sosmooth.tally import Tally
 
-#: How many times the samples drawn the page says what they would give.
+#: The page estimates the radii from so many times the samples.
 FACTORS = (10, 100)
 
 _MOST_STEPS = 300
 _UNIT = 10**6
-# Probabilities at the marks of an axis on which the quantiles are even.
+# Probabilities at the marks of an axis with evenly spaced quantiles.
 _TICKS = ["0.1", "0.3", "0.5", "0.7", "0.9", "0.97", "0.99", "0.999", "0.9999", "0.99999"]
 
 
 def payload(
     runs: Sequence[RunLike], series: Sequence[Series], pairs: Sequence[Pair], images: Images
 ) -> dict[str, Any]:
-    """The runs as JSON-able values; what is unknown, or of an image that a run did not look at, is null."""
+    """The runs as JSON-able values.
+
+    Null marks what is unknown, and images that a run did not look at.
+
+    Args:
+        runs: the runs.
+        series: the same as arrays.
+        pairs: each method with its baseline.
+        images: of all the runs.
+    """
     reasons = list(
         dict.fromkeys(reason for one in series for reason in one.abstain_reason.tolist() if reason)
     )
@@ -63,7 +73,7 @@ def payload(
 
 
 def _class_names(series: Sequence[Series]) -> list[str] | None:
-    """What the classes are called, where the runs agree on it."""
+    """The names of the classes, where the runs agree on them."""
     found = {None if one.class_names is None else tuple(one.class_names) for one in series}
     names = found.pop()
     return None if found or names is None else list(names)
@@ -101,19 +111,19 @@ def _run(
 
 
 def _placed(values: Sequence[Any], row: NDArray[np.int64]) -> list[Any]:
-    """The run's values in the order of the images; null where it has none of one."""
+    """The run's values in the order of the images; null where the run has no value."""
     if not len(values):
         return []
     return [values[at] if 0 <= at < len(values) else None for at in row.tolist()]
 
 
 def _millionths(value: float) -> int | None:
-    """Rounded down, exactly; null where it is not finite."""
+    """Whole millionths, exactly rounded down; null where the value is not finite."""
     return int(floored(value, 6).replace(".", "")) if np.isfinite(value) else None
 
 
 def _rounded(values: ArrayLike) -> list[int | None]:
-    """To the nearest millionth: for what is only drawn."""
+    """Whole millionths, rounded to nearest: for values that are drawn, not printed."""
     return [
         round(value * _UNIT) if np.isfinite(value) else None
         for value in np.asarray(values, np.float64).tolist()
@@ -121,7 +131,7 @@ def _rounded(values: ArrayLike) -> list[int | None]:
 
 
 def _counts(tally: Tally) -> dict[str, list[int]]:
-    """What was counted, under the words of the page."""
+    """The counts, by their names on the page."""
     if tally.pair_both is not None and tally.pair_plus_only is not None:
         pairs = tally.n // 2
         minus = tally.pair_minus_only
@@ -137,7 +147,7 @@ def _counts(tally: Tally) -> dict[str, list[int]]:
 
 
 def _leading(certificates: Certificates, most: int = 3) -> list[list[list[int]]]:
-    """The selected class and those with most votes beside it, each with its share of the votes."""
+    """The selected class and the others with most votes, each with its fraction of the votes."""
     tally = certificates.tally
     if not tally.counts_classes or tally.count_top is None or tally.class_ids is None:
         return []
@@ -147,21 +157,24 @@ def _leading(certificates: Certificates, most: int = 3) -> list[list[list[int]]]
     order = np.argsort(-votes[:, 1:], axis=1, kind="stable")[:, : most - 1] + 1
     order = np.concatenate([np.zeros((len(order), 1), order.dtype), order], axis=1)
     votes, ids = (np.take_along_axis(array, order, axis=1) for array in (votes, ids))
-    shares = votes * _UNIT // tally.n[:, None]
+    fractions = votes * _UNIT // tally.n[:, None]
     return [
-        [[one, share] for one, share in zip(*row, strict=True) if one >= 0]
-        for row in zip(ids.tolist(), shares.tolist(), strict=True)
+        [[one, fraction] for one, fraction in zip(*row, strict=True) if one >= 0]
+        for row in zip(ids.tolist(), fractions.tolist(), strict=True)
     ]
 
 
 def _limits(certificates: Certificates) -> list[int]:
-    """The class that ends each radius, −1 for one half, −2 for those that were never returned."""
+    """The class that limits each radius; −1: one half, −2: the classes that were never returned."""
     limiting = certificates.bounds.limiting_class
     return [] if limiting is None else limiting.tolist()
 
 
 def _regions(certificates: Certificates) -> list[list[int | None] | None]:
-    """The ends of the intervals of each image's extremal region, null for infinite ones; null where bounds are unknown."""
+    """The ends of the intervals of each image's extremal region.
+
+    An infinite end is null; a region with unknown bounds is null.
+    """
     bounds, method = certificates.bounds, METHODS[certificates.method]
     given = [
         value
@@ -185,7 +198,7 @@ def _regions(certificates: Certificates) -> list[list[int | None] | None]:
 
 
 def _more(series: Series, certificates: Certificates) -> list[list[int | None]]:
-    """For each factor, the radii that so many times the samples would give; empty where the counts do not say."""
+    """For each of `FACTORS`, the radii from so many times the samples; empty without counts."""
     tally = certificates.tally
     if tally.arrays().keys() == {"n"}:
         return []
@@ -207,7 +220,10 @@ def _more(series: Series, certificates: Certificates) -> list[list[int | None]]:
 
 
 def _curve(series: Sequence[Series]) -> dict[str, Any]:
-    """Certified accuracy at radii that all the runs share: where the curves fall, of too many an even choice."""
+    """Certified accuracy at the same radii for all runs: where the curves fall.
+
+    Where there are too many such radii, an even choice of them.
+    """
     falls = np.unique(np.concatenate([[0.0], *(one.right_radius for one in series)]))
     falls = falls[np.isfinite(falls)]
     if len(falls) > _MOST_STEPS:
@@ -231,7 +247,7 @@ def _curve(series: Sequence[Series]) -> dict[str, Any]:
 
 
 def _pair(series: Sequence[Series], pair: Pair, images: Images) -> dict[str, Any]:
-    """The bin of each image that both looked at: how the method changes its radius."""
+    """The bin of relative change of each image that both runs looked at."""
     method = next(k for k, one in enumerate(series) if one.name == pair.method.name)
     baseline = next(k for k, one in enumerate(series) if one.name == pair.baseline.name)
     position = {index: k for k, index in enumerate(pair.method.index.tolist())}
@@ -245,7 +261,7 @@ def _pair(series: Sequence[Series], pair: Pair, images: Images) -> dict[str, Any
 
 
 def in_script(values: Mapping[str, Any]) -> str:
-    """The values as JSON that no parser of HTML or JavaScript reads as anything else."""
+    """The values as JSON that is safe inside a script element of HTML."""
     text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.translate(_ESCAPED)
 

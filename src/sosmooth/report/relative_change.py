@@ -1,4 +1,4 @@
-"""The paper's histogram: how much a method changes the certified radius of an image, relative to first order."""
+"""The paper's histogram: how much a method changes certified radii, relative to first order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sosmooth.report.series import Pair, RunLike, check_norms, on_shared_images, series_of
 
-#: The eleven bins, from the worst for the method to the best, and how they are written.
+#: The eleven bins, from the worst for the method to the best, and their names in text.
 BINS = {
     "baseline_only": "only first order certifies",
     "dec_25_plus": "smaller by more than 25 %",
@@ -23,22 +23,29 @@ BINS = {
 }
 
 _EDGES = np.array([0.01, 0.05, 0.15, 0.25])
-# Radii read from decimals have rounding errors near 1e-16 in their ratio; what is meant to lie on an edge lies this close.
+# Radii read from decimals have rounding errors near 1e-16 in their ratio: a change this close to
+# an edge is meant to lie on it.
 _ON_THE_EDGE = 1e-9
 
 
 def relative_change_counts(
     baseline_radius_correct: ArrayLike, method_radius_correct: ArrayLike
 ) -> dict[str, int]:
-    """Images in each bin of the relative change `method / baseline − 1`; an edge belongs to the bin nearer to no change.
+    """Images in each bin of the relative change `method / baseline − 1`.
+
+    An edge belongs to the bin nearer to no change.
 
     Args:
-        baseline_radius_correct: radii certified with the right class, 0 elsewhere; (images,), input units, at least 0.
-        method_radius_correct: the same of the method, for the same images in the same order.
+        baseline_radius_correct: the baseline's radii certified with the right class, 0 elsewhere;
+            (images,), input units, at least 0.
+        method_radius_correct: the method's radii, for the same images in the same order.
+
     Returns:
         Counts by the names of `BINS`, in that order; images certified by neither are left out.
+
     Raises:
         ValueError: the shapes differ, or a radius is negative or NaN.
+
     Source:
         Levine, Kumar, Goldstein, Feizi 2020, Figures 5 and 6.
     """
@@ -48,7 +55,8 @@ def relative_change_counts(
     )
     if baseline.shape != method.shape or baseline.ndim != 1:
         raise ValueError(
-            f"both need radii of the same images, one axis; got the shapes {baseline.shape} and {method.shape}"
+            "both need radii of the same images, with one axis; got the shapes"
+            f" {baseline.shape} and {method.shape}"
         )
     if not (np.all(baseline >= 0) and np.all(method >= 0)):
         raise ValueError(
@@ -60,13 +68,25 @@ def relative_change_counts(
 
 
 def compare_runs(baseline: RunLike, method: RunLike) -> dict[str, int]:
-    """`relative_change_counts` of two runs, on the images of both. Raises as `pair_of`."""
+    """`relative_change_counts` of two runs, on the images of both.
+
+    Args:
+        baseline: the run of first order.
+        method: the run to compare with it.
+
+    Raises:
+        ValueError: as for `pair_of`.
+    """
     pair = pair_of(baseline, method)
     return relative_change_counts(pair.baseline.right_radius, pair.method.right_radius)
 
 
 def pair_of(baseline: RunLike, method: RunLike) -> Pair:
     """Two runs on the images of both.
+
+    Args:
+        baseline: the run of first order.
+        method: the run to compare with it.
 
     Raises:
         ValueError: a run has no rows, their radii are of different norms, they share no image, or
@@ -76,16 +96,21 @@ def pair_of(baseline: RunLike, method: RunLike) -> Pair:
     pair = on_shared_images(series_of(baseline), series_of(method))
     if pair is None:
         raise ValueError(
-            f"{baseline.path} and {method.path} share no images of the same data and labels; certify the same ones"
+            f"{baseline.path} and {method.path} have no images of the same data and labels in"
+            " common; certify the same images"
         )
     return pair
 
 
 def bins_of(baseline: NDArray[np.float64], method: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The position in `BINS` of each image, int64 (images,); −1 where neither certifies it.
+    """The position in `BINS` of each image.
 
     Args:
-        baseline, method: radii as for `relative_change_counts`, whose bins these are.
+        baseline: radii as for `relative_change_counts`.
+        method: radii as for `relative_change_counts`.
+
+    Returns:
+        Int64 (images,); −1 where neither certifies the image.
     """
     change = _relative_change(baseline, method)
     step = np.sign(change) * np.searchsorted(_EDGES + _ON_THE_EDGE, np.abs(change), side="left")

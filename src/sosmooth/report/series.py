@@ -21,7 +21,7 @@ from sosmooth.results import Certificates
 
 
 class ManifestLike(Protocol):
-    """What is read of a run's manifest."""
+    """The part of a run's manifest that a report reads."""
 
     @property
     def settings(self) -> Mapping[str, Any]: ...
@@ -34,7 +34,10 @@ class ManifestLike(Protocol):
 
 
 class RunLike(Protocol):
-    """What is read of a run. Null is NaN in columns of floats, −1 in columns of integers."""
+    """The part of a run that a report reads.
+
+    Null is NaN in columns of floats and −1 in columns of integers.
+    """
 
     @property
     def path(self) -> Path: ...
@@ -47,7 +50,7 @@ class RunLike(Protocol):
     def certificates(self) -> Certificates: ...
 
 
-#: Why an input that the run is to hold has no row.
+#: The reason of inputs without a row.
 MISSING = "missing (failed or not reached)"
 
 
@@ -55,15 +58,29 @@ MISSING = "missing (failed or not reached)"
 class Series:
     """The certificates of one run. Arrays are (images,); radii in input units.
 
-    Inputs that the run is to hold and has no row of come last, as abstentions with the reason `MISSING`:
-    every share and average counts them.
+    Inputs without a row come last, as abstentions with the reason `MISSING`: every fraction and
+    average counts them.
 
     Attributes:
-        name: what the report calls it. folder: where the run lies.
-        seed: None where unknown.
-        label: −1 where unknown. prediction: −1 = abstained.
-        p_lower: lower bound of the top class's probability, NaN where unknown. seconds: NaN where unknown.
-        dimension: features of one input, None where unknown. class_names: None where unknown.
+        name: of the run in the report.
+        folder: of the run.
+        method: a key of `METHODS`.
+        sigma: noise level.
+        n0: selection samples.
+        n: estimation samples, the largest of all inputs.
+        alpha: failure probability of each certificate.
+        seed: of the noise; None where unknown.
+        index: of the images in the data set.
+        label: true classes, −1 where unknown.
+        prediction: classes, −1 = abstained.
+        radius: 0 where abstained.
+        abstain_reason: empty where certified.
+        p_lower: lower bound of the top class's probability, NaN where unknown.
+        seconds: spent on each image, NaN where unknown.
+        settings: of the manifest.
+        environment: of the manifest.
+        dimension: features of one input; None where unknown.
+        class_names: None where unknown.
         classes: what the class is compared with, one of `methods.CLASSES`.
     """
 
@@ -104,7 +121,7 @@ class Series:
         )
 
     def called(self, number: int) -> str:
-        """What a class is called."""
+        """The name of a class, or its number where it has none."""
         names = self.class_names or ()
         return names[number] if 0 <= number < len(names) else str(number)
 
@@ -115,7 +132,7 @@ class Series:
 
     @property
     def labelled(self) -> bool:
-        """Whether the label of every image is known that has a certificate or an abstention of its own."""
+        """Whether the label of every image with a row is known."""
         return bool(np.all(self.label[~self.missing] >= 0))
 
     @property
@@ -130,7 +147,7 @@ class Series:
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """Which images are certified with their label; where labels are unknown, which are certified."""
+        """Which images are certified with their label, or certified at all where it is unknown."""
         return self.certified & (self.prediction == self._expected)
 
     @property
@@ -147,11 +164,11 @@ class Series:
         return certified_count(self.prediction, self._expected, self.radius, at)
 
     def share_at(self, at) -> NDArray[np.float64]:
-        """Certified accuracy at the radii `at`; where labels are unknown, the certified fraction."""
+        """Certified accuracy at the radii `at`; the certified fraction without labels."""
         return np.asarray(certified_accuracy(self.prediction, self._expected, self.radius, at))
 
     def average_radius(self) -> float:
-        """The average certified radius; where labels are unknown, as if every prediction were right."""
+        """The average certified radius; where labels are unknown, predictions count as right."""
         return average_certified_radius(self.prediction, self._expected, self.radius)
 
     @property
@@ -160,18 +177,21 @@ class Series:
 
 
 def series_of(run: RunLike, name: str | None = None) -> Series:
-    """The run as arrays, called `name` (its folder's name if not given).
+    """The run as arrays.
+
+    Args:
+        run: the run.
+        name: of the run in the report; None: the name of its folder.
 
     Raises:
-        ValueError: the run has no rows.
+        ValueError: the run is to hold no inputs.
     """
     name = _folder_name(run) if name is None else name
     absent, settings = np.asarray(run.missing, np.int64), run.manifest.settings
     if not len(run) + len(absent):
         raise ValueError(f"the run {name!r} holds no inputs; run its command again to see why")
-    pairs_lower = np.nextafter(
-        np.asarray(run["c_s_lower"], np.float64) + run["c_n_lower"], -np.inf
-    )  # p = C_S + C_N
+    # p = C_S + C_N
+    pairs_lower = np.nextafter(np.asarray(run["c_s_lower"], np.float64) + run["c_n_lower"], -np.inf)
 
     def made_with(name: str) -> Any:
         return run[name][0] if len(run) else settings[name]
@@ -208,10 +228,13 @@ def series_of(run: RunLike, name: str | None = None) -> Series:
 
 
 def series_of_all(runs: Sequence[RunLike]) -> list[Series]:
-    """The runs as arrays, under names that differ.
+    """The runs as arrays, each with another name.
+
+    Args:
+        runs: one or more.
 
     Raises:
-        ValueError: there is no run, one has no rows, or their radii are of different norms.
+        ValueError: there is no run, one is to hold no inputs, or their radii have different norms.
     """
     if not runs:
         raise ValueError("a report needs at least one run; got none")
@@ -230,33 +253,52 @@ def series_of_all(runs: Sequence[RunLike]) -> list[Series]:
 
 
 def check_norms(runs: Sequence[RunLike]) -> None:
-    """Radii of different norms say different things, whatever their numbers."""
+    """Refuse runs whose radii have different norms: they cannot be compared.
+
+    Args:
+        runs: any number.
+
+    Raises:
+        ValueError: naming the norm of each run.
+    """
     norms = {Path(run.path): norm_of(run.manifest.settings) for run in runs}
     if len(set(norms.values())) > 1:
         found = ", ".join(f"{norm} in {path}" for path, norm in norms.items())
         raise ValueError(
-            f"radii of different norms cannot be compared: {found}; give runs of one norm"
+            f"radii of different norms cannot be compared: {found}; give runs of the same norm"
         )
 
 
 def _folder_name(run: RunLike) -> str:
-    name, norm = (
-        Path(run.path).resolve().name,
-        norm_of(run.manifest.settings),
-    )  # resolved, for the run may be "."
+    name = Path(run.path).resolve().name  # resolved, as the run may be "."
+    norm = norm_of(run.manifest.settings)
     return name if norm == "l2" else f"{name} ({norm} radii)"
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A method and its first-order baseline on the images that both looked at, in the same order."""
+    """A method and its first-order baseline on the images that both looked at, in the same order.
+
+    Attributes:
+        baseline: the run of first order.
+        method: the other run.
+    """
 
     baseline: Series
     method: Series
 
 
 def pairs_with_baseline(series: Sequence[Series]) -> list[Pair]:
-    """Each series of another method with the first-order series of the same sigma and data that shares most images with it."""
+    """Each series of another method with its first-order baseline.
+
+    The baseline has the same sigma and data, and the most images in common.
+
+    Args:
+        series: the runs as arrays.
+
+    Returns:
+        A pair for each series that has a baseline.
+    """
     baselines = [one for one in series if one.method == "first_order"]
     pairs = []
     for method in (one for one in series if one.method != "first_order"):
@@ -272,7 +314,12 @@ def pairs_with_baseline(series: Sequence[Series]) -> list[Pair]:
 
 
 def on_shared_images(baseline: Series, method: Series) -> Pair | None:
-    """Both on the images that they share, by index; None where there is none, or they are not of the same data."""
+    """Both on the images in common, by index; None without one, or where data or labels differ.
+
+    Args:
+        baseline: a run as arrays.
+        method: another run as arrays.
+    """
     _, left, right = np.intersect1d(baseline.index, method.index, return_indices=True)
     data = [
         one.settings["data"] for one in (baseline, method) if one.settings.get("data") is not None

@@ -1,4 +1,4 @@
-"""How the figures look, and how they become files: without pyplot, and the same bytes for the same data."""
+"""The look of the figures, and their files: without pyplot, the same bytes for the same data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 
 INK, FAINT, GRID, PAPER = "#1d2733", "#5b6775", "#dde2e8", "#fefefe"
 
-# After Okabe and Ito 2008, who chose them to differ for every kind of colour vision; the baseline is grey.
+# From Okabe and Ito 2008, who chose colours that differ for every kind of colour vision; the
+# baseline is grey.
 LOWER, SAME, HIGHER = "#d55e00", "#8a94a0", "#0072b2"
 _METHOD_COLOURS = {
     "first_order": "#7a8490",
@@ -61,13 +62,18 @@ _STYLE = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """The style of the report, whatever the user's own matplotlib settings are; they are put back afterwards."""
+    """Use the style of the report, and restore the user's matplotlib settings afterwards."""
     with style.context(["default", _STYLE]):  # pyright: ignore[reportArgumentType]
         yield
 
 
 def blank(width: float, height: float) -> tuple[Figure, Axes]:
-    """An empty figure of that size, in inches; to be called in `styled()`."""
+    """An empty figure; call it inside `styled()`.
+
+    Args:
+        width: inches.
+        height: inches.
+    """
     figure = Figure(figsize=(width, height))
     return figure, figure.subplots()
 
@@ -78,30 +84,40 @@ def colour_of(method: str) -> str:
 
 
 def page_colour_of(method: str) -> str:
-    """The same as the page's CSS writes it, where a dark ground may need another."""
+    """The colour of a method in the page's CSS, which may be another on a dark background."""
     colour = colour_of(method)
     return f"var({_VARIABLES[colour]})" if colour in _VARIABLES else colour
 
 
 def dashes_of(position: int) -> str | tuple:
-    """The line style of the series at that position, from 0: curves that coincide stay visible through each other's gaps."""
+    """The line style of the series at a position, from 0.
+
+    Curves that coincide are visible through each other's gaps.
+    """
     return _DASHES[position % len(_DASHES)]
 
 
 def dash_name(position: int) -> str:
-    """The same line style as plotly and SVG name it."""
+    """The line style of the series at a position, as plotly and SVG name it."""
     return ("solid", "dash", "dot", "dashdot")[position % len(_DASHES)]
 
 
 def in_words(name: str, most: int = 44) -> str:
-    """A name on one line and of bounded length, which matplotlib neither reads as a formula nor hides."""
+    """A name on one line and of bounded length.
+
+    Matplotlib hides names that begin with `_`, so a space comes before it.
+
+    Args:
+        name: any text.
+        most: characters at most.
+    """
     name = " ".join(name.split()) or "(no name)"
     name = name if len(name) <= most else name[: most - 1] + "…"
     return f" {name}" if name.startswith("_") else name
 
 
 def as_png(figure: Figure) -> bytes:
-    """The figure as PNG, twice the pixels of a plain screen."""
+    """The figure as PNG, with twice the pixels of an ordinary screen."""
     with BytesIO() as out, _quiet(), styled():
         FigureCanvasAgg(figure)
         figure.savefig(out, format="png", dpi=200, metadata={"Software": None})
@@ -109,7 +125,7 @@ def as_png(figure: Figure) -> bytes:
 
 
 def as_svg(figure: Figure) -> str:
-    """The figure as SVG; letters are outlines, so that it looks the same where the font is missing."""
+    """The figure as SVG; letters are outlines, so that it looks the same without the font."""
     with BytesIO() as out, _quiet(), styled():
         FigureCanvasSVG(figure)
         figure.savefig(
@@ -119,10 +135,13 @@ def as_svg(figure: Figure) -> str:
 
 
 def inline(svg: str, stem: str) -> str:
-    """That SVG as an element of a page, without header and metadata.
+    """An SVG of `as_svg` as an element of a page, without header and metadata.
 
-    Colours that the dark ground needs otherwise are variables of the page's CSS.
-    Its ids begin with `stem`, which keeps them apart from those of the page's other figures.
+    Colours that are others on a dark background become variables of the page's CSS.
+
+    Args:
+        svg: from `as_svg`.
+        stem: begins its ids, so that they differ from those of the page's other figures.
     """
     svg = re.sub(
         r"<metadata>.*?</metadata>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL
@@ -145,7 +164,13 @@ _VARIABLES: Mapping[str, str] = {
 
 
 def save(figure: Figure, folder: Path, stem: str) -> list[Path]:
-    """Write `stem.png` and `stem.svg` into the folder; returns their paths."""
+    """Write `stem.png` and `stem.svg` into the folder, and return their paths.
+
+    Args:
+        figure: any figure.
+        folder: an existing folder.
+        stem: of the names.
+    """
     png, svg = folder / f"{stem}.png", folder / f"{stem}.svg"
     png.write_bytes(as_png(figure))
     svg.write_text(as_svg(figure), encoding="utf-8", newline="\n")
@@ -154,7 +179,7 @@ def save(figure: Figure, folder: Path, stem: str) -> list[Path]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Letters that the font lacks are drawn as boxes; that is no reason to stop a report."""
+    """Ignore warnings of letters that the font lacks: they are drawn as boxes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield

@@ -1,4 +1,4 @@
-"""The figures that sum up a run, as text: rounded so that nothing looks better than it is."""
+"""The summary of a run as text, rounded so that nothing looks better than it is."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ from sosmooth.results import COMPARED, UNKNOWN
 def summary_rows(runs: Sequence[RunLike]) -> list[dict[str, str]]:
     """One row a run: column title → text, the same columns in every row.
 
-    Certified accuracy is shown at 0 and at a few radii that all the rows share; where labels are unknown it is the
-    certified share, and says so. Radii and shares are rounded down.
+    Certified accuracy is shown at 0 and at a few radii that are the same for all rows. Where labels
+    are unknown it is the certified fraction, and the text says so. Radii and fractions are rounded
+    down.
+
+    Args:
+        runs: one or more.
 
     Raises:
-        ValueError: there is no run, or one has no rows.
+        ValueError: as for `series_of_all`.
     """
     series = series_of_all(runs)
     radii = round_radii(series)
@@ -29,7 +33,12 @@ def summary_rows(runs: Sequence[RunLike]) -> list[dict[str, str]]:
 
 
 def summary_row(series: Series, radii: Sequence[str]) -> dict[str, str]:
-    """The row of one series, with its certified accuracy at the `radii`, which are decimals."""
+    """The row of one series.
+
+    Args:
+        series: a run as arrays.
+        radii: of its certified accuracy, decimals.
+    """
     accuracy = {f"certified accuracy at {at}": _share_at(series, float(at)) for at in ["0", *radii]}
     certified = series.radius[series.certified]
     return {
@@ -51,7 +60,12 @@ def summary_row(series: Series, radii: Sequence[str]) -> dict[str, str]:
 
 
 def round_radii(series: Sequence[Series], most: int = 4) -> list[str]:
-    """At most `most` round radii above 0, evenly spaced, that some image reaches; as decimals."""
+    """Round radii above 0, evenly spaced, that some image reaches; as decimals.
+
+    Args:
+        series: the runs as arrays.
+        most: number of radii at most.
+    """
     finite = np.concatenate([one.radius[np.isfinite(one.radius)] for one in series])
     largest = float(np.max(finite, initial=0.0))
     if largest <= 0:
@@ -76,12 +90,12 @@ def whole(count: int) -> str:
 
 
 def lower_median(radius: NDArray[np.float64]) -> float:
-    """The radius that at least half of them reach."""
+    """The largest radius that at least half of the images reach, (images,), at least one."""
     return float(np.sort(radius)[(len(radius) - 1) // 2])
 
 
 def _median_radius(certified: NDArray[np.float64], dimension: int | None) -> dict[str, str]:
-    """The median in input units, as it is for pixels from 0 to 255, and as an l∞ radius."""
+    """The median in input units, in grey levels from 0 to 255, and as an l∞ radius."""
     known = lower_median(certified) if len(certified) else None
     return {
         "median radius of the certified": UNKNOWN if known is None else floored(known),
@@ -104,7 +118,7 @@ def abstentions(series: Series) -> str:
 
 def _share_at(series: Series, at: float) -> str:
     return share(int(series.count_at(at)), len(series)) + (
-        "" if series.labelled else " (certified share: labels unknown)"
+        "" if series.labelled else " (certified fraction: labels unknown)"
     )
 
 

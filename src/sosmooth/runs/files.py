@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and the lock that keeps a second writer out."""
+"""Errors of a run's files, and the lock that keeps a second writer out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ LOCK = ".lock"
 
 
 class RunError(ValueError):
-    """A run that cannot be read or written: one line that says what came, what is allowed and how to fix it."""
+    """A run that cannot be read or written.
+
+    One line says what came, what is allowed and how to fix it.
+    """
 
 
 class FolderChangedError(RunError):
@@ -22,15 +25,16 @@ class FolderChangedError(RunError):
 class FolderLock:
     """The right to write a folder, held until it is closed.
 
-    A lock belongs to a file, not to a name: where the folder or the lock file was removed or replaced,
-    another process may hold a lock of that name. So every write asks `check` first.
+    A lock belongs to a file, not to a name: where the folder or the lock file was removed or
+    replaced, another process may hold a lock of that name. So every write calls `check` first.
     """
 
     def __init__(self, folder: Path):
-        """Create the folder if it is not there, and lock it.
+        """Create the folder if it does not exist, and lock it.
 
         Raises:
-            RunError: something else is in the way, the folder cannot be written, or another process is writing it.
+            RunError: the path is not a folder, the folder cannot be written, or another process is
+                writing it.
         """
         self._folder = folder
         try:
@@ -57,11 +61,11 @@ class FolderLock:
 
     @property
     def held(self) -> bool:
-        """Whether it was not closed yet."""
+        """Whether the lock is still open."""
         return self._descriptor is not None
 
     def check(self) -> None:
-        """Refuse to go on where the folder is no longer this writer's.
+        """Refuse to write more where the folder is no longer this writer's.
 
         Raises:
             RunError: the lock was closed, or its file is no longer the one at its path.
@@ -71,9 +75,9 @@ class FolderLock:
             raise replaced(self._folder)
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file of the folder: whoever looks sees the whole old file or the whole new one.
+        """Write a file of the folder: a reader sees the whole old file or the whole new one.
 
-        The folder is the one that was locked, even if another one took its path meanwhile.
+        The folder is the one that was locked, even if another one took its path since.
 
         Raises:
             RunError: the folder is no longer this writer's, or the file system refused.
@@ -92,14 +96,14 @@ class FolderLock:
             os.close(folder)
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Release the folder."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
 
 def identity(file: Path | int) -> tuple[int, int] | None:
-    """Which file is at a path, or open: device and inode; None where there is none."""
+    """Device and inode of the file at a path or open under a number; None where there is none."""
     try:
         found = os.stat(file)
     except OSError:
@@ -108,27 +112,30 @@ def identity(file: Path | int) -> tuple[int, int] | None:
 
 
 def replaced(folder: Path) -> FolderChangedError:
-    """The one line for a folder that changed under its writer."""
+    """The error for a folder that changed while it was written."""
     return FolderChangedError(
-        f"{folder} was removed, replaced or changed by another program while it was written; nothing"
-        " more is written to it: run the same command again, alone"
+        f"{folder} was removed, replaced or changed by another program while it was written;"
+        " nothing more is written to it: run the same command again, while no other program uses"
+        " the folder"
     )
 
 
 def unwritable(path: Path, error: OSError) -> RunError:
-    """The one line for a file system that refuses."""
+    """The error for a file that the system refused to write."""
     return RunError(
-        f"{path} cannot be written ({error.strerror or error}); make room or give a folder that can be written"
+        f"{path} cannot be written ({error.strerror or error}); free some disk space, or give a"
+        " folder that you can write to"
     )
 
 
 def unreadable(path: Path, error: Exception, expected: str) -> RunError:
-    """The one line for a file that is not what it should be, or that the system does not let be read."""
+    """The error for a file that is not what it should be, or that the system refused to read."""
     if isinstance(error, OSError) and error.errno is not None:  # Arrow's own have no number
         return RunError(
             f"{path} cannot be read ({error.strerror or error}); check the disk and the permissions"
         )
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return RunError(
-        f"{path} cannot be read as {expected} ({reason[:200]}); it is damaged or of another program"
+        f"{path} cannot be read as {expected} ({reason[:200]}); it is damaged, or another program"
+        " wrote it"
     )

@@ -1,4 +1,7 @@
-"""Inputs as they finish: an SQLite file in which a row is there entirely or not at all, whenever the process dies."""
+"""Inputs as they finish: an SQLite file that holds each row entirely or not at all.
+
+That is true whenever the process dies.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,18 @@ NAME = "journal.sqlite"
 
 
 class Journal:
-    """The rows of a run that are not yet in its table. One writer (the run is locked), any number of readers."""
+    """The rows of a run that are not yet in its table.
+
+    It has one writer, as the run is locked, and any number of readers.
+    """
 
     def __init__(self, folder: Path, settings: str):
-        """Begin one; there is none in the folder. `settings`: the digest of what rows are made with."""
+        """Create the journal of a folder that has none.
+
+        Args:
+            folder: of the run.
+            settings: the digest of what rows are made with.
+        """
         self.path = folder / NAME
         self._settings = settings
         try:
@@ -33,7 +44,8 @@ class Journal:
             self._files = self._identities()
         except sqlite3.Error as error:
             raise RunError(
-                f"{self.path} cannot be written ({error}); make room, or remove it if it is damaged"
+                f"{self.path} cannot be written ({error}); free some disk space, or remove the file"
+                " if it is damaged"
             ) from error
 
     def _identities(self) -> list[tuple[int, int] | None]:
@@ -41,7 +53,7 @@ class Journal:
         return [identity(path) for path in _files(self.path.parent)]
 
     def check(self) -> None:
-        """Refuse to go on where a file at the paths is another one.
+        """Refuse to write more where a file at the paths is another one.
 
         Raises:
             RunError: it was removed or replaced.
@@ -50,7 +62,7 @@ class Journal:
             raise replaced(self.path.parent)
 
     def add(self, rows: list[dict[str, Any]]) -> None:
-        """Make rows durable, all or none. Whether the files are still these, `check` says."""
+        """Make rows durable, all or none. `check` tells whether the files are still these."""
         # JSON prints the shortest decimal that reads back as the same float.
         texts = [(row["index"], json.dumps(row)) for row in rows]
         try:
@@ -62,16 +74,20 @@ class Journal:
                 )
         except sqlite3.Error as error:
             raise RunError(
-                f"{self.path} cannot be written ({error}); make room, then run the same command again"
+                f"{self.path} cannot be written ({error}); free some disk space, then run the same"
+                " command again"
             ) from error
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
 
 def read_journal(folder: Path) -> tuple[list[dict[str, Any]], set[str]]:
-    """The rows in the journal of a folder, which is not changed; none where there is no journal.
+    """The rows in the journal of a folder; none where there is no journal.
+
+    Args:
+        folder: of the run; it is not changed.
 
     Returns:
         The rows, and the digests of the settings that they were made with.
@@ -87,7 +103,8 @@ def read_journal(folder: Path) -> tuple[list[dict[str, Any]], set[str]]:
         return [], set()
     if cut:
         raise RunError(
-            f"{path} is empty though its write-ahead log is not; it is damaged: restore it, or certify into another folder"
+            f"{path} is empty though its write-ahead log is not; it is damaged: restore it, or"
+            " certify into another folder"
         )
     try:
         with closing(
@@ -101,14 +118,14 @@ def read_journal(folder: Path) -> tuple[list[dict[str, Any]], set[str]]:
             return [], set()
         if not _is_damage(error):
             raise RunError(
-                f"{path} cannot be read ({error}); check the disk, and that its folder can be"
-                " written, which reading the journal of a killed writer needs"
+                f"{path} cannot be read ({error}); check the disk, and that you can write to its"
+                " folder, which is needed to read the journal of a killed writer"
             ) from error
         raise unreadable(path, error, "the journal of a run") from error
 
 
 def remove_journal(folder: Path) -> None:
-    """Delete the journal, closed before: its rows are in the table."""
+    """Delete the journal, which is closed: its rows are in the table."""
     for path in _files(folder):
         try:
             path.unlink(missing_ok=True)

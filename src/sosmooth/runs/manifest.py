@@ -1,4 +1,7 @@
-"""What a run is: its settings, where it was made, and whether it is complete. A small JSON file beside the table."""
+"""The manifest: a run's settings, where it was made, and whether it is complete.
+
+It is a small JSON file beside the table.
+"""
 
 from __future__ import annotations
 
@@ -32,22 +35,28 @@ class Manifest:
     """The manifest of a run.
 
     Attributes:
-        settings: what was asked for; two sessions belong to one run only where these are equal. JSON values; holds
-            `REQUIRED_SETTINGS`.
+        settings: what was asked for; two sessions belong to one run only where these are equal.
+            JSON values; holds `REQUIRED_SETTINGS`.
         environment: versions, host, device and threads of the latest session.
-        digests: of the classifier and the data, by name; part of the identity too.
         inputs: number of inputs that the run is to hold.
-        indices: which, as `described` writes them; None in runs of earlier versions.
-        created, finished: ISO 8601, UTC; finished is None until the run is complete.
-        dimension: features of one input; num_classes; class_names: None where unknown.
+        created: when the run was created, ISO 8601, UTC.
+        indices: which inputs the run is to hold, as `described` writes them; None in runs of
+            earlier versions.
+        digests: of the classifier and the data, by name; part of the identity too.
+        dimension: features of one input; None where unknown.
+        num_classes: number of classes; None where unknown.
+        class_names: names of the classes; None where unknown.
         batch_size: the one the classifier was evaluated in, kept by a resume.
-        complete: every input is in the table.
-        derived_from: what it was computed from (a run or a log), with its digest; None for a run of its own.
+        complete: whether every input is in the table.
+        finished: when the run was completed, ISO 8601, UTC; None until then.
+        derived_from: what it was computed from (a run or a log), with its digest; None where it was
+            sampled.
         table_digest: of results.parquet as last written.
-        answers: index → the classes of noisy copies of that input, by which the classifier is known
-            again (`runs.recognition`); None: nobody asked it.
-        environments: what rounding may depend on, of all that sampled for the run, in order, each
-            with the number of inputs that were certified when it began.
+        answers: index → the classes of noisy copies of that input, by which the classifier is
+            recognised (`tasks.recognition`); None where it was not asked.
+        environments: what rounding may depend on, of all processes that sampled for the run, in
+            order, each with the number of inputs that were certified when it began.
+        schema_version: of the stored files.
     """
 
     settings: dict[str, Any]
@@ -70,16 +79,16 @@ class Manifest:
 
     @property
     def stops(self) -> bool:
-        """Whether a rule stopped the drawing: n is then the most that was drawn for an input."""
+        """Whether a rule could stop the drawing early: n is then the most drawn for an input."""
         return any(self.settings.get(name) is not None for name in ("radius", "tolerance"))
 
     def asked(self) -> Sequence[int] | None:
-        """The indices of the inputs that the run is to hold; None where it does not say."""
+        """The indices of the inputs that the run is to hold; None where they are not recorded."""
         text = self.settings.get("indices") if self.indices is None else self.indices
         return _indices_or_none(text)
 
     def settings_digest(self) -> str:
-        """SHA-256 of what the numbers of a row follow from: rows are stored with it."""
+        """SHA-256 of everything that determines a row's numbers; stored with the rows."""
         values = [self.identity(), self.dimension, self.num_classes]
         return "sha256:" + hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
@@ -98,7 +107,7 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of the run in a folder.
 
     Raises:
-        RunError: there is none, it is damaged, of another program or of a later version.
+        RunError: there is none, it is damaged, or another program or a later version wrote it.
     """
     return manifest_of(folder / NAME, manifest_file(folder))
 
@@ -114,17 +123,21 @@ def manifest_file(folder: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise RunError(
-            f"{folder} is not a run: it has no {NAME}; give the folder that --out named"
+            f"{folder} is not a run: it has no {NAME}; give the folder that a run was written to"
         ) from None
     except OSError as error:
         raise unreadable(path, error, "the manifest of a run") from error
 
 
 def manifest_of(path: Path, data: bytes) -> Manifest:
-    """The manifest in the bytes of its file; `path` is for the messages alone.
+    """The manifest in the bytes of its file.
+
+    Args:
+        path: of the file, for the messages alone.
+        data: its bytes.
 
     Raises:
-        RunError: damaged, of another program or of a later version.
+        RunError: it is damaged, or another program or a later version wrote it.
     """
     try:
         values = json.loads(data)
@@ -132,18 +145,20 @@ def manifest_of(path: Path, data: bytes) -> Manifest:
         raise unreadable(path, error, "the manifest of a run") from error
     if not isinstance(values, dict) or not isinstance(values.get("schema_version"), int):
         raise RunError(
-            f"{path} is not the manifest of a run: it has no schema_version; it is damaged or of another program"
+            f"{path} is not the manifest of a run: it has no schema_version; it is damaged, or"
+            " another program wrote it"
         )
     if values["schema_version"] > SCHEMA_VERSION:
         raise RunError(
-            f"{path} has schema {values['schema_version']}; this version reads {SCHEMA_VERSION}: upgrade sosmooth"
+            f"{path} has schema {values['schema_version']}; this version reads {SCHEMA_VERSION}:"
+            " upgrade sosmooth"
         )
     _check(path, values)
     return Manifest(**{f.name: values[f.name] for f in fields(Manifest) if f.name in values})
 
 
 def _check(path: Path, values: dict[str, Any]) -> None:
-    """Types of what the program computes with; the rest is for people."""
+    """Check the types of the values that the program computes with."""
 
     def whole(value: Any) -> bool:
         return isinstance(value, int) and 0 <= value < 2**63 and not isinstance(value, bool)
@@ -152,7 +167,7 @@ def _check(path: Path, values: dict[str, Any]) -> None:
         is_real = isinstance(value, float) and 0 < value < math.inf
         return is_real or (whole(value) and value > 0)
 
-    def share(value: Any) -> bool:
+    def probability(value: Any) -> bool:
         return isinstance(value, float) and 0 < value < 1
 
     def seed(value: Any) -> bool:
@@ -170,7 +185,7 @@ def _check(path: Path, values: dict[str, Any]) -> None:
         kinds = {
             "method": lambda value: isinstance(value, str),
             "sigma": positive,
-            "alpha": share,
+            "alpha": probability,
             "n": whole,
             "n0": whole,
         }
@@ -208,12 +223,13 @@ def _check(path: Path, values: dict[str, Any]) -> None:
     wrong += [name for name in counts if values.get(name) is not None and not whole(values[name])]
     if wrong:
         raise RunError(
-            f"{path} lacks or misstates {', '.join(dict.fromkeys(wrong))}; it is damaged or of another program"
+            f"{path} has no valid {', '.join(dict.fromkeys(wrong))}; it is damaged, or another"
+            " program wrote it"
         )
 
 
 def _are_answers(value: Any) -> bool:
-    """As many labels for each of some inputs."""
+    """Whether each input has a line of labels, and all lines have as many."""
     return (
         isinstance(value, dict)
         and all(re.fullmatch(r"\d{1,18}", index) for index in value)
@@ -223,7 +239,7 @@ def _are_answers(value: Any) -> bool:
 
 
 def _indices_agree(text: Any, inputs: Any, settings: Any) -> bool:
-    """Whether the indices can be read, are as many as `inputs`, and those of the settings."""
+    """Whether the indices can be read, are as many as `inputs`, and include the settings' ones."""
     if not isinstance(text, str):
         return True  # runs of earlier versions do not have them
     indices = _indices_or_none(text)
@@ -240,7 +256,7 @@ def manifest_bytes(manifest: Manifest) -> bytes:
 
 
 def described(indices: list[int]) -> str:
-    """Indices as the command line takes them: a slice where they are evenly spaced, else numbers."""
+    """Indices as the command line takes them: a slice where evenly spaced, else numbers."""
     steps = set(np.diff(indices).tolist())
     if len(steps) == 1 and (step := steps.pop()) > 0:
         return f"{indices[0]}:{indices[-1] + 1}:{step}"
@@ -272,7 +288,7 @@ def _plain(value: Any) -> Any:
 
 
 def differences(stored: Manifest, asked: Manifest) -> list[str]:
-    """Every setting in which two manifests are not the same run, with both values."""
+    """Every setting in which two manifests differ, with both values."""
     # Earlier versions compared with one half only, and did not say so.
     mine, theirs = ({"classes": "top"} | _flat(one.identity()) for one in (stored, asked))
     names = sorted(mine.keys() | theirs.keys())
@@ -284,8 +300,8 @@ def differences(stored: Manifest, asked: Manifest) -> list[str]:
 
 
 def hint(stored: Manifest, differing: Sequence[str]) -> str:
-    """What else leads to the run that was asked for, where only the comparison differs."""
-    # Runs that do not name it are of versions that did not count every class.
+    """Another way to the run that was asked for, where only the comparison differs."""
+    # Runs that do not name it come from versions that did not count every class.
     if "classes" in stored.settings and [one.split()[0] for one in differing] == ["classes"]:
         return (
             "; the run counts every class, so certifying it again (recertify) with the other"
@@ -295,7 +311,7 @@ def hint(stored: Manifest, differing: Sequence[str]) -> str:
 
 
 def _flat(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings within settings by their full name, as in `model.spec`."""
+    """Nested settings by their full name, as in `model.spec`."""
     flat: dict[str, Any] = {}
     for name, value in identity.items():
         flat |= (

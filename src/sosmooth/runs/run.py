@@ -1,4 +1,4 @@
-"""A stored run, opened for reading: finished, under way or killed."""
+"""A stored run, opened for reading: finished, in progress or killed."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class Run(Framed):
-    """The rows of a run and what they are.
+    """The rows of a run and its manifest.
 
     Attributes:
-        path: its folder. manifest: settings, versions, digests.
+        path: its folder.
+        manifest: settings, versions, digests.
         table: an Arrow table, one row an input; the columns are described in `runs.schema.COLUMNS`.
         table_digest: SHA-256 of the table's Parquet file.
     """
@@ -46,7 +47,7 @@ class Run(Framed):
 
     @property
     def shortfall(self) -> str:
-        """What an unfinished run lacks, in one sentence; empty where it is complete."""
+        """What is missing in an unfinished run, in one sentence; empty where it is complete."""
         if self.complete:
             return ""
         if not len(self.missing):
@@ -60,7 +61,7 @@ class Run(Framed):
 
     @property
     def missing(self) -> NDArray[np.int64]:
-        """The indices of the inputs that the run is to hold and does not: they failed, or were not reached."""
+        """The indices of the inputs without a row: they failed, or were not reached."""
         asked = self.manifest.asked()
         if asked is None:
             return np.zeros(0, dtype=np.int64)
@@ -72,18 +73,22 @@ class Run(Framed):
         return len(self) + len(self.missing)
 
     def certified_accuracy(self, at: ArrayLike) -> NDArray[np.float64]:
-        """Share of all inputs of the run certified with their label at a radius of at least `at`.
+        """Fraction of all inputs certified with their label at a radius of at least `at`.
 
         Args:
             at: radii, input units, any shape.
+
         Returns:
-            Float64 of the shape of `at`, in [0, 1]; inputs that are missing count as not certified.
+            Float64 of the shape of `at`, in [0, 1]; missing inputs count as not certified.
         """
         columns = (self["prediction"], self["label"], self["radius"])
         return certified_accuracy(*columns, at, inputs=self.inputs)
 
     def average_certified_radius(self) -> float:
-        """Mean over all inputs of the run of the radius, 0 where it is missing or not its label's."""
+        """Mean radius over all inputs of the run, input units.
+
+        An input that is missing, or whose prediction is not its label, counts as radius 0.
+        """
         columns = (self["prediction"], self["label"], self["radius"])
         return average_certified_radius(*columns, inputs=self.inputs)
 
@@ -91,19 +96,20 @@ class Run(Framed):
         return len(self.table)
 
     def __getitem__(self, column: str) -> NDArray:
-        """A column as a NumPy array: null is −1 in integers, NaN in floats, the empty string in text.
+        """A column as a NumPy array, (inputs,).
 
-        Lists become an array (inputs, width of the longest), filled up with −1 in `class_ids` and
-        with 0 in the counts.
+        Null becomes −1 in integers, NaN in floats and the empty string in text. A column of lists
+        becomes an array (inputs, length of the longest), filled up with −1 in `class_ids` and with
+        0 in the counts.
         """
         if column not in COLUMNS:
             raise KeyError(f"a run has no column {column!r}; there are: {', '.join(COLUMNS)}")
         return numpy_of(self.table, column)
 
     def columns(self) -> dict[str, NDArray]:
-        """The columns that are known, as arrays (inputs,): −1 and NaN stand for unknown.
+        """The columns with a known value, as arrays (inputs,): −1 and NaN mean unknown.
 
-        The lists of the other classes are not among them: see `run["class_ids"]`.
+        The lists of the other classes are not included: see `run["class_ids"]`.
         """
         known = {
             name: self[name]
@@ -114,7 +120,10 @@ class Run(Framed):
 
     @property
     def stops(self) -> bool:
-        """Whether its samples were drawn until a question was decided: n is what was drawn then, at most that of the settings."""
+        """Whether samples were drawn until a question was decided.
+
+        The column n is then the number drawn for each input, at most the n of the settings.
+        """
         return self.manifest.stops
 
     @property
@@ -138,15 +147,19 @@ class Run(Framed):
 
 
 def load_run(path: str | Path) -> Run:
-    """Open a run for reading. Unfinished and killed runs open with the inputs that were done.
+    """Open a run for reading. Unfinished and killed runs open with the inputs certified so far.
 
     Args:
         path: the folder of the run; it is not changed.
+
     Returns:
-        The run: `run["radius"]` and the like are arrays (inputs,), `run.certificates()` the certificates.
+        The run: `run["radius"]` and the other columns are arrays (inputs,); `run.certificates()`
+        gives the certificates.
+
     Raises:
-        RunError: not a run, damaged, of another program or of a later version, or its rows were made
-            with other settings than its manifest says (one line that says which).
+        RunError: the folder is not a run, is damaged, or comes from another program or a later
+            version; or its rows were made with other settings than its manifest says (the line
+            names them).
     """
     folder = Path(path)
     for _ in range(_ATTEMPTS):
@@ -154,7 +167,7 @@ def load_run(path: str | Path) -> Run:
         try:
             return _loaded(folder, manifest)
         except RunError:
-            # A writer that went on in between left rows that the manifest read before is not of.
+            # A writer that resumed in between wrote rows that belong to a newer manifest.
             if manifest == read_manifest(folder):
                 raise
     return _loaded(folder, read_manifest(folder))
@@ -179,7 +192,7 @@ def _loaded(folder: Path, manifest: Manifest) -> Run:
 
 @dataclass(frozen=True)
 class StoredRows:
-    """What a folder holds: the table as last written, and with it the rows of the journal."""
+    """The table of a folder as last written, and all rows: the table's and the journal's."""
 
     table: pa.Table | None
     table_digest: str
@@ -190,9 +203,10 @@ def read_rows(folder: Path, manifest: Manifest) -> StoredRows:
     """The rows of a run, checked against its manifest.
 
     Raises:
-        RunError: damaged, or made with other settings than the manifest's.
+        RunError: they are damaged, or were made with other settings than the manifest's.
     """
-    # The journal first: a writer that finishes in between has its rows in the table that is read after.
+    # The journal first: if a writer finishes in between, its rows are in the table that is read
+    # after.
     journal, made_with = read_journal(folder)
     table, table_digest = read_results(folder)
     rows = with_rows(table, journal, folder)
@@ -235,7 +249,7 @@ def with_rows(table: pa.Table | None, rows: list[dict], folder: Path) -> pa.Tabl
 
 
 def _check_rows(table: pa.Table, manifest: Manifest, folder: Path) -> None:
-    """Refuse rows that are not of the run: each with its settings, and one an input.
+    """Refuse rows with other settings than the run's, or several rows of one input.
 
     Raises:
         RunError: naming the first setting that differs with both values, or the input.
@@ -255,13 +269,13 @@ def _check_rows(table: pa.Table, manifest: Manifest, folder: Path) -> None:
             )
     if twice := len(index) - len(np.unique(index)):
         raise RunError(
-            f"{folder} contradicts itself: {twice} indices are there more than once; restore the"
-            " files, or certify again"
+            f"{folder} contradicts itself: {twice} indices occur more than once; restore the files,"
+            " or certify again"
         )
     asked = manifest.asked()
     if asked is not None and len(others := np.setdiff1d(index, np.array(asked, dtype=np.int64))):
         raise RunError(
-            f"{folder} contradicts itself: it holds input {others[0]}, which is none of its"
+            f"{folder} contradicts itself: it holds input {others[0]}, which is not one of its"
             " indices; restore the files, or certify again"
         )
 

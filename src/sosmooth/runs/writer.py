@@ -1,4 +1,7 @@
-"""Writing a run so that a kill at any moment loses only the inputs in flight, and the same command goes on where it was."""
+"""Writing a run so that a kill at any moment loses only the inputs in progress.
+
+The same command then resumes the run.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +32,11 @@ from sosmooth.runs.table import digest, numpy_of, parquet_bytes, table_of
 
 
 class RunWriter:
-    """The one writer of a run. Use it as a context manager; made by `RunWriter.open`.
+    """The one writer of a run. Make it with `RunWriter.open`, and use it as a context manager.
 
     Attributes:
-        path: the folder. done: indices of the inputs already certified, by this session or an earlier one.
+        path: the folder.
+        done: indices of the inputs already certified, by this session or an earlier one.
     """
 
     def __init__(
@@ -56,7 +60,7 @@ class RunWriter:
         self._awaited = set(indices) - self.done
         if self._awaited:
             self._update(**self._asked(), complete=False, finished=None)
-            if has_journal(path):  # of a session that was killed; each has one of its own
+            if has_journal(path):  # of a session that was killed; each session makes its own
                 self._settle(complete=False)
 
     @classmethod
@@ -73,23 +77,29 @@ class RunWriter:
         device: str | None = None,
         derived_from: Mapping[str, Any] | None = None,
     ) -> RunWriter:
-        """Begin a run, or go on with it where an earlier session with the same settings stopped.
+        """Begin a run, or resume it where an earlier session with the same settings stopped.
 
         Args:
-            path: the folder; created if it is not there.
-            settings: what makes the run this run: method, sigma, n, n0, alpha, seed (None if unknown) and any others.
-            indices: whole numbers, distinct: the inputs to be certified, in the order in which the table is to hold them.
-                Inputs of earlier sessions that are not among them stay.
-            digests: of the classifier and the data, by name; part of what makes the run this run.
-            dimension, num_classes: of the data; None: as in the settings, or as the first tally says.
-            class_names, device: for the record.
+            path: the folder; created if it does not exist.
+            settings: what identifies the run: method, sigma, n, n0, alpha, seed (None if unknown)
+                and any others.
+            indices: whole numbers, distinct: the inputs to be certified, in the order of the table.
+                Inputs of earlier sessions that are not among them are kept.
+            digests: of the classifier and the data, by name; they identify the run too.
+            dimension: features of one input; None: as in the settings, or as the first tally says.
+            num_classes: of the data; None: as in the settings.
+            class_names: names of the classes, recorded.
+            device: where the classifier runs, recorded.
             derived_from: what the run is computed from, with a "digest".
+
         Returns:
             The writer, holding the lock of the folder until it is closed.
+
         Raises:
-            RunError: another process writes it, it was written with other settings (each named with both values), the
-                folder is not a run, is damaged or cannot be written.
-            ValueError: a required setting is missing, an index is twice there.
+            RunError: another process writes the run, or it was written with other settings (the
+                line names each with both values), or the folder is not a run, is damaged or cannot
+                be written.
+            ValueError: a required setting is missing, or an index occurs twice.
         """
         folder = Path(path)
         missing = [name for name in manifest.REQUIRED_SETTINGS if name not in settings]
@@ -142,7 +152,10 @@ class RunWriter:
 
     @property
     def batch_size(self) -> int | None:
-        """Evaluations in one call of the classifier; None until a session has set it. A resume keeps it."""
+        """Evaluations in one call of the classifier; None until a session has set it.
+
+        A resumed run keeps it.
+        """
         return self._manifest.batch_size
 
     @batch_size.setter
@@ -151,11 +164,16 @@ class RunWriter:
 
     @property
     def manifest(self) -> Manifest:
-        """As it is stored."""
+        """The manifest as it is stored."""
         return self._manifest
 
     def record(self, *, answers: dict[str, str], environments: list[dict[str, Any]]) -> None:
-        """Store by what the classifier is known again, and where it was evaluated."""
+        """Store what identifies the classifier, and where it was evaluated.
+
+        Args:
+            answers: as `Manifest.answers`.
+            environments: as `Manifest.environments`.
+        """
         self._update(answers=answers, environments=environments)
 
     def add(
@@ -165,36 +183,43 @@ class RunWriter:
 
         Args:
             certificates: made with the settings of the run.
-            labels: true classes (batch,), −1 = unknown. seconds: spent on each input (batch,).
+            labels: true classes (batch,), −1 = unknown.
+            seconds: spent on each input (batch,).
+
         Raises:
-            ValueError: an input is there already or not among the run's indices, or the certificates have other settings.
+            ValueError: an input is stored already or not among the run's indices, or the
+                certificates have other settings.
             RunError: the folder cannot be written; what was added before stays.
         """
         settings = {"classes": "top"} | self._manifest.settings
         for name in ("method", "classes", "sigma", "alpha", "n0", "seed"):
             if getattr(certificates, name) != settings[name]:
                 raise ValueError(
-                    f"{name} of the certificates is {getattr(certificates, name)!r}, of the run {settings[name]!r}"
+                    f"{name} of the certificates is {getattr(certificates, name)!r}, that of the"
+                    f" run is {settings[name]!r}"
                 )
         table = table_of(certificates, labels, seconds)
         added = numpy_of(table, "index").tolist()
         wrong = [index for index in added if index not in self._awaited]
         if wrong or len(set(added)) < len(added):
             raise ValueError(
-                f"inputs {wrong or added} are in the run already, or none of its indices"
+                f"inputs {wrong or added} are in the run already, or not among its indices"
             )
         if self._manifest.dimension is None and certificates.tally.dimension is not None:
             self._update(dimension=certificates.tally.dimension)
         self._check()
         self._journal = self._journal or Journal(self.path, self._manifest.settings_digest())
         self._journal.add(table.to_pylist())
-        self._check()  # or the rows went into a file that is no longer there
+        self._check()  # else the rows went into a file that was removed
         self._parts.append(table)
         self.done.update(added)
         self._awaited.difference_update(added)
 
     def replace(self, table: pa.Table) -> None:
-        """Take a whole table that can be computed again at any time: it is not journaled, `finish` writes it."""
+        """Take a whole table that can be computed again at any time.
+
+        It does not go through the journal: `finish` writes it.
+        """
         self._parts = [table]
         self.done = set(numpy_of(table, "index").tolist())
         self._awaited = set(self._indices) - self.done
@@ -204,11 +229,13 @@ class RunWriter:
         """Write the table in the order of the indices, mark the run complete, remove the journal.
 
         Raises:
-            ValueError: inputs are missing. RunError: the folder cannot be written; the journal stays.
+            ValueError: inputs are missing.
+            RunError: the folder cannot be written; the journal stays.
         """
         if self._awaited:
             raise ValueError(
-                f"{len(self._awaited)} inputs are not certified yet, one of them of index {min(self._awaited)}"
+                f"{len(self._awaited)} inputs are not certified yet, one of them of index"
+                f" {min(self._awaited)}"
             )
         return self._closing(complete=True)
 
@@ -223,7 +250,7 @@ class RunWriter:
     def _closing(self, *, complete: bool) -> Run:
         self._settle(complete=complete)
         run = load_run(self.path)
-        self._check()  # so it is this run that was loaded
+        self._check()  # so this run was loaded and no other
         return run
 
     def __enter__(self) -> Self:
@@ -241,20 +268,19 @@ class RunWriter:
         except RunError as failure:
             if error is None:
                 raise
-            error.add_note(
-                str(failure)
-            )  # what was certified is in the journal, and readable from there
+            # What was certified is in the journal, and can be read from there.
+            error.add_note(str(failure))
         finally:
             self.close()
 
     def close(self) -> None:
-        """Let go of the run."""
+        """Release the run."""
         if self._journal is not None:
             self._journal.close()
         self._lock.close()
 
     def _check(self) -> None:
-        """Refuse to go on where folder, manifest or journal are no longer this writer's.
+        """Refuse to write more where folder, manifest or journal are no longer this writer's.
 
         Raises:
             RunError: one was removed, replaced or changed.
@@ -278,7 +304,7 @@ class RunWriter:
         }
 
     def _settle(self, *, complete: bool) -> None:
-        """Bring everything into the table; only then the journal may go."""
+        """Write everything to the table, and only then remove the journal."""
         self._check()
         rows = ordered(pa.concat_tables(self._parts), self._indices)
         there = self._stored.table is not None and (self.path / RESULTS).exists()
@@ -306,19 +332,20 @@ class RunWriter:
 
 
 def _refuse_foreign(folder: Path) -> None:
-    """A folder with other things in it and no manifest is somebody else's."""
+    """Refuse a folder that holds other files and no manifest."""
     try:
         names = {entry.name for entry in folder.iterdir()}
     except FileNotFoundError:
         return
     except NotADirectoryError:
         raise RunError(
-            f"{folder} is not a folder; a run is one: give another name, or move what is there away"
+            f"{folder} is not a folder; a run is a folder: give another name, or move the file away"
         ) from None
     except OSError as error:
         raise unwritable(folder, error) from error
     foreign = sorted(names - {LOCK, f".{manifest.NAME}.partial"})
     if foreign and manifest.NAME not in names:
         raise RunError(
-            f"{folder} holds other things ({', '.join(foreign[:3])}) and no {manifest.NAME}; give a folder that is empty or a run"
+            f"{folder} holds other files ({', '.join(foreign[:3])}) and no {manifest.NAME}; give an"
+            " empty folder or a run"
         )

@@ -1,4 +1,4 @@
-"""What is done with a classifier, inputs and a stored run: certify, certify again, check, attack.
+"""Work that needs a classifier, inputs and a stored run: certify, certify again, check, attack.
 
-Here sampling meets storage. `runs/` only stores, and `smoothed.py` only samples and certifies.
+`runs/` only stores, and `smoothed.py` only samples and certifies; this package combines them.
 """

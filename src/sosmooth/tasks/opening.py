@@ -21,7 +21,7 @@ def settled_classifier(
     batch_timeout: float | None = None,
     batch_size: int | None = None,
 ) -> LoadedClassifier:
-    """The classifier with nothing left open, after one evaluation of the data's first inputs.
+    """The classifier with every setting known, after one evaluation of two of the data's inputs.
 
     Args:
         classifier: as `open_classifier` returns it.
@@ -57,7 +57,14 @@ def smoothed_classifier(
     *,
     batch_size: int | None = None,
 ) -> SmoothedClassifier:
-    """The smoothed classifier of a loaded one; `num_classes` None: see `settled_classifier`."""
+    """The smoothed classifier of a loaded one.
+
+    Args:
+        classifier: as `open_classifier` returns it.
+        inputs: the data set.
+        smoothing: sigma, device, noise; `num_classes` None: as in `settled_classifier`.
+        batch_size: as for `SmoothedClassifier`.
+    """
     from sosmooth.smoothed import SmoothedClassifier
 
     classifier = settled_classifier(

@@ -1,4 +1,4 @@
-"""A data set as a classifier takes it: its columns in order, its labels in the classifier's numbers."""
+"""A data set as a classifier takes it: columns in its order, labels in its numbers."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Paired:
 
     Attributes:
         inputs: as the classifier takes them. Pairing them again changes nothing.
-        class_names: what the labels stand for; None where nobody says.
-        notes: what was assumed, a line each; what the loader assumed is in `inputs.notes`.
+        class_names: names of the labels; None where neither classifier nor data name them.
+        notes: what was assumed, a line each; `inputs.notes` has what the loader assumed.
     """
 
     inputs: InputSet
@@ -36,8 +36,13 @@ def with_columns(
 ) -> tuple[InputSet, tuple[str, ...]]:
     """The inputs with their columns in the order that the classifier was fitted with.
 
+    Args:
+        classifier: as `open_classifier` returns it.
+        inputs: the data set.
+
     Returns:
         The inputs, and what was assumed, a line each.
+
     Raises:
         ValueError: the data have other columns.
     """
@@ -49,9 +54,12 @@ def paired(classifier: LoadedClassifier, inputs: InputSet, num_classes: int | No
     """The inputs as the classifier takes them.
 
     Args:
+        classifier: as `open_classifier` returns it.
+        inputs: the data set.
         num_classes: of the classifier; None: unknown.
+
     Raises:
-        ValueError: columns or names of classes that the classifier does not have.
+        ValueError: the data have columns or names of classes that the classifier does not have.
     """
     from sosmooth.classifiers.class_names import class_names_of
 
@@ -61,7 +69,11 @@ def paired(classifier: LoadedClassifier, inputs: InputSet, num_classes: int | No
 
 
 def as_recorded(run: Run, inputs: InputSet) -> InputSet:
-    """The inputs as they were paired when the run was made.
+    """The inputs as they were paired with the classifier when the run was made.
+
+    Args:
+        run: the run.
+        inputs: the data set.
 
     Raises:
         ValueError: they have other columns, or classes that the run does not name.
@@ -85,7 +97,7 @@ def _with_labels(inputs: InputSet, names: Sequence[str] | None, num_classes: int
     settings, count = dict(inputs.settings), inputs.num_classes
     if found.names is not None:
         settings["classes"], count = list(found.names), len(found.names)
-    elif len(inputs.class_names or ()) == 1:  # of no use: the labels are unknown now
+    elif len(inputs.class_names or ()) == 1:  # one name tells no label, so labels are unknown
         del settings["classes"]
         count = None
     changed = replace(inputs, labels=found.labels, num_classes=count, settings=settings)

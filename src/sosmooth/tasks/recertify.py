@@ -1,4 +1,4 @@
-"""Another method or failure probability from the tallies of a stored run, without touching the classifier."""
+"""Certifying a stored run again, by another method or failure probability, without sampling."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def recertify(
 ) -> Run:
     """Compute the certificates of a stored run again, under a method and a failure probability.
 
-    A tally read many times, at many alphas, methods or `classes`, of which the best is kept, is no
-    certificate: choose them before looking at the results.
+    Choose method, alpha and `classes` before looking at the results: keeping the best of several
+    readings of one tally gives no certificate.
 
     Args:
         run: folder of the run that is read; it is never changed.
@@ -36,8 +36,9 @@ def recertify(
 
     Returns:
         The run in `out`, complete where `run` is; its manifest names what it was derived from.
+
     Raises:
-        ValueError: unknown method, alpha outside (0, 1), `classes` none of the two.
+        ValueError: the method or `classes` is unknown, or alpha is outside (0, 1).
         RunError: the tallies lack what the method needs (the message names it), or a folder cannot
             be read or written.
 
@@ -54,11 +55,12 @@ def recertify(
         )
     if source.stops:
         raise RunError(
-            f"{run} stopped drawing when its question was decided, and its counts answer no other one; certify the inputs instead"
+            f"{run} stopped drawing when its question was decided, so its counts cannot answer"
+            " another one; certify the inputs instead"
         )
     if source.norm != "l2":
         raise RunError(
-            f"{run} holds {source.norm} radii of other code, and sosmooth certifies l2; certify the"
+            f"{run} holds {source.norm} radii of other code, but sosmooth certifies l2; certify the"
             " inputs instead"
         )
     if not len(source):
@@ -66,8 +68,8 @@ def recertify(
     stored = source.certificates()
     if stored.tally.arrays().keys() == {"n"}:
         raise RunError(
-            f"{run} holds radii but no counts (the logs of Cohen et al.'s code print none), so nothing can be certified from it"
-            " again; certify the inputs instead"
+            f"{run} holds radii but no counts (the logs of Cohen et al.'s code print none), so it"
+            " cannot be certified again; certify the inputs instead"
         )
     if classes is None and not stored.tally.counts_classes:
         compared = "top"

@@ -1,8 +1,9 @@
-"""Is this the classifier of the run? What it answers says so.
+"""Recognising the classifier of a run by its answers.
 
-A run stores the classes that its classifier gave for noisy copies of a few of its inputs. Digests of
-files and weights see only what they were told of; two classifiers that answer alike on a few hundred
-points are rarely two. The noise is that of no certificate: what is compared was not counted.
+A run stores the classes that its classifier gave for noisy copies of a few of its inputs. A digest
+covers only the files and weights that it was computed from; different classifiers rarely answer
+alike on a few hundred points. This noise is drawn for the comparison alone: no certificate counts
+it.
 """
 
 from __future__ import annotations
@@ -24,17 +25,19 @@ if TYPE_CHECKING:
     from sosmooth.sampler import Sampler
     from sosmooth.workers.share import Probe, Probed
 
-# Many inputs with few copies tell more than the other way round: data are often sorted by class.
+# Many inputs with few copies tell more than few with many: data are often sorted by class.
 _INPUTS = 16
 _EVALUATIONS = 256
 _NAMED = 5
 
 
 def probe_of(manifest: Manifest, inputs: InputSet, indices: Sequence[int]) -> Probe:
-    """What the classifier of a run is asked, to be known again: what it was asked before.
+    """The noisy inputs by which the classifier of a run is recognised.
 
     Args:
-        indices: of the run; where it was never asked, some evenly spaced ones are taken.
+        manifest: of the run; if it stores answers, their inputs are taken again.
+        inputs: those of the run.
+        indices: of the run; if it stores no answers, evenly spaced ones are taken.
     """
     from sosmooth.workers.share import Probe
 
@@ -49,14 +52,15 @@ def probe_of(manifest: Manifest, inputs: InputSet, indices: Sequence[int]) -> Pr
 
 
 class Recognition:
-    """Compares what samples with the classifier and the environments of a run; each may be asked.
+    """Compares each process that samples with the classifier and the environments of a run.
 
     Args:
-        writer: of the run. What is not stored yet is stored.
-        probe: what was asked.
+        writer: of the run. Answers and environments that are not stored yet are stored.
+        probe: the noisy inputs.
         contributes: whether inputs are still to be certified.
-        accept_other_environment: whether they may be where none of the run was before.
-        notice: told what a user should know, in one line.
+        accept_other_environment: whether they may be certified in an environment that is new to
+            the run.
+        notice: called with what a user should know, in one line.
     """
 
     def __init__(
@@ -72,33 +76,38 @@ class Recognition:
         self._accept, self._notice = accept_other_environment, notice
 
     def __call__(self, found: Probed) -> None:
-        """Take what was found, or refuse it.
+        """Accept the answers and the environment of a process, or refuse them.
+
+        Args:
+            found: its answers and its environment.
 
         Raises:
-            RunError: another classifier, or another environment that is not accepted.
+            RunError: it has another classifier, or another environment that is not accepted.
         """
         manifest = self._writer.manifest
         answers = _as_text(self._probe.indices, found.labels)
         elsewhere = _elsewhere(manifest, found.environment)
         if elsewhere and self._contributes and not self._accept:
             raise RunError(
-                f"{self._writer.path} was certified so far with {elsewhere}: there the classifier may"
-                " round otherwise; go on where it was begun, or accept the other environment"
-                " (accept_other_environment)"
+                f"{self._writer.path} was certified so far with {elsewhere}: there the classifier"
+                " may round differently; resume it there, or allow this environment with"
+                " accept_other_environment=True"
             )
         check_answers(self._writer.path, manifest, answers, elsewhere)
         if manifest.answers is None and self._writer.done:
-            from_here = "; its answers are stored from here on" if self._contributes else ""
+            from_here = "; its answers are stored from now on" if self._contributes else ""
             self._notice(
                 f"{self._writer.path} was begun by a version that stored no answers of the"
-                " classifier: nothing could be compared, and nothing shows whether this is the one"
-                f" that certified its {len(self._writer.done)} inputs{from_here}"
+                " classifier, so it is not known whether this classifier certified its"
+                f" {len(self._writer.done)} inputs{from_here}"
             )
         if not self._contributes:
             return
         environments = manifest.environments
         if elsewhere:
-            self._notice(f"{self._writer.path} goes on in another environment: so far {elsewhere}")
+            self._notice(
+                f"{self._writer.path} is resumed in another environment: so far {elsewhere}"
+            )
         if elsewhere or not environments:
             begins = {"begins_after_inputs": len(self._writer.done)}
             environments = [*environments, found.environment | begins]
@@ -132,7 +141,10 @@ def check_answers(
 
 
 def check_same_answers(run: Run, sampler: Sampler, inputs: InputSet) -> None:
-    """Refuse a classifier that is not the one of a run, where its noise can be drawn here.
+    """Refuse a classifier that answers otherwise than that of a run.
+
+    Checks only where the noise of the run can be drawn: on the same kind of device and with the
+    same way of drawing.
 
     Args:
         run: the run.
@@ -155,7 +167,7 @@ def check_same_answers(run: Run, sampler: Sampler, inputs: InputSet) -> None:
 
 
 def _as_text(indices: Sequence[int], labels: NDArray[np.int64]) -> dict[str, str]:
-    """Labels by input as the manifest holds them: a line an input."""
+    """Labels by input, as the manifest holds them."""
     return {
         str(index): " ".join(map(str, row))
         for index, row in zip(indices, labels.tolist(), strict=True)
@@ -163,7 +175,7 @@ def _as_text(indices: Sequence[int], labels: NDArray[np.int64]) -> dict[str, str
 
 
 def _elsewhere(manifest: Manifest, environment: dict[str, Any]) -> str:
-    """In what an environment differs from the latest of a run, in words; empty if one is the same."""
+    """How an environment differs from the latest of a run, in words; empty if the run has it."""
     known = [{name: one.get(name) for name in environment} for one in manifest.environments]
     if not known or environment in known:
         return ""

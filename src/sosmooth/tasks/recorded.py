@@ -1,4 +1,4 @@
-"""Opening what a stored run was made with again, and refusing what it was not made with."""
+"""Opening the classifier and the data that a stored run was made with, and refusing others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def smoothed_as_recorded(
     run: Run, classifier: LoadedClassifier, inputs: InputSet, *, device: str | None = None
 ) -> SmoothedClassifier:
-    """The smoothed classifier that a run certified, with its sigma, its noise and its execution.
+    """The smoothed classifier that a run certified, with its sigma, noise and execution.
 
     Args:
         run: the run.
@@ -59,11 +59,17 @@ _DIGESTS = ("weights_sha256", "file_sha256", "source_sha256")
 def check_same(run: Run, classifier: LoadedClassifier, inputs: InputSet) -> InputSet:
     """Refuse a classifier or data that the run was not made with.
 
-    The digests decide, not the names: files may have moved. `check_same_answers` sees what digests
-    do not.
+    The digests decide, not the names: files may have moved. `check_same_answers` finds differences
+    that digests do not cover.
+
+    Args:
+        run: the run.
+        classifier: as `open_classifier` returns it.
+        inputs: the data set.
 
     Returns:
         The inputs as they were paired with the classifier for the run.
+
     Raises:
         RunError: the digests of the classifier or of the inputs differ, or the run records none.
     """
@@ -71,7 +77,7 @@ def check_same(run: Run, classifier: LoadedClassifier, inputs: InputSet) -> Inpu
     nameless = all(recorded.get(name) is None for name in _DIGESTS) and not run.manifest.answers
     if nameless or "inputs" not in run.manifest.digests:
         raise RunError(
-            f"{run.path} does not say which classifier or data it is of (it was imported, or the"
+            f"{run.path} does not record its classifier or its data (it was imported, or the"
             " classifier has no file); certify the inputs again, with a classifier from a file"
         )
     _check_settings(run, classifier, ["normalization"])
@@ -79,9 +85,13 @@ def check_same(run: Run, classifier: LoadedClassifier, inputs: InputSet) -> Inpu
 
 
 def check_same_classifier(run: Run, classifier: LoadedClassifier) -> None:
-    """Refuse a classifier whose digests, of those that the run records, or another setting differ.
+    """Refuse a classifier with other digests or settings than the run records.
 
-    The settings are its normalisation, its output, and how its single score is read.
+    The settings are its normalization, its output, and how its single score is read.
+
+    Args:
+        run: the run.
+        classifier: with every setting known.
 
     Raises:
         RunError: they differ.
@@ -104,10 +114,15 @@ def _check_settings(run: Run, classifier: LoadedClassifier, names: list[str]) ->
 def check_same_inputs(run: Run, inputs: InputSet) -> InputSet:
     """Refuse inputs whose digest is not the one that the run records.
 
+    Args:
+        run: the run.
+        inputs: the data set.
+
     Returns:
         The inputs as they were paired with the classifier for the run.
+
     Raises:
-        RunError: it differs.
+        RunError: the digest differs.
     """
     try:
         inputs = as_recorded(run, inputs)
@@ -126,6 +141,6 @@ def check_same_inputs(run: Run, inputs: InputSet) -> InputSet:
 
 
 def _record(run: Run, name: str) -> dict[str, Any]:
-    """What the manifest records of the classifier or the data."""
+    """What the manifest records of the classifier (`model`) or the data (`data`)."""
     value = run.manifest.settings.get(name)
     return value if isinstance(value, dict) else {}

@@ -18,13 +18,17 @@ from sosmooth.tally import NO_CLASS
 
 
 def validate_run(path: str | Path) -> list[str]:
-    """Everything found wrong with a run, one line each; the empty list where it is sound.
+    """Everything that is wrong with a run, one line each; the empty list where nothing is.
 
-    Checks the schema, the digest of the table, that indices are distinct and as many as the manifest says, settings against
-    columns, the counts against `n`, `prediction = −1` exactly where `radius = 0`, and the radii against the counts.
+    Checks the schema, the digest of the table, that indices are distinct and as many as the
+    manifest says, the settings against the columns, the counts against `n`, that the prediction is
+    −1 exactly where the radius is 0, and the radii against the counts.
 
     Args:
         path: the folder of the run; it is not changed.
+
+    Returns:
+        The findings, in words.
     """
     try:
         run = load_run(path)
@@ -47,7 +51,7 @@ def _manifest_findings(run: Run) -> list[str]:
         )
     index = run["index"]
     if len(np.unique(index)) < len(index):
-        findings.append(f"{len(index) - len(np.unique(index))} indices are there more than once")
+        findings.append(f"{len(index) - len(np.unique(index))} indices occur more than once")
     return findings
 
 
@@ -62,7 +66,7 @@ def _row_findings(certificates: Certificates) -> list[str]:
     checks = {
         "n is below 1": n < 1,
         "radius is negative or not a number": ~(radius >= 0),
-        "prediction is −1 and radius above 0, or the other way round": (prediction == ABSTAINED)
+        "prediction is −1 but the radius is not 0, or the reverse": (prediction == ABSTAINED)
         != (radius == 0),
         "prediction is another class than the selected one": (prediction != ABSTAINED)
         & (prediction != selected),
@@ -90,14 +94,15 @@ def _row_findings(certificates: Certificates) -> list[str]:
             checks["count_top is not what the pair counts say"] = tally.count_top != right
     checks |= _class_checks(certificates)
     return [
-        f"{what} in {np.sum(wrong)} rows, the first of index {certificates.input_index[np.argmax(wrong)]}"
+        f"{what} in {np.sum(wrong)} rows, the first of index"
+        f" {certificates.input_index[np.argmax(wrong)]}"
         for what, wrong in checks.items()
         if np.any(wrong)
     ]
 
 
 def _class_checks(certificates: Certificates) -> dict[str, NDArray[np.bool_]]:
-    """What the counts of the other classes contradict, by name; nothing where there are none."""
+    """Contradictions in the counts of the other classes, by name; none where none were counted."""
     tally = certificates.tally
     if not tally.counts_classes or tally.count_top is None:
         return {}
@@ -112,14 +117,14 @@ def _class_checks(certificates: Certificates) -> dict[str, NDArray[np.bool_]]:
     outside = (ids < NO_CLASS) | (ids >= tally.num_classes)
     unordered = listed[:, 1:] & (np.diff(ids, axis=1) <= 0)
     return {
-        "class_ids holds a class that there is not, or the selected one": np.any(
+        "class_ids holds a class that does not exist, or the selected one": np.any(
             outside | (listed & (ids == selected[:, None])), axis=1
         ),
         "class_ids is not ascending": np.any(unordered, axis=1),
-        "runner_up is a class that there is not, or the selected one": (runner_up < NO_CLASS)
+        "runner_up is a class that does not exist, or the selected one": (runner_up < NO_CLASS)
         | (runner_up >= tally.num_classes)
         | (runner_up == selected),
-        "a class was counted that no sample returned": np.any(
+        "a class is listed that no sample returned": np.any(
             np.where(listed, (same < 0) | (one < 0) | (same + one == 0), (same != 0) | (one != 0)),
             axis=1,
         ),
@@ -128,11 +133,12 @@ def _class_checks(certificates: Certificates) -> dict[str, NDArray[np.bool_]]:
 
 
 def _radius_findings(run: Run) -> list[str]:
-    """Radii that the counts do not give; nothing to say where there are no counts."""
+    """Radii that do not follow from the counts; none where there are no counts."""
     stored = run.certificates()
     if stored.method not in METHODS:
         return [
-            f"the method {stored.method!r} is unknown to this version; there are: {', '.join(METHODS)}"
+            f"the method {stored.method!r} is unknown to this version; it knows"
+            f" {', '.join(METHODS)}"
         ]
     try:
         computed = _computed_again(run, stored).radius
@@ -150,8 +156,9 @@ def _radius_findings(run: Run) -> list[str]:
         return []
     first = int(np.argmax(wrong))
     return [
-        f"the radius is not what the counts give in {np.sum(wrong)} rows, the first of index {stored.input_index[first]}:"
-        f" {stored.radius[first]:.6g} is stored, {computed[first]:.6g} computed"
+        f"the radius is not what the counts give in {np.sum(wrong)} rows, the first of index"
+        f" {stored.input_index[first]}: {stored.radius[first]:.6g} is stored, {computed[first]:.6g}"
+        " is computed"
     ]
 
 
@@ -171,7 +178,14 @@ def _computed_again(run: Run, stored: Certificates) -> Certificates:
 
 
 def recomputed(stored: Certificates, method: str, alpha: float, classes: str) -> Certificates:
-    """The certificates that the stored tallies give; the arguments are those of `recertify`."""
+    """The certificates that stored tallies give.
+
+    Args:
+        stored: the certificates of a run.
+        method: as for `recertify`.
+        alpha: as for `recertify`.
+        classes: as for `recertify`.
+    """
     return certify_tally(
         method,
         stored.tally,

@@ -1,23 +1,26 @@
-// What the page holds, and how its numbers are written. Radii and probabilities are whole millionths.
+// The data of the page, and its numbers as text. Radii and probabilities are whole millionths.
 const data = JSON.parse(document.getElementById("data").textContent);
 const { images, runs } = data;
 const everyImage = images.name.map((_, i) => i);
 const byName = new Map(images.name.map((name, i) => [name, i]));
 const ABSTAINED = -1;
-// What a class is called, where the runs say it.
+// The name of a class, or its number where the runs have no names.
 const called = (number) => data.classes?.[number] ?? String(number);
 const shown = new Set(runs.keys());
 
 const looked = (run, i) => run.prediction[i] !== null;
 const certified = (run, i) => looked(run, i) && run.prediction[i] !== ABSTAINED;
-const wrong = (run, i) => certified(run, i) && images.label[i] !== null && run.prediction[i] !== images.label[i];
+const wrong = (run, i) =>
+  certified(run, i) && images.label[i] !== null && run.prediction[i] !== images.label[i];
 // The radius where the answer is right, else 0; infinity is null in JSON.
-const rightRadius = (run, i) => (certified(run, i) && !wrong(run, i) ? (run.radius[i] ?? Infinity) : 0);
+const rightRadius = (run, i) =>
+  certified(run, i) && !wrong(run, i) ? (run.radius[i] ?? Infinity) : 0;
 const shownRuns = () => runs.filter((_, k) => shown.has(k));
-// What the others are compared with: the first-order run, while it is shown.
+// The run that the others are compared with: the first-order run, while it is shown.
 const reference = () => (shown.has(data.reference) ? runs[data.reference] : shownRuns()[0]);
 
-// Of the runs shown the one with the largest right radius, the reference where it is as large; none where nothing is certified.
+// The shown run with the largest right radius (the reference where it is as large); null where no
+// run certifies.
 function winner(i) {
   let best = null;
   for (const run of [reference(), ...shownRuns()]) {
@@ -26,7 +29,8 @@ function winner(i) {
   return best;
 }
 
-// A run's radius relative to the reference's; infinite where only the run certifies, null where neither does.
+// A run's radius relative to the reference's; infinite where only the run certifies, null where
+// neither does.
 function changeOf(run, i) {
   const [method, baseline] = [rightRadius(run, i), rightRadius(reference(), i)];
   return method === baseline ? (method ? 0 : null) : baseline ? method / baseline - 1 : Infinity;
@@ -38,11 +42,12 @@ function decimal(millionths, digits = 4) {
   const unit = 10 ** (6 - digits);
   return (Math.floor(millionths / unit) / 10 ** digits).toFixed(digits);
 }
-const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
-const signed = (share) => (share > 0 ? "+" : share < 0 ? "−" : "±") + percent(Math.abs(share));
+const percent = (fraction, digits = 1) => `${(100 * fraction).toFixed(digits)} %`;
+const signed = (fraction) =>
+  (fraction > 0 ? "+" : fraction < 0 ? "−" : "±") + percent(Math.abs(fraction));
 const count = (number) => number.toLocaleString("en").replaceAll(",", "\u202f");
 
-// An element; text goes in as text only.
+// An element; text is never read as HTML.
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -62,9 +67,14 @@ function drawn(tag, attributes, ...children) {
   return element;
 }
 
-const swatch = (run) => make("span", { class: `swatch ${run.dash}`, style: { borderColor: run.colour }, "aria-hidden": "true" });
+const swatch = (run) =>
+  make("span", {
+    class: `swatch ${run.dash}`,
+    style: { borderColor: run.colour },
+    "aria-hidden": "true",
+  });
 
-// A thumbnail of about so many pixels: whole multiples of its own, so that small ones stay sharp.
+// A thumbnail of about so many pixels: a whole multiple of its size, so that small ones are sharp.
 function thumbnail(i, size) {
   const place = data.sheet?.place[i] ?? -1;
   if (place < 0) return null;
@@ -79,7 +89,9 @@ function thumbnail(i, size) {
       width: `${tile * times}px`,
       height: `${tile * times}px`,
       backgroundPosition: `${-x * pitch * times}px ${-y * pitch * times}px`,
-      backgroundSize: `${columns * pitch * times}px ${Math.ceil(tiles / columns) * pitch * times}px`,
+      backgroundSize: [columns, Math.ceil(tiles / columns)]
+        .map((places) => `${places * pitch * times}px`)
+        .join(" "),
     },
   });
 }

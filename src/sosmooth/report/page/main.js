@@ -1,4 +1,4 @@
-// Which runs are shown, light or dark, and the first drawing.
+// The runs that are shown, light or dark colours, and the first drawing.
 function draw() {
   drawPlots();
   drawTable();
@@ -20,7 +20,8 @@ function runToggle(run, k) {
 
 function setUpTheme() {
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const isDark = () => (document.documentElement.style.colorScheme || (dark.matches ? "dark" : "light")) === "dark";
+  const isDark = () =>
+    (document.documentElement.style.colorScheme || (dark.matches ? "dark" : "light")) === "dark";
   const button = document.getElementById("theme");
   const say = () => (button.textContent = isDark() ? "☀ light" : "☾ dark");
   button.addEventListener("click", () => {

@@ -1,22 +1,40 @@
-// The plots. Names are escaped, for plotly reads a little HTML in its texts.
-const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+// The plots. Names are escaped, as plotly reads some HTML in its texts.
+const escaped = (text) =>
+  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 const short = (text) => (text.length > 32 ? `${text.slice(0, 31)}…` : text);
 const title = (run) => escaped(short(run.name));
 const MOST_HOVERED = 6;
 
-// A colour of the style sheet as the browser resolves it, light or dark.
+// A colour of the style sheet as the browser computes it, light or dark.
 function resolved(colour) {
   const probe = document.getElementById("probe");
   probe.style.color = colour;
   return getComputedStyle(probe).color;
 }
-const faded = (colour, share) => resolved(colour).replace("rgb(", "rgba(").replace(")", `, ${share})`);
+const faded = (colour, opacity) =>
+  resolved(colour).replace("rgb(", "rgba(").replace(")", `, ${opacity})`);
 
 function layout(extra) {
-  const [ink, faint, line, paper] = ["var(--ink)", "var(--faint)", "var(--line)", "var(--paper)"].map(resolved);
-  const axis = { gridcolor: line, zerolinecolor: line, linecolor: line, tickcolor: line, tickfont: { color: faint }, automargin: true };
+  const [ink, faint, line, paper] = [
+    "var(--ink)",
+    "var(--faint)",
+    "var(--line)",
+    "var(--paper)",
+  ].map(resolved);
+  const axis = {
+    gridcolor: line,
+    zerolinecolor: line,
+    linecolor: line,
+    tickcolor: line,
+    tickfont: { color: faint },
+    automargin: true,
+  };
   const { xaxis, yaxis, ...rest } = extra;
-  const full = ({ title, ...own }) => ({ ...axis, ...own, title: { text: title, font: { size: 13 }, standoff: 10 } });
+  const full = ({ title, ...own }) => ({
+    ...axis,
+    ...own,
+    title: { text: title, font: { size: 13 }, standoff: 10 },
+  });
   return {
     font: { family: "system-ui, sans-serif", size: 13, color: ink },
     paper_bgcolor: paper,
@@ -32,7 +50,7 @@ function layout(extra) {
   };
 }
 
-// Named one by one: plotly's own choice has a button that leads to a service.
+// Buttons are named one by one: plotly's default has one that leads to an online service.
 const CONFIG = {
   displaylogo: false,
   responsive: true,
@@ -47,7 +65,12 @@ function accuracyPlot() {
     const share = curve.count.map((n) => n / curve.of);
     const shape = { x: at, line: { shape: "vh", width: 0 }, mode: "lines", hoverinfo: "skip" };
     traces.push({ ...shape, y: curve.low.map((y) => y / 1e6) });
-    traces.push({ ...shape, y: curve.high.map((y) => y / 1e6), fill: "tonexty", fillcolor: faded(run.colour, 0.15) });
+    traces.push({
+      ...shape,
+      y: curve.high.map((y) => y / 1e6),
+      fill: "tonexty",
+      fillcolor: faded(run.colour, 0.15),
+    });
     traces.push({
       x: at,
       y: share,
@@ -62,10 +85,20 @@ function accuracyPlot() {
     traces,
     layout: layout({
       hovermode: "x unified",
-      xaxis: { title: "radius, input units", spikecolor: resolved("var(--faint)"), spikethickness: 1, range: [0, at.at(-1)], hoverformat: ".4f", unifiedhovertitle: { text: "radius %{x:.4f}" } },
+      xaxis: {
+        title: "radius, input units",
+        spikecolor: resolved("var(--faint)"),
+        spikethickness: 1,
+        range: [0, at.at(-1)],
+        hoverformat: ".4f",
+        unifiedhovertitle: { text: "radius %{x:.4f}" },
+      },
       yaxis: { title: escaped(data.accuracy), tickformat: ".0%", range: [0, 1] },
     }),
-    points: at.map((x, j) => ({ x, at: traces.flatMap((trace, c) => (trace.name ? [{ curveNumber: c, pointNumber: j }] : [])) })),
+    points: at.map((x, j) => ({
+      x,
+      at: traces.flatMap((trace, c) => (trace.name ? [{ curveNumber: c, pointNumber: j }] : [])),
+    })),
   };
 }
 
@@ -84,7 +117,9 @@ function changePlot() {
         name: title(runs[pair.method]),
         marker: { color: resolved(runs[pair.method].colour) },
         customdata: counts.map((n) => n / total),
-        hovertemplate: `%{y}: %{x} images, %{customdata:.1%}<extra>${title(runs[pair.method]).replaceAll("%", "&#37;")}</extra>`,
+        hovertemplate:
+          "%{y}: %{x} images, %{customdata:.1%}" +
+          `<extra>${title(runs[pair.method]).replaceAll("%", "&#37;")}</extra>`,
         pair,
       };
     });
@@ -94,20 +129,35 @@ function changePlot() {
       barmode: "group",
       bargap: 0.25,
       xaxis: { title: "images", rangemode: "tozero" },
-      yaxis: { type: "category", categoryarray: labels, range: [-0.5, labels.length - 0.5], gridcolor: "rgba(0,0,0,0)" },
+      yaxis: {
+        type: "category",
+        categoryarray: labels,
+        range: [-0.5, labels.length - 0.5],
+        gridcolor: "rgba(0,0,0,0)",
+      },
     }),
-    points: data.bins.flatMap((_, bin) => traces.map((_, c) => ({ at: [{ curveNumber: c, pointNumber: bin }], open: () => filterBin(traces[c].pair, bin) }))),
+    points: data.bins.flatMap((_, bin) =>
+      traces.map((_, c) => ({
+        at: [{ curveNumber: c, pointNumber: bin }],
+        open: () => filterBin(traces[c].pair, bin),
+      })),
+    ),
     clicked: (point) => filterBin(point.data.pair, point.pointNumber),
   };
 }
 
-// Each image at its probability: as high as its largest radius, in the winner's colour, or at the change that each run makes.
+// Each image at its probability: at the height of its largest radius, in the colour of the run that
+// has it, or at the change that each run makes.
 function radiusPlot() {
   const relative = document.getElementById("against").value === "change";
   const base = reference();
   const probit = (i) => base?.probit[i] ?? null;
-  const inOrder = everyImage.filter((i) => probit(i) !== null).sort((a, b) => probit(a) - probit(b));
-  const height = relative ? (run, i) => changeOf(run, i) : (run, i) => (winner(i) === run ? rightRadius(run, i) / 1e6 : null);
+  const inOrder = everyImage
+    .filter((i) => probit(i) !== null)
+    .sort((a, b) => probit(a) - probit(b));
+  const height = relative
+    ? (run, i) => changeOf(run, i)
+    : (run, i) => (winner(i) === run ? rightRadius(run, i) / 1e6 : null);
   const traces = shownRuns()
     .filter((run) => !relative || run !== base)
     .map((run) => {
@@ -123,44 +173,81 @@ function radiusPlot() {
         images: there,
       };
     });
-  const points = traces.flatMap((trace, c) => trace.images.map((i, j) => ({ i, at: [{ curveNumber: c, pointNumber: j }], open: () => openImage(i) })));
+  const points = traces.flatMap((trace, c) =>
+    trace.images.map((i, j) => ({
+      i,
+      at: [{ curveNumber: c, pointNumber: j }],
+      open: () => openImage(i),
+    })),
+  );
   points.sort((a, b) => probit(a.i) - probit(b.i));
   if (base && !relative && points.length) {
     const ends = [0, probit(points.at(-1).i) / 1e6];
-    traces.push({ mode: "lines", x: ends, y: ends.map((z) => z * base.sigma), line: { color: resolved("var(--faint)"), width: 1 }, hoverinfo: "skip" });
+    traces.push({
+      mode: "lines",
+      x: ends,
+      y: ends.map((z) => z * base.sigma),
+      line: { color: resolved("var(--faint)"), width: 1 },
+      hoverinfo: "skip",
+    });
   }
   const changes = traces.flatMap((trace) => (relative ? trace.y : [])).sort((a, b) => a - b);
   const quantile = (share) => changes[Math.round(share * (changes.length - 1))];
-  // A few changes near p = 1/2 are huge, and would leave no room for the others: double click shows them too.
-  const room = changes.length ? [Math.min(1.3 * quantile(0.01), -0.02), Math.max(1.3 * quantile(0.98), 0.02)] : null;
+  // A few changes near p = 1/2 are huge and would flatten the others: a double click shows them.
+  const room = changes.length
+    ? [Math.min(1.3 * quantile(0.01), -0.02), Math.max(1.3 * quantile(0.98), 0.02)]
+    : null;
   return {
     traces,
     layout: layout({
       hovermode: "closest",
-      xaxis: { title: `p ≥, ${base ? title(base) : ""}`, tickvals: data.ticks.at, ticktext: data.ticks.p, zeroline: false },
-      yaxis: relative ? { title: `radius, relative to ${base ? title(base) : ""}`, tickformat: "+.0%", range: room } : { title: "largest certified radius", rangemode: "tozero" },
+      xaxis: {
+        title: `p ≥, ${base ? title(base) : ""}`,
+        tickvals: data.ticks.at,
+        ticktext: data.ticks.p,
+        zeroline: false,
+      },
+      yaxis: relative
+        ? {
+            title: `radius, relative to ${base ? title(base) : ""}`,
+            tickformat: "+.0%",
+            range: room,
+          }
+        : { title: "largest certified radius", rangemode: "tozero" },
     }),
     points,
     clicked: (point) => point.data.images && openImage(point.data.images[point.pointNumber]),
   };
 }
 
-// An image in a few words: the radius of each run shown, the winner first, and by how much it won.
+// An image in short: the radius of each run shown, the largest first, and by how much it is larger.
 function described(i) {
   const lines = shownRuns()
     .filter((run) => looked(run, i))
     .sort((a, b) => rightRadius(b, i) - rightRadius(a, i))
     .slice(0, MOST_HOVERED)
-    .map((run) => `${title(run)}: ${certified(run, i) ? decimal(run.radius[i]) : "abstained"}${wrong(run, i) ? " ✗" : ""}`);
+    .map(
+      (run) =>
+        `${title(run)}: ${certified(run, i) ? decimal(run.radius[i]) : "abstained"}` +
+        (wrong(run, i) ? " ✗" : ""),
+    );
   const gain = change(i);
   const label = images.label[i] === null ? "" : `, label ${escaped(called(images.label[i]))}`;
-  const won = gain > 0 ? `<br><b>${Number.isFinite(gain) ? signed(gain) : "only"} ${title(winner(i))}</b>` : "";
+  const won =
+    gain > 0
+      ? `<br><b>${Number.isFinite(gain) ? signed(gain) : "only"} ${title(winner(i))}</b>`
+      : "";
   return `image ${escaped(images.name[i])}${label}<br>${lines.join("<br>")}${won}`;
 }
 
-const PLOTS = { "plot-accuracy": accuracyPlot, "plot-change": changePlot, "plot-radius": radiusPlot };
+const PLOTS = {
+  "plot-accuracy": accuracyPlot,
+  "plot-change": changePlot,
+  "plot-radius": radiusPlot,
+};
 const cursors = new Map();
-// Plots are drawn when they come into sight: the page opens fast, and none is drawn while it has no size.
+// Plots are drawn when they come into sight: the page opens fast, and every plot has a size when it
+// is drawn.
 const stale = new Set();
 const inSight = new Set();
 const sight = new IntersectionObserver(
@@ -179,8 +266,14 @@ function setUpPlots() {
     const element = document.getElementById(id);
     if (!element) continue;
     const onceDrawn = (action) => (event) => cursors.has(element) && action(event);
-    element.addEventListener("keydown", onceDrawn((event) => walk(element, event)));
-    element.addEventListener("blur", onceDrawn(() => Plotly.Fx.unhover(element)));
+    element.addEventListener(
+      "keydown",
+      onceDrawn((event) => walk(element, event)),
+    );
+    element.addEventListener(
+      "blur",
+      onceDrawn(() => Plotly.Fx.unhover(element)),
+    );
     sight.observe(element);
   }
 }
@@ -201,10 +294,17 @@ function drawStale() {
   }
 }
 
-// The arrow keys go from point to point, Enter opens what is there.
+// The arrow keys go from point to point; Enter opens the image of a point.
 function walk(element, event) {
   const cursor = cursors.get(element);
-  const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 20, PageDown: -20 }[event.key];
+  const step = {
+    ArrowRight: 1,
+    ArrowUp: 1,
+    ArrowLeft: -1,
+    ArrowDown: -1,
+    PageUp: 20,
+    PageDown: -20,
+  }[event.key];
   if (!cursor.points.length || (!step && event.key !== "Enter")) return;
   event.preventDefault();
   event.stopPropagation();

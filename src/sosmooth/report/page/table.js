@@ -6,10 +6,21 @@ let page = 0;
 
 const ANSWERS = {
   all: ["all images", () => true],
-  right: ["certified by all, right", (i) => shownRuns().every((run) => certified(run, i) && !wrong(run, i))],
+  right: [
+    "certified by all, right",
+    (i) => shownRuns().every((run) => certified(run, i) && !wrong(run, i)),
+  ],
   wrong: ["certified, but wrong", (i) => shownRuns().some((run) => wrong(run, i))],
   abstained: ["abstained", (i) => shownRuns().some((run) => looked(run, i) && !certified(run, i))],
-  differ: ["only some certify", (i) => new Set(shownRuns().filter((run) => looked(run, i)).map((run) => certified(run, i))).size > 1],
+  differ: [
+    "only some certify",
+    (i) =>
+      new Set(
+        shownRuns()
+          .filter((run) => looked(run, i))
+          .map((run) => certified(run, i)),
+      ).size > 1,
+  ],
   pictures: ["with noisy copies", (i) => images.name[i] in (data.noisy ?? {})],
 };
 
@@ -17,7 +28,12 @@ function columns() {
   const base = reference();
   const found = [
     { key: "image", title: "image", value: (i) => i, cell: imageCell },
-    { key: "label", title: "label", value: (i) => images.label[i], cell: (i) => (images.label[i] === null ? "—" : called(images.label[i])) },
+    {
+      key: "label",
+      title: "label",
+      value: (i) => images.label[i],
+      cell: (i) => (images.label[i] === null ? "—" : called(images.label[i])),
+    },
     ...shownRuns().map((run) => ({
       key: `radius-${runs.indexOf(run)}`,
       title: run.name,
@@ -28,27 +44,54 @@ function columns() {
     })),
   ];
   if (base) {
-    found.push({ key: "p", title: "p ≥", descending: true, hint: `lower bound of the probability of the answer, by ${base.name}`, value: (i) => base.p[i], cell: (i) => (base.p[i] === null ? "—" : decimal(base.p[i], 5)) });
+    found.push({
+      key: "p",
+      title: "p ≥",
+      descending: true,
+      hint: `lower bound of the probability of the answer, by ${base.name}`,
+      value: (i) => base.p[i],
+      cell: (i) => (base.p[i] === null ? "—" : decimal(base.p[i], 5)),
+    });
   }
   if (shown.size > 1) {
-    found.push({ key: "change", title: "change", descending: true, hint: `the largest radius relative to that of ${base.name}`, value: change, cell: changeCell });
+    found.push({
+      key: "change",
+      title: "change",
+      descending: true,
+      hint: `the largest radius relative to that of ${base.name}`,
+      value: change,
+      cell: changeCell,
+    });
   }
   return found;
 }
 
-const imageCell = (i) => make("a", { href: `#image-${images.name[i]}`, class: "image" }, thumbnail(i, 40), images.name[i]);
+const imageCell = (i) =>
+  make("a", { href: `#image-${images.name[i]}`, class: "image" }, thumbnail(i, 40), images.name[i]);
 
 function radiusCell(run, i) {
   if (!looked(run, i)) return "—";
-  if (!certified(run, i)) return make("span", { class: "faint", title: data.reasons[run.reason[i]] ?? "" }, "abstained");
+  if (!certified(run, i))
+    return make("span", { class: "faint", title: data.reasons[run.reason[i]] ?? "" }, "abstained");
   const radius = decimal(run.radius[i]);
-  return wrong(run, i) ? make("span", { class: "wrong", title: `certified as ${called(run.prediction[i])}` }, `${radius} ✗ ${called(run.prediction[i])}`) : radius;
+  return wrong(run, i)
+    ? make(
+        "span",
+        { class: "wrong", title: `certified as ${called(run.prediction[i])}` },
+        `${radius} ✗ ${called(run.prediction[i])}`,
+      )
+    : radius;
 }
 
 function changeCell(i) {
   const gain = change(i);
   if (gain === null) return "—";
-  return make("span", { class: "nowrap", title: winner(i).name }, swatch(winner(i)), Number.isFinite(gain) ? signed(gain) : "only this");
+  return make(
+    "span",
+    { class: "nowrap", title: winner(i).name },
+    swatch(winner(i)),
+    Number.isFinite(gain) ? signed(gain) : "only this",
+  );
 }
 
 function found() {
@@ -59,7 +102,7 @@ function found() {
     (!filter.bin || filter.bin.pair.bin[i] === filter.bin.bin);
   const sign = order.descending ? -1 : 1;
   const value = new Map(everyImage.map((i) => [i, column.value(i)]));
-  // What is unknown comes last either way.
+  // Unknown values come last in both directions.
   const compare = (a, b) => {
     const [x, y] = [value.get(a), value.get(b)];
     if (x === null || y === null) return (x === null) - (y === null) || a - b;
@@ -73,25 +116,52 @@ function drawTable() {
   const pages = Math.max(1, Math.ceil(list.length / ROWS));
   page = Math.min(page, pages - 1);
   const head = make("tr", {}, ...columns().map(heading));
-  const rows = list.slice(page * ROWS, (page + 1) * ROWS).map((i) => make("tr", {}, ...columns().map((column) => make("td", {}, column.cell(i)))));
+  const rows = list
+    .slice(page * ROWS, (page + 1) * ROWS)
+    .map((i) => make("tr", {}, ...columns().map((column) => make("td", {}, column.cell(i)))));
   const table = document.getElementById("images");
   const focused = document.activeElement?.dataset?.column;
-  table.replaceChildren(make("caption", { class: "hidden" }, "Certificates by image"), make("thead", {}, head), make("tbody", {}, ...rows));
+  table.replaceChildren(
+    make("caption", { class: "hidden" }, "Certificates by image"),
+    make("thead", {}, head),
+    make("tbody", {}, ...rows),
+  );
   if (focused) table.querySelector(`[data-column="${focused}"]`)?.focus();
   const from = list.length ? page * ROWS + 1 : 0;
-  document.getElementById("found").textContent = `${count(from)}–${count(from ? from + rows.length - 1 : 0)} of ${count(list.length)} images`;
+  document.getElementById("found").textContent =
+    `${count(from)}–${count(from ? from + rows.length - 1 : 0)} of ${count(list.length)} images`;
   document.getElementById("earlier").disabled = page === 0;
   document.getElementById("later").disabled = page === pages - 1;
   const chip = document.getElementById("bin");
   chip.hidden = !filter.bin;
-  if (filter.bin) chip.textContent = `${short(runs[filter.bin.pair.method].name)}: ${data.bins[filter.bin.bin]} ✕`;
+  if (filter.bin) {
+    const method = runs[filter.bin.pair.method];
+    chip.textContent = `${short(method.name)}: ${data.bins[filter.bin.bin]} ✕`;
+  }
 }
 
 function heading(column) {
   const sorted = order.column === column.key;
   const arrow = sorted ? (order.descending ? " ↓" : " ↑") : "";
-  const button = make("button", { type: "button", title: column.hint ?? column.title, "data-column": column.key, onclick: () => sortBy(column) }, column.run ? swatch(column.run) : null, short(column.title) + arrow);
-  return make("th", { scope: "col", "aria-sort": sorted ? (order.descending ? "descending" : "ascending") : "none" }, button);
+  const button = make(
+    "button",
+    {
+      type: "button",
+      title: column.hint ?? column.title,
+      "data-column": column.key,
+      onclick: () => sortBy(column),
+    },
+    column.run ? swatch(column.run) : null,
+    short(column.title) + arrow,
+  );
+  return make(
+    "th",
+    {
+      scope: "col",
+      "aria-sort": sorted ? (order.descending ? "descending" : "ascending") : "none",
+    },
+    button,
+  );
 }
 
 function sortBy(column) {
@@ -120,7 +190,10 @@ function setUpTable() {
   answers.addEventListener("change", changed("answer"));
   const known = [...new Set(images.label)].filter((label) => label !== null).sort((a, b) => a - b);
   const labels = document.getElementById("label");
-  labels.append(make("option", { value: "all" }, "all classes"), ...known.map((label) => make("option", { value: label }, `class ${called(label)}`)));
+  labels.append(
+    make("option", { value: "all" }, "all classes"),
+    ...known.map((label) => make("option", { value: label }, `class ${called(label)}`)),
+  );
   labels.addEventListener("change", changed("label"));
   labels.parentElement.hidden = !known.length;
   const turn = (by) => () => {
