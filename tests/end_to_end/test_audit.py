@@ -180,7 +180,7 @@ def test_audit_of_an_imported_log_says_what_is_missing(run, tmp_path, capsys):
     assert "--model and --data" in err
     code, _, err = call(capsys, "audit", imported, "--model", "mnist7", "--data", "mnist7")
     assert code == 2
-    assert "does not say which" in err
+    assert "does not record its classifier" in err
 
 
 def test_doctor_of_the_installation(capsys):

@@ -115,7 +115,7 @@ def test_own_efforts_stand_for_the_nearest_published_n():
         (10**5, Effort(20_000, 3)),
         (10**8, Effort(4 * 10**7, 2)),
     }
-    with pytest.raises(ValueError, match="two for one of them"):
+    with pytest.raises(ValueError, match="two are nearest to the same"):
         panels_of(FIGURES["fig5"], "smoke", [Effort(20_000, 3), Effort(10**5, 2)])
 
 

@@ -303,7 +303,7 @@ def test_runs_that_are_not_alike_are_not_compared(other):
 def test_two_runs_are_compared_on_the_images_they_share():
     runs = [stored("a", "dipole", [0.5, 0.4, 0.3]), stored("b", "dipole", [0.5, 0.6], sigma=0.5)]
     assert compare_runs(*runs) == dict.fromkeys(BINS, 0) | {"within_1": 1, "inc_25_plus": 1}
-    with pytest.raises(ValueError, match="a and c share no images"):
+    with pytest.raises(ValueError, match="a and c have no images"):
         compare_runs(runs[0], stored("c", "dipole", [0.5], index=[9]))
 
 

@@ -51,7 +51,7 @@ def reproduce(
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps.")] = "cpu",
     json: Json = False,
 ) -> int:
-    """Reproduce a figure of the paper and set it beside the published one.
+    """Reproduce a figure of the paper, beside the published one.
 
     Interrupt it at any time and resume it with the same command.
     """
