@@ -205,6 +205,7 @@ def test_workers_of_a_changed_classifier_take_no_part(changing, monkeypatch, cap
     assert files(changing.folder / "run") == before
 
 
+@pytest.mark.slow
 def test_a_worker_that_differs_from_the_others_takes_no_part(tmp_path, monkeypatch):
     """Each process opens the classifier itself, and the second process finds another classifier."""
     (tmp_path / "own.py").write_text(
@@ -289,7 +290,7 @@ def test_a_run_that_stores_no_answers_goes_on_with_a_word(changing, monkeypatch,
     assert load_run(changing.folder / "run").manifest.environments[0]["begins_after_inputs"] == 4
 
 
-@pytest.mark.parametrize("workers", [(), ("--workers", "1")])
+@pytest.mark.parametrize("workers", [(), pytest.param(("--workers", "1"), marks=pytest.mark.slow)])
 def test_another_environment_is_said_and_accepted_or_not(changing, workers, monkeypatch, capsys):
     spec = changing.version("Buffer", 0.0)
     with monkeypatch.context() as patch:

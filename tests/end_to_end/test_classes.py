@@ -88,7 +88,14 @@ def test_what_is_no_comparison_is_refused(folder, capsys):
     assert "all" in err
 
 
-@pytest.mark.parametrize("engine", [["--workers", "2"], ["--exact"], ["--exact", "--workers", "2"]])
+@pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param(["--workers", "2"], marks=pytest.mark.slow),
+        ["--exact"],
+        pytest.param(["--exact", "--workers", "2"], marks=pytest.mark.slow),
+    ],
+)
 def test_workers_and_exact_noise(folder, capsys, engine):
     out = folder / "_".join(engine)
     assert call(capsys, "certify", *SOME, *engine, "--out", out)[0] == 0

@@ -276,7 +276,7 @@ def test_the_number_of_classes_is_asked_for_as_the_classifier_is_certified(own, 
     assert load_run(own / "run").manifest.num_classes == 3
 
 
-@pytest.mark.parametrize("workers", [(), ("--workers", "1")])
+@pytest.mark.parametrize("workers", [(), pytest.param(("--workers", "1"), marks=pytest.mark.slow)])
 def test_a_random_classifier_is_no_run(own, capsys, workers):
     code, _, err = call(capsys, *own_call(own, "dropout", *workers))
     assert code == 1

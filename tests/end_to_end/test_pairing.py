@@ -103,7 +103,9 @@ def saved(place, made):
 
 
 @pytest.mark.parametrize("columns", ["ab", "ba"])
-@pytest.mark.parametrize("classes", [("dog", "bird"), ("cat", "dog", "bird")])
+@pytest.mark.parametrize(
+    "classes", [("dog", "bird"), pytest.param(("cat", "dog", "bird"), marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("pipeline", [False, True])
 def test_tables_and_estimators_agree_by_names(here, capsys, columns, classes, pipeline):
     model = saved(here / "m.skops", estimator(pipeline))

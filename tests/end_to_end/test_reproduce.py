@@ -93,7 +93,7 @@ def test_a_sampled_figure_says_what_differs_and_goes_on(tmp_path, capsys):
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == names
 
 
-@pytest.mark.parametrize("name", ["fig2", "fig9"])
+@pytest.mark.parametrize("name", ["fig2", pytest.param("fig9", marks=pytest.mark.slow)])
 def test_the_other_bundled_data(tmp_path, capsys, name):
     assert call(capsys, "reproduce", name, "--runs", "10000:12", "--out", tmp_path)[0] == 0
     assert {row["images"] for row in table(tmp_path / f"{name}.csv")} == {"12"}
@@ -129,6 +129,10 @@ def test_data_of_ones_own_with_another_architecture(cifar, capsys):
     assert "has the architecture resnet20, this figure resnet110" in err
     assert "give --architecture='resnet20'" in err
     assert not (cifar / "out").exists()
+
+
+@pytest.mark.slow
+def test_data_of_ones_own(cifar, capsys):
     assert call(capsys, "reproduce", "fig6", *given(cifar, architecture="resnet20"))[0] == 0
     rows = table(cifar / "out" / "fig6_cifar10.csv")
     assert {row["classifier"] for row in rows} == {"resnet20"}

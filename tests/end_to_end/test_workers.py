@@ -106,7 +106,11 @@ def test_one_worker_finds_the_batch_size_for_all(mnist7):
     )
 
 
-@pytest.mark.parametrize("share_evaluations", [40_000, SPLIT], ids=["whole", "split"])
+@pytest.mark.parametrize(
+    "share_evaluations",
+    [pytest.param(40_000, marks=pytest.mark.slow), SPLIT],
+    ids=["whole", "split"],
+)
 def test_workers_that_are_killed_change_nothing(own, own_pool, share_evaluations):
     indices, of = [0, 2, 4, 5, 7], sampling()
     own.mood("killed")
@@ -123,7 +127,9 @@ STOPPED = (
 
 
 @pytest.mark.parametrize(
-    ("number", "share_evaluations"), [(1, 40_000), (2, SPLIT)], ids=["whole", "split"]
+    ("number", "share_evaluations"),
+    [pytest.param(1, 40_000, marks=pytest.mark.slow), (2, SPLIT)],
+    ids=["whole", "split"],
 )
 def test_a_worker_that_is_stopped_is_not_waited_for(own, number, share_evaluations, monkeypatch):
     """If it is the only worker, another one starts."""
@@ -138,6 +144,7 @@ def test_a_worker_that_is_stopped_is_not_waited_for(own, number, share_evaluatio
     assert re.fullmatch(STOPPED, lines[0])
 
 
+@pytest.mark.slow
 def test_what_a_stopped_worker_answers_later_is_not_counted_again(own):
     """It continues while the others still work, and does its unit of work a second time."""
     indices, of, lines = [0, 2, 4, 5, 7], sampling(n=60_000), []
@@ -284,7 +291,9 @@ def alone(tmp_path_factory):
     return result_columns(folder)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_the_driver_ends_and_is_started_again(tmp_path, alone, number):
     """It leaves no process behind, and the finished run equals that of one process."""
     command = certify(*ARGUMENTS, "--workers", 2, "--out", tmp_path / "run")

@@ -166,7 +166,7 @@ def test_a_fault_ends_with_one_line_and_what_was_certified_stands(
             "sosmooth: the classifier did not return from a batch of shape 1024×5 "
             "within 0.3 seconds",
         ),
-        ("keeps_the_lock", "Timeout (0:00:00.9"),
+        pytest.param("keeps_the_lock", "Timeout (0:00:00.9", marks=pytest.mark.slow),
     ],
 )
 def test_a_call_that_never_returns_to_python_ends_with_the_process(tmp_path, arguments, name, said):

@@ -168,7 +168,15 @@ class Refusing:
 
 
 @pytest.mark.parametrize(
-    "code", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO], ids=errno.errorcode.get
+    "code",
+    [
+        errno.ENOSPC,
+        *(
+            pytest.param(code, marks=pytest.mark.slow)
+            for code in (errno.EACCES, errno.EROFS, errno.EIO)
+        ),
+    ],
+    ids=errno.errorcode.get,
 )
 def test_a_file_system_that_refuses_from_any_moment_on(tmp_path, whole, code):
     """The disk is full, read-only or broken, or permission is lost, at each single call in turn."""

@@ -198,7 +198,13 @@ def test_with_the_exact_values_it_is_never_above_the_true_radius():
     assert below_half > 15
 
 
-@pytest.mark.parametrize("stripes", STRIPES)
+@pytest.mark.parametrize(
+    "stripes",
+    [
+        "facing half-lines",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in list(STRIPES)[1:]),
+    ],
+)
 @pytest.mark.parametrize("name", METHODS)
 def test_the_radius_exceeds_the_true_one_with_probability_alpha_at_most(name, stripes):
     labels, ends = STRIPES[stripes]
@@ -285,7 +291,7 @@ def worst_failure(design, classes, alpha, runner_up):
 
 @pytest.mark.parametrize("runner_up", [1, 2, -1])
 @pytest.mark.parametrize("alpha", [0.02, 0.3])
-@pytest.mark.parametrize("classes", ROWS)
+@pytest.mark.parametrize("classes", [3, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("design", [Design.INDEPENDENT, Design.ANTITHETIC])
 def test_every_outcome(design, classes, alpha, runner_up):
     """All outcomes of few samples, with any class as the runner-up of the selection."""
@@ -306,6 +312,7 @@ def test_without_the_price_of_the_rivals_it_would_fail(design, monkeypatch):
     assert worst_failure(design, 3, 0.02, 1) > 0.02
 
 
+@pytest.mark.slow
 def test_three_regions_that_meet_near_the_input():
     """Sectors of 120 degrees: by symmetry the smoothed classifier decides like the base one."""
     distance, repetitions, alpha = 0.1, 400, 0.2

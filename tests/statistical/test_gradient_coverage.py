@@ -157,7 +157,7 @@ def test_the_size_of_the_bound(dimension, n, limit):
 
 
 @pytest.mark.parametrize("name", ["dipole_joint", "second_order_pairs", "second_order_dipole"])
-@pytest.mark.parametrize("gradient", [0.3, 0.7, 0.95])
+@pytest.mark.parametrize("gradient", [0.3, pytest.param(0.7, marks=pytest.mark.slow), 0.95])
 @pytest.mark.parametrize("share", [HALF, ALL])
 def test_the_true_radius_of_the_extremal_region_is_exceeded_by_at_most_alpha(name, gradient, share):
     known, repetitions = extremal(0.62, 0.18, gradient), 600

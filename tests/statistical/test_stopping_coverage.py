@@ -186,7 +186,7 @@ def edge_of_three(method, r, value):
 
 
 @pytest.mark.parametrize("method", ["first_order", "dipole_joint"])
-@pytest.mark.parametrize("value", [0.45, 0.25])
+@pytest.mark.parametrize("value", [pytest.param(0.45, marks=pytest.mark.slow), 0.25])
 def test_a_rival_that_is_level_is_overlooked_with_probability_at_most_alpha(method, value):
     alpha, repetitions, rng, r = 0.1, 600, np.random.default_rng(5), 0.3
     law = edge(method, r, value)
@@ -215,8 +215,9 @@ def test_a_rival_that_is_level_is_overlooked_with_probability_at_most_alpha(meth
     assert np.sum(found.prediction == 0) >= 1  # otherwise nothing was tested
 
 
-def test_several_classes_within_tolerance():
-    alpha, repetitions, rng = 0.1, 200, np.random.default_rng(6)
+@pytest.mark.parametrize("repetitions", [40, pytest.param(200, marks=pytest.mark.slow)])
+def test_several_classes_within_tolerance(repetitions):
+    alpha, rng = 0.1, np.random.default_rng(6)
     rule = WithinTolerance(0.2, "dipole_joint", 32_000, 1.0, alpha, "all")
     law = edge("dipole_joint", 0.3, 0.25)
     counts, going, before = np.zeros((repetitions, 100), int), np.arange(repetitions), 0

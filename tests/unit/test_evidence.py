@@ -156,7 +156,9 @@ def test_no_bet_against_a_rival_wins_on_average(r):
     assert np.all(wealth[ahead <= 0] <= 1 + 1e-9)
 
 
-@pytest.mark.parametrize("r", [0.05, 0.4, 1.0])
+@pytest.mark.parametrize(
+    "r", [0.05, *(pytest.param(r, marks=pytest.mark.slow) for r in (0.4, 1.0))]
+)
 def test_what_the_counts_leave_open_costs_wealth(r):
     """Nobody counts the pairs with both classes: the evidence is at most that of the truth."""
     n = 40
@@ -168,7 +170,9 @@ def test_what_the_counts_leave_open_costs_wealth(r):
     assert np.mean(found > known - 0.1) > 0.2
 
 
-@pytest.mark.parametrize("r", [0.05, 0.4, 1.0])
+@pytest.mark.parametrize(
+    "r", [0.05, *(pytest.param(r, marks=pytest.mark.slow) for r in (0.4, 1.0))]
+)
 def test_a_rival_with_fewer_votes_is_no_obstacle(r):
     """`stopping` looks only at the strongest rivals."""
     n = 60

@@ -143,7 +143,9 @@ def knowns(seed, count):
     return found
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
+)
 def test_no_known_classifier_loses_within_its_radius(seed):
     some = knowns(seed, 150)
     p, gamma, kappa, c_s, truth = np.array(
