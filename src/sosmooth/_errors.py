@@ -39,6 +39,7 @@ def in_users_code(error: BaseException) -> str:
 
     Args:
         error: the exception, after it was raised.
+
     Returns:
         ` (FILE, line N)`; empty if there is no such place.
     """

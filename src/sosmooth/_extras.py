@@ -12,6 +12,7 @@ def needed(module: str, *, extra: str) -> Any:
     Args:
         module: its name.
         extra: the extra of sosmooth that installs it.
+
     Raises:
         ModuleNotFoundError: it is not installed; the message says how to install it.
     """

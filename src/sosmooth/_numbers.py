@@ -25,6 +25,7 @@ def whole_number(name: str, value: Any, *, least: int, below: int | None = None)
         value: a number of any type.
         least: the smallest value that is allowed.
         below: the value must be below it; None: any value from `least`.
+
     Raises:
         ValueError: the value is no number, not whole, not finite, or out of range.
     """
@@ -43,6 +44,7 @@ def checked_alpha(alpha: ArrayLike) -> Floats:
 
     Args:
         alpha: each in (0, 1).
+
     Raises:
         ValueError: a value is outside (0, 1), or NaN.
     """
@@ -59,6 +61,7 @@ def checked_sigma(sigma: ArrayLike) -> Floats:
 
     Args:
         sigma: each positive and finite.
+
     Raises:
         ValueError: a value is not positive, infinite, or NaN.
     """

@@ -38,9 +38,11 @@ def load_object(spec: str) -> tuple[Any, dict[str, Any]]:
     Args:
         spec: `package.module:attribute`, on Python's path or, last, in the working directory; or
             `path/file.py:attribute`.
+
     Returns:
         The object, and what identifies it: `spec` and `source_sha256`, the digest of the module's
         file (None if it has no file).
+
     Raises:
         FileNotFoundError: the file or module does not exist.
         ValueError: `spec` has another form, or the module has no such attribute.

@@ -21,6 +21,7 @@ def parse_options(options: str, allowed: Mapping[str, str]) -> dict[str, str]:
     Args:
         options: as in `resize=256&crop=224`.
         allowed: allowed names, each with an example of a value, for the message.
+
     Raises:
         ValueError: text that is no list of options, an unknown name, a name that occurs twice.
     """

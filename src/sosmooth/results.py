@@ -24,11 +24,16 @@ UNKNOWN = "—"
 ABSTAIN_REASONS = {
     "": "certified",
     "no_leading_class": "no class led the selection samples",
-    "too_few_samples": "the estimate is above one half (or all other classes), its bound is not: more samples may certify it",
-    "below_one_half": "the top class has at most half of the samples: no certificate exists at this sigma",
-    "not_ahead": "another class has as many of the samples as the selected one: no certificate exists at this sigma",
-    "not_certifiable_at_radius": "the samples show that this method cannot certify the radius asked for",
-    "undecided": "all samples were drawn, and it is not decided whether the radius asked for can be certified",
+    "too_few_samples": "the estimate is above one half (or all other classes), its bound is not:"
+    " more samples may certify it",
+    "below_one_half": "the top class has at most half of the samples: no certificate exists at this"
+    " sigma",
+    "not_ahead": "another class has as many of the samples as the selected one: no certificate"
+    " exists at this sigma",
+    "not_certifiable_at_radius": "the samples show that this method cannot certify the radius asked"
+    " for",
+    "undecided": "all samples were drawn, and it is not decided whether the radius asked for can be"
+    " certified",
     "imported": "the imported log abstained, and does not say which class it looked at",
 }
 
@@ -73,7 +78,8 @@ class Certificate:
 
     @property
     def linf_radius(self) -> float:
-        """The l∞ radius that the l2 radius implies, as the function `linf_radius`. LookupError: the dimension is unknown."""
+        """The l∞ radius that the l2 radius implies, as the function `linf_radius`. LookupError:
+        the dimension is unknown."""
         return float(linf_radius(self.radius, _dimension(self.tally)))
 
     def __repr__(self) -> str:
@@ -115,10 +121,12 @@ def _limit(limiting_class: int) -> str:
 
 @dataclass(frozen=True)
 class Certificates(Framed, Sequence[Certificate]):
-    """Certificates of a batch: a sequence of `Certificate`, whose attributes here are arrays (batch,).
+    """Certificates of a batch: a sequence of `Certificate`, whose attributes here are arrays
+    (batch,).
 
     Guarantee:
-        Each input's certificate fails with probability at most `alpha`, over the noise; not simultaneous over inputs.
+        Each input's certificate fails with probability at most `alpha`, over the noise; not
+        simultaneous over inputs.
     """
 
     input_index: NDArray[np.int64]
@@ -178,11 +186,13 @@ class Certificates(Framed, Sequence[Certificate]):
 
     @property
     def linf_radius(self) -> NDArray[np.float64]:
-        """The l∞ radius that the l2 radius implies, as the function `linf_radius`. LookupError: the dimension is unknown."""
+        """The l∞ radius that the l2 radius implies, as the function `linf_radius`. LookupError:
+        the dimension is unknown."""
         return linf_radius(self.radius, _dimension(self.tally))
 
     def columns(self) -> dict[str, NDArray]:
-        """Arrays (batch,) by name: the certificates, the counts and the bounds that there are; settings are repeated."""
+        """Arrays (batch,) by name: the certificates, the counts and the bounds that there are;
+        settings are repeated."""
         settings = {
             name: getattr(self, name) for name in ("method", "sigma", "alpha", "n0", "seed")
         }
@@ -202,8 +212,10 @@ class Certificates(Framed, Sequence[Certificate]):
     def __repr__(self) -> str:
         certified = int(np.sum(self.prediction != ABSTAINED))
         return (
-            f"<{len(self)} {self.method} certificates at sigma={self.sigma:g}, alpha={self.alpha:g}:"
-            f" {certified} certified, mean radius {floored(float(np.mean(self.radius)) if len(self) else 0.0, 4)}>"
+            f"<{len(self)} {self.method} certificates at sigma={self.sigma:g},"
+            f" alpha={self.alpha:g}:"
+            f" {certified} certified, mean radius"
+            f" {floored(float(np.mean(self.radius)) if len(self) else 0.0, 4)}>"
         )
 
     def _repr_html_(self) -> str:
@@ -231,7 +243,8 @@ def listed(certificates: Certificates) -> dict[str, list]:
 
 
 def concatenate(parts: Sequence[Certificates]) -> Certificates:
-    """The certificates of all the inputs of several batches, made with the same settings, which are those of the first."""
+    """The certificates of all the inputs of several batches, made with the same settings, which
+    are those of the first."""
     arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _ARRAYS}
     return replace(
         parts[0],
@@ -244,6 +257,7 @@ def concatenate(parts: Sequence[Certificates]) -> Certificates:
 def _dimension(tally: Tally) -> int:
     if tally.dimension is None:
         raise LookupError(
-            "the dimension of the inputs is unknown here; give it with --dimension when importing the log"
+            "the dimension of the inputs is unknown here; give it with --dimension when importing"
+            " the log"
         )
     return tally.dimension

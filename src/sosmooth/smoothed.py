@@ -41,15 +41,15 @@ class SmoothedClassifier:
         lattice: None: float noise. Δ = 1/N, as 1/255 for 8-bit images: exact noise. All inputs must
             then be multiples of Δ, and what is smoothed is f∘Q, f after rounding to such multiples:
             no rounding of floats enters the guarantee (docs/theory/exact.md).
-        execution: another precision, memory layout or compilation of the classifier: then *that*
-            is the base classifier.
+        execution: another precision, memory layout or compilation of the classifier: then *that* is
+            the base classifier.
         batch_timeout: seconds that one call of the base classifier may take, positive; after them
             `ClassifierError` is raised. Where the call does not return to Python, the process ends.
             In the main thread only. None: no limit.
 
     Raises:
-        ValueError: sigma, num_classes, batch_size, batch_timeout or lattice outside its range, or
-            a device that is not available.
+        ValueError: sigma, num_classes, batch_size, batch_timeout or lattice outside its range, or a
+            device that is not available.
 
     Source:
         Cohen, Rosenfeld, Kolter 2019, "Certified Adversarial Robustness via Randomized Smoothing".
@@ -150,8 +150,8 @@ class SmoothedClassifier:
             indices: whole numbers (batch,), distinct: the noise of an input follows from (seed,
                 index); None: 0, 1, 2, …
             classes: "top": the class must keep more than half of the probability. "all": that, or
-                more than each other class. All classes are bounded from the same samples, so it
-                can certify below one half. None: what the method does by default.
+                more than each other class. All classes are bounded from the same samples, so it can
+                certify below one half. None: what the method does by default.
             radius: stop when it is decided whether this radius can be certified, after at most n
                 samples; in (0, 6 sigma]. The radius of a certificate is then this one or 0, with
                 the reason `undecided` or `not_certifiable_at_radius` (by this method, without the

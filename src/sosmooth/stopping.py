@@ -27,8 +27,8 @@ from sosmooth.tally import NO_CLASS, Design, Tally
 
 #: Radii of more sigma than this take more than 1e9 samples even if the classifier is never wrong.
 _FURTHEST = 6.0
-# The first look of `RobustAt`, in noise vectors; the next one comes after one more `_SHARE`-th part of
-# what was drawn.
+# The first look of `RobustAt`, in noise vectors; the next one comes after one more `_SHARE`-th part
+# of what was drawn.
 _FIRST, _SHARE = 64, 8
 # Of what is said of rivals, for the runner-up of the selection.
 _RUNNER_UP_SHARE = 0.8

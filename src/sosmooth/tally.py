@@ -56,23 +56,23 @@ class Tally:
         pair_plus_only: pairs right at `x + ε` only, int64 (batch,).
         pair_minus_only: pairs right at `x − ε` only, int64 (batch,).
         pair_none: pairs wrong at both, int64 (batch,).
-        gradient_sq_estimate: Theorem 2's unbiased estimate of `‖∇p‖₂²`, per squared input unit,
-            may be negative, float64 (batch,).
+        gradient_sq_estimate: Theorem 2's unbiased estimate of `‖∇p‖₂²`, per squared input unit, may
+            be negative, float64 (batch,).
         direction_pairs: the first pairs, which give the direction of the gradient, int64 (batch,);
             0 where none was drawn.
         direction_one: those of them right on exactly one side, int64 (batch,).
-        direction_norm: norm of `X̄`, the mean over them of `h z`, `h = (f(x + ε) − f(x − ε))/2`,
-            `z = ε/σ`, float64 (batch,).
+        direction_norm: norm of `X̄`, the mean over them of `h z`, `h = (f(x + ε) − f(x − ε))/2`, `z
+            = ε/σ`, float64 (batch,).
         slope_pairs: the other pairs, int64 (batch,).
         slope_sum: sum over them of `y = min(h û·z, 2.5)`, `û = X̄/‖X̄‖`, float64 (batch,).
         slope_sq_sum: sum over them of `y²`, float64 (batch,).
-        gradient_share: of alpha, for the gradient norm, fixed before the pairs were drawn,
-            float64 (batch,); 0 where none was drawn.
+        gradient_share: of alpha, for the gradient norm, fixed before the pairs were drawn, float64
+            (batch,); 0 where none was drawn.
         num_classes: number of classes of the classifier; None where unknown.
         runner_up: the class that came second in the selection samples, int64 (batch,); −1 where
             they returned the selected class only.
-        class_ids: the other classes that the estimation samples returned, ascending, filled up
-            with −1, int64 (batch, seen).
+        class_ids: the other classes that the estimation samples returned, ascending, filled up with
+            −1, int64 (batch, seen).
         class_same: pairs of which both sides returned that class, or, without pairs, evaluations
             that did; filled up with 0, int64 (batch, seen).
         class_one: pairs of which exactly one side returned it, int64 (batch, seen); None without

@@ -29,8 +29,8 @@ def second_order_dipole_region(c_s: ArrayLike, c_n: ArrayLike, gradient_norm: Ar
         c_s: probability that both of a pair `x ± ε` are right, or a lower bound of it; any shape.
         c_n: probability that `x + ε` is right and `x − ε` is wrong, or a lower bound of it;
             broadcasts.
-        gradient_norm: `γ = σ‖∇p‖₂`, or an upper bound of it, at least 0;
-            `inf` where nothing is known; broadcasts.
+        gradient_norm: `γ = σ‖∇p‖₂`, or an upper bound of it, at least 0; `inf` where nothing is
+            known; broadcasts.
 
     Returns:
         The region, in units of sigma.
@@ -83,8 +83,8 @@ def second_order_dipole_radius(
             shape.
         c_n: lower bound of the probability that `x + ε` is right and `x − ε` is wrong, in [0, 1];
             broadcasts.
-        gradient_norm: upper bound of `‖∇p‖₂`, per input unit, at least 0;
-            `inf` where nothing is known; broadcasts.
+        gradient_norm: upper bound of `‖∇p‖₂`, per input unit, at least 0; `inf` where nothing is
+            known; broadcasts.
         sigma: noise level, input units, positive; broadcasts.
 
     Returns:

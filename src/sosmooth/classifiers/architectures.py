@@ -79,6 +79,7 @@ def build(architecture: str, *, seed: int = 0) -> nn.Module:
     Args:
         architecture: a key of `ARCHITECTURES`.
         seed: of the starting weights.
+
     Raises:
         ValueError: there is no such architecture.
     """

@@ -25,6 +25,7 @@ def in_batches(
         least: the smallest batch that it takes.
         most: the largest batch that it takes; None: no limit.
         shape: of one input; an axis that is no number may have any length.
+
     Raises:
         ValueError: from the returned function: inputs of another shape.
     """

@@ -32,6 +32,7 @@ def named(classifier: LoadedClassifier, names: Sequence[str]) -> LoadedClassifie
     Args:
         classifier: as it was loaded.
         names: one for each class, in the classifier's order.
+
     Raises:
         ValueError: the classifier has another number of classes.
     """
@@ -55,6 +56,7 @@ def read_class_names(path: Path) -> list[str]:
         path: a JSON file: a list of names, an object {number: name} or {name: number}, or a
             config.json with `id2label`; or a CSV file with a column `name` and, if the names are
             not in order, a column `number`; or a text file with one name a line.
+
     Raises:
         FileNotFoundError: no such file.
         ValueError: no names, numbers that are not 0, 1, 2, …, a file of another kind.

@@ -32,6 +32,7 @@ def open_exported(path: Path, wanted: Wanted) -> LoadedClassifier:
     Args:
         path: the file, as `torch.export.save` writes it.
         wanted: what the user says of its outputs.
+
     Raises:
         FileNotFoundError: no such file.
         ValueError: no exported program, or one that takes several inputs or was exported in

@@ -19,9 +19,11 @@ def from_numpy(f: Callable[[NDArray], ArrayLike]) -> Callable[[Tensor], Tensor]:
     Args:
         f: floating (batch, …) → floating scores (batch, classes) or integer labels (batch,). It
             gets a copy of the inputs, which it may change.
+
     Returns:
         A function of tensors on any device; its result is on the device of its argument, labels as
         int64.
+
     Raises:
         ValueError: from the returned function: the result of `f` is neither floating nor integer.
 

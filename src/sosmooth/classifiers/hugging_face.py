@@ -28,6 +28,7 @@ def open_hugging_face(place: str) -> LoadedClassifier:
 
     Args:
         place: a folder, or a name that the cache of Hugging Face holds.
+
     Raises:
         ModuleNotFoundError: transformers is not installed.
         FileNotFoundError: no such folder, and nothing in the cache.

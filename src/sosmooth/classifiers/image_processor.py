@@ -71,6 +71,7 @@ class ImageProcessor:
             place: a folder, or a name that the cache holds.
             channels: of the images that the model takes.
             side: of the images that the model is made for, in pixels; None: any.
+
         Raises:
             ValueError: no file, unknown keys or values, or steps that are more than a
                 multiplication and an addition a channel.
@@ -101,6 +102,7 @@ class ImageProcessor:
         Args:
             height: of the image, in pixels.
             width: of the image, in pixels.
+
         Raises:
             ValueError: the processor changes the size of the image other than by a crop.
         """

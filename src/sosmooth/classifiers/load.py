@@ -82,10 +82,12 @@ def load_classifier(
             outputs (`.onnx`, `.pt2`).
         single_score: how one score an input is read: `probability` (class 1 above 0.5) or `margin`
             (class 1 above 0). None: what the spec says, or the last operator of an `.onnx` file.
+
     Returns:
         A torch module in eval mode, or a function of a tensor. Where they are known, it has the
         attributes `num_classes`, and `input_shape`: the shape of one input, with None for an axis
         of any length.
+
     Raises:
         FileNotFoundError: a file or module is not there.
         ModuleNotFoundError: a package is missing; the message says how to install it.

@@ -17,6 +17,7 @@ class Normalization:
     Attributes:
         mean: finite.
         std: positive and finite, as many as there are means.
+
     Raises:
         ValueError: numbers that are not finite, an std that is not positive, another number of
             means than of stds.
@@ -52,6 +53,7 @@ def parse_normalization(text: str) -> Normalization | None:
     Args:
         text: `imagenet`; `none`; or means, a slash and stds, separated by commas: `0.5/0.25`,
             `0.5,0.5,0.5/0.2,0.2,0.2`.
+
     Raises:
         ValueError: another text.
     """

@@ -42,6 +42,7 @@ def open_onnx(path: Path, wanted: Wanted) -> LoadedClassifier:
     Args:
         path: the file.
         wanted: what the user says of its outputs.
+
     Raises:
         FileNotFoundError: no such file.
         ModuleNotFoundError: onnxruntime is not installed.

@@ -78,6 +78,7 @@ class Graph:
 
         Args:
             output: the name of an output.
+
         Returns:
             Type and position; ("", 0) if no operator computes it.
         """
@@ -136,6 +137,7 @@ def read_graph(content: bytes) -> Graph:
 
     Args:
         content: the file.
+
     Raises:
         ValueError: no protocol buffer, or one that is cut.
     """

@@ -85,8 +85,10 @@ def chosen(
         outputs: all of the classifier.
         asked: the name of the output, or its position from 0; None: not named.
         num_classes: how many scores it should have; None: unknown.
+
     Returns:
         The output, and one line on why it was chosen; None where there was nothing to choose.
+
     Raises:
         ValueError: no such output, an output that cannot classify, or several that could.
     """
@@ -231,6 +233,7 @@ def threshold_of(single_score: str) -> float:
 
     Args:
         single_score: a key of `THRESHOLDS`.
+
     Raises:
         ValueError: there is no such key.
     """

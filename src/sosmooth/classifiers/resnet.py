@@ -65,6 +65,7 @@ class CifarResNet(_Normalized):
 
     Args:
         depth: 20, 32, 44, 56 or 110.
+
     Raises:
         ValueError: another depth.
     """

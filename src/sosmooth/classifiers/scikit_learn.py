@@ -34,6 +34,7 @@ def classifier_of(estimator: Any) -> LoadedClassifier:
 
     Args:
         estimator: a fitted classifier.
+
     Raises:
         ValueError: the classes are numbers but not 0, 1, 2, …: the data's labels would mean other
             classes.
@@ -126,6 +127,7 @@ def open_skops(path: Path) -> LoadedClassifier:
 
     Args:
         path: the file, as `skops.io.dump` writes it.
+
     Raises:
         FileNotFoundError: no such file.
         ModuleNotFoundError: skops is not installed.

@@ -46,6 +46,7 @@ def settled(
         likely_classes: of the data; used if the classifier itself does not say.
         batch_timeout: as for `SmoothedClassifier`.
         batch_size: as for `SmoothedClassifier`.
+
     Raises:
         ClassifierError: the classifier raised an exception, or returned neither scores nor labels,
             or several outputs of which none is clearly meant.

@@ -20,6 +20,7 @@ def open_timm(spec: str) -> LoadedClassifier:
 
     Args:
         spec: `NAME`, `NAME+FILE` or `NAME+FILE?key=KEY`, the key as `fill_fitting` takes it.
+
     Raises:
         ModuleNotFoundError: timm is not installed, or torchvision, which timm needs.
         FileNotFoundError: no such file, or no weights in the cache.

@@ -31,9 +31,11 @@ def read_states(path: Path) -> dict[str, dict[str, Tensor]]:
 
     Args:
         path: a file that `torch.save` wrote.
+
     Returns:
         State dictionaries by the keys that lead to them, joined by dots; the key of a bare state
         dictionary is empty.
+
     Raises:
         ValueError: a file that is cut, holds more than plain values, or no state dictionary.
     """
@@ -73,9 +75,11 @@ def state_that_fits(
         own: the state dictionary of the network.
         source: the file, for messages.
         key: of the state dictionary that is meant; None: the one that fits.
+
     Returns:
         The one that fits. If none fits, the one that comes closest, so that the caller can say what
         differs.
+
     Raises:
         ValueError: no such key, or several that fit.
     """

@@ -38,6 +38,7 @@ def save_weights(path: Path, model: nn.Module, metadata: Mapping[str, Any]) -> N
         path: `*.safetensors`; its folder is created if needed, an existing file is replaced.
         model: built by one of `ARCHITECTURES`.
         metadata: JSON-able; at least `architecture` (a key of `ARCHITECTURES`) and `num_classes`.
+
     Raises:
         ValueError: another suffix, missing metadata, weights that are not finite.
     """
@@ -75,6 +76,7 @@ def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
 
     Args:
         path: `*.safetensors`.
+
     Raises:
         FileNotFoundError: no such file.
         ValueError: no safetensors file, a file that `save_weights` did not write, an architecture
@@ -95,8 +97,10 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
     Args:
         path: `*.safetensors`.
+
     Returns:
         Tensors by name; the metadata, empty if sosmooth did not write the file.
+
     Raises:
         FileNotFoundError: no such file.
         ValueError: no whole safetensors file, or values that are not finite.
@@ -113,9 +117,11 @@ def read_weights(path: Path) -> tuple[dict[str, dict[str, torch.Tensor]], dict[s
 
     Args:
         path: `.safetensors`, or a file of `torch.save`, as `read_states` reads it.
+
     Returns:
         State dictionaries by their key, which is empty for a single one; the metadata, empty if
         sosmooth did not write the file.
+
     Raises:
         FileNotFoundError: no such file.
         ValueError: no weights that can be read.
@@ -146,6 +152,7 @@ def fill_fitting(
         states: as `read_weights` returns them.
         source: the file, for messages.
         key: of the state dictionary that is meant, if several fit: `ema`, `model.state_dict`.
+
     Raises:
         ValueError: none fits, or several, or one with values that are not finite.
     """
@@ -183,6 +190,7 @@ def fill(model: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> No
         model: is filled in place.
         state: the weights by name.
         source: the file, for messages.
+
     Raises:
         ValueError: names or shapes differ; the message lists the first of them, and the
             architectures that do fit.

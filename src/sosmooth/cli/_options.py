@@ -120,7 +120,8 @@ class Calling:
         str | None,
         Parameter(
             help="Normalization in front of the classifier, so that sigma is in units of the"
-            " inputs: `imagenet`, MEAN/STD (0.5,0.5,0.5/0.2,0.2,0.2) or `none`. Default: what timm: and hf:"
+            " inputs: `imagenet`, MEAN/STD (0.5,0.5,0.5/0.2,0.2,0.2) or `none`. Default: what timm:"
+            " and hf:"
             " models say themselves."
         ),
     ] = None

@@ -52,8 +52,8 @@ class PairCells:
     Attributes:
         not_both: probability that a pair is not right on both sides, rounded up.
         c_s: the corner's probability that a pair is right on both sides, rounded down.
-        c_n: half of its probability that a pair is right on exactly one side, rounded down;
-            c_s + 2 c_n ≤ 1.
+        c_n: half of its probability that a pair is right on exactly one side, rounded down; c_s + 2
+            c_n ≤ 1.
         error: the corner's `1 − p`, exact in the tail, rounded up.
     """
 

@@ -23,6 +23,7 @@ def unpickled(path: Path, content: bytes) -> dict[str, Any]:
     Args:
         path: of the file, for messages.
         content: of the file.
+
     Raises:
         ValueError: it is no pickle of plain values and byte arrays.
     """
@@ -44,8 +45,10 @@ def pickled_batch(
         path: of the file, for messages.
         content: of the file.
         label: the key of the labels.
+
     Returns:
         Pixels, uint8 (length, 3072), and labels, int64 (length,).
+
     Raises:
         ValueError: the dictionary does not hold these.
     """

@@ -15,8 +15,8 @@ class CsvTable:
     Attributes:
         path: of the file, for messages.
         columns: the names in the first line, each once.
-        lines: of each further line that is not empty, its number in the file and its cells, as
-            many as there are columns.
+        lines: of each further line that is not empty, its number in the file and its cells, as many
+            as there are columns.
     """
 
     path: Path
@@ -35,6 +35,7 @@ def read_csv(path: Path, *, needed: Sequence[str] = ()) -> CsvTable:
     Args:
         path: the file.
         needed: names of columns that it must have.
+
     Raises:
         ValueError: no CSV file, no first line, a column that is named twice or lacks, a line that
             is shorter or longer than the first.

@@ -31,6 +31,7 @@ def chosen_columns(
         asked: the options `image` and `label`.
         images: the columns that hold images.
         classes: the columns that are declared to hold classes.
+
     Raises:
         ValueError: no such column, or several of one name.
     """
@@ -75,6 +76,7 @@ def labels_of(
         name: of the table, for messages.
         values: whole numbers, or names.
         names: what the numbers mean, if the table says so.
+
     Raises:
         ValueError: values of another kind, a number that 64 bits do not hold.
     """

@@ -46,6 +46,7 @@ def parse_size(options: Mapping[str, str]) -> Size:
 
     Args:
         options: by name; others are ignored.
+
     Raises:
         ValueError: no whole numbers of at least 1, or a crop larger than the resized image.
     """
@@ -74,6 +75,7 @@ class Pictures:
         sources: the name of each image, for messages, and its file or its bytes.
         size: how they are brought to one size. Without a crop they must have the same size already,
             and are read as grey if all of them are grey.
+
     Raises:
         ValueError: no images, other kinds of pixels, several sizes.
     """
@@ -87,6 +89,7 @@ class Pictures:
 
         Args:
             index: of the image, from 0.
+
         Raises:
             ValueError: it cannot be decoded, or is smaller than the crop.
         """

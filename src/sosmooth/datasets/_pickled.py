@@ -62,8 +62,10 @@ def read_pickled_arrays(content: bytes) -> Any:
 
     Args:
         content: the file.
+
     Raises:
         PickleRefused: anything else; the first instruction that is not allowed is named.
+
     Guarantee:
         Runs no code of the file and imports nothing.
     """

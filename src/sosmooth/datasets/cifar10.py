@@ -36,6 +36,7 @@ def load(folder: Path, split: str) -> InputSet:
         folder: `cifar-10-batches-bin` (preferred), `cifar-10-batches-py`, or the folder that holds
             one of them.
         split: `test` or `train`.
+
     Raises:
         FileNotFoundError: no such folder, or a batch is missing.
         ValueError: another split, or a file that is no whole batch.

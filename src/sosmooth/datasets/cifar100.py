@@ -36,6 +36,7 @@ def load(folder: Path, split: str) -> InputSet:
             them. The names of the classes are read from `fine_label_names.txt` or `meta`, if either
             exists.
         split: `test` or `train`.
+
     Raises:
         FileNotFoundError: no such folder, or the split is missing.
         ValueError: another split, or a file that is no whole split.

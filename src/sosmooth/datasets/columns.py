@@ -17,6 +17,7 @@ def in_order(inputs: InputSet, wanted: Sequence[str]) -> tuple[InputSet, tuple[s
     Args:
         inputs: features of a table.
         wanted: the names of the features, in the order in which the classifier was fitted.
+
     Raises:
         ValueError: the table has other columns.
     """

@@ -65,8 +65,10 @@ def download(name: str, out: Path, *, on_file: Callable[[RemoteFile], None] | No
         name: a key of `SOURCES`.
         out: a folder that does not exist yet, or is empty.
         on_file: called before each file.
+
     Returns:
         The folder, to be written as `name:FOLDER`.
+
     Raises:
         ValueError: unknown name, or bytes with another digest.
         FileExistsError: `out` is not empty.

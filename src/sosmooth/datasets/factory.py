@@ -25,6 +25,7 @@ def load(spec: str) -> InputSet:
 
     Args:
         spec: `package.module:factory` or `path/file.py:factory`.
+
     Raises:
         FileNotFoundError: no such file or module.
         ValueError: no such attribute, a result of another kind; from `get`: an item whose label

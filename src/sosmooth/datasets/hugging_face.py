@@ -28,6 +28,7 @@ def load(folder: Path, options: str = "") -> InputSet:
             `image`, or else the only column of images), `label=COLUMN` (default: `label`, or else
             the only column of classes; without one, labels are unknown), `resize=256&crop=224` as
             for a folder of images.
+
     Raises:
         ModuleNotFoundError: `datasets` is not installed.
         FileNotFoundError: no such folder.

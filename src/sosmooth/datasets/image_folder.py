@@ -46,6 +46,7 @@ def load(folder: Path, options: str = "") -> InputSet:
         options: empty, `crop=224` or `resize=256&crop=224`: the shorter side is scaled to `resize`
             pixels (bilinear, antialiased, the longer side rounded down), then the middle square of
             `crop` pixels is cut out, the usual preparation of ImageNet.
+
     Raises:
         FileNotFoundError: no such folder, no images, a file in `labels.csv` that does not exist.
         ValueError: a class folder without images, files that are no images, other kinds of pixels,

@@ -91,6 +91,7 @@ def in_memory(
         num_classes: labels are below it, if known.
         settings: what identifies the set.
         lattice: all inputs are multiples of it; None: there is none, or it is unknown.
+
     Raises:
         ValueError: an array of another type or shape, no inputs, NaN or infinite inputs, labels out
             of range.
@@ -137,6 +138,7 @@ def read_lazily(
         num_classes: as for `in_memory`.
         settings: as for `in_memory`.
         lattice: as for `in_memory`.
+
     Raises:
         ValueError: no inputs, labels out of range; from `get`: an input of another shape or type,
             NaN or infinite values.

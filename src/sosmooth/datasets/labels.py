@@ -47,8 +47,10 @@ def numbered(written: Sequence[str | None]) -> tuple[tuple[str, ...] | None, NDA
 
     Args:
         written: one an input; empty or None = unknown.
+
     Returns:
         The names (None if the labels are numbers), and the labels, int64 (length,).
+
     Raises:
         ValueError: a number that 64 bits do not hold.
     """
@@ -75,6 +77,7 @@ def labels_in(array: NDArray | None, data: str) -> tuple[tuple[str, ...] | None,
     Args:
         array: labels (length,) or (length, 1); None: unknown.
         data: the name of the data, for messages.
+
     Raises:
         ValueError: numbers that 64 bits do not hold. The input set checks other types.
     """
@@ -111,10 +114,12 @@ def reconcile(
         num_classes: of the classifier; None: unknown.
         data_classes: of the data; None: unknown.
         data: the name of the data, for messages.
+
     Returns:
         If both sides have names, label k becomes the classifier's number of the data's k-th name.
         Names are the same if they are equal, or if only case, spaces and underscores differ and
         that leaves no choice. Otherwise the labels do not change.
+
     Raises:
         ValueError: a label in use has a name that the classifier does not know, or knows twice.
     """
@@ -151,6 +156,7 @@ def check_range(
         indices: of the labels that are used.
         num_classes: of the classifier.
         data: the name of the data, for messages.
+
     Raises:
         ValueError: there is such a label.
     """

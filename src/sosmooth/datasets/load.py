@@ -60,8 +60,10 @@ def load_dataset(spec: str) -> InputSet:
             - `csv:FILE`, `parquet:FILE`, `hf:FOLDER` or `text:FILE?model=FOLDER`; their modules
               describe their options.
             - `package.module:factory` or `path/file.py:factory`, which run that code.
+
     Returns:
         An input set, with values float32 in units of sigma.
+
     Raises:
         FileNotFoundError: a file, folder or module does not exist.
         ValueError: `spec` names nothing that can be read, or something broken.

@@ -39,6 +39,7 @@ def load(folder: Path, split: str) -> InputSet:
         folder: holds `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`, or the same of `train`;
             each may be packed and end in `.gz`.
         split: `test` or `train`.
+
     Raises:
         FileNotFoundError: no such folder, or a file is missing.
         ValueError: another split, or a file that is not the original (by its sha256).
@@ -73,6 +74,7 @@ def read_idx(content: bytes, *, axes: int) -> NDArray[np.uint8]:
     Args:
         content: the file, unpacked.
         axes: how many axes there must be.
+
     Raises:
         ValueError: another kind of file, or one that is cut.
     """
@@ -115,6 +117,7 @@ def unpacked(path: Path) -> bytes:
 
     Args:
         path: the file.
+
     Raises:
         ValueError: no whole gzip file, or a longer content.
     """

@@ -24,6 +24,7 @@ def load(split: str) -> InputSet:
 
     Args:
         split: `test` or `train`.
+
     Raises:
         ValueError: another split.
     """

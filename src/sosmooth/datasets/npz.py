@@ -45,6 +45,7 @@ def load(path: Path, options: str = "") -> InputSet:
             labels are known, as in CIFAR-10-C.
         options: `inputs=NAME&labels=NAME`: arrays with other names. `channels=last`: the channels
             of images are the last axis in the file; they become the first axis of an input.
+
     Raises:
         FileNotFoundError: no such file.
         ValueError: another file format, pickled objects, more than `MAX_BYTES`, no inputs, arrays

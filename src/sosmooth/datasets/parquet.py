@@ -39,6 +39,7 @@ def load(path: Path, options: str = "") -> InputSet:
             `label=COLUMN` (default: `label`, or else the only column of classes; without one,
             labels are unknown), `split=NAME` of a folder (default: `test`, or the only split),
             `resize=256&crop=224` as for a folder of images.
+
     Raises:
         FileNotFoundError: no such file.
         ValueError: no Parquet file, shards that are missing or differ, no such column or split,

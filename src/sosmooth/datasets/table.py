@@ -29,6 +29,7 @@ def load(path: Path, options: str = "") -> InputSet:
         options: `label=COLUMN` (default: `label`; labels are unknown where there is no such
             column); `standardize=FILE.csv`: the file, usually the training data, whose means and
             standard deviations (of the population) are used.
+
     Raises:
         FileNotFoundError: no such file.
         ValueError: no table, values that are no finite numbers, other columns in the file of

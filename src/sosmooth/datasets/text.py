@@ -33,6 +33,7 @@ def load(path: Path, options: str = "") -> InputSet:
         path: the file, with the column `text` and, if labels are known, `label`: integers or names.
         options: `model=PLACE`: a folder, or a model in the cache, required; `tokens=64`: longer
             texts are cut.
+
     Raises:
         ModuleNotFoundError: no transformers.
         FileNotFoundError: no such file or model.

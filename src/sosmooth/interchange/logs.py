@@ -61,8 +61,8 @@ def import_log(
         alpha: failure probability, in (0, 1).
         dimension: features of one input; needed for second_order.
         n0: selection samples.
-        columns: names of columns here and in the log, in either order, as in
-            `{"radius": "radius_cohen"}`.
+        columns: names of columns here and in the log, in either order, as in `{"radius":
+            "radius_cohen"}`.
         norm: of the radii, one of `NORMS`. Radii of another norm than l2 come without counts, as
             they belong to other noise.
         note: called with one line for each assumption (no header, columns not used).

@@ -91,6 +91,7 @@ def read_journal(folder: Path) -> tuple[list[dict[str, Any]], set[str]]:
 
     Returns:
         The rows, and the digests of the settings that they were made with.
+
     Raises:
         RunError: the journal is damaged.
     """

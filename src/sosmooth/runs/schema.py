@@ -1,4 +1,6 @@
-"""The columns of a run: one table that everything else reads. A method that counts or bounds more adds a row here.
+"""The columns of a run: one table that everything else reads.
+
+A method that counts or bounds more adds a row here.
 
 A column is filled from the field of that name in `Certificates`, `Tally` or `Bounds`.
 """
@@ -193,7 +195,8 @@ def check_row(row: dict[str, Any]) -> None:
     """Refuse a row, read back from text, that the table cannot hold as it is.
 
     Raises:
-        ValueError: a column is missing or unknown, or a value is of another type or null where none may be.
+        ValueError: a column is missing or unknown, or a value is of another type or null where none
+            may be.
     """
     if unknown := row.keys() - COLUMNS.keys():
         raise ValueError(f"the column {min(unknown)!r} is unknown")

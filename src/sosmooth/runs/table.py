@@ -41,6 +41,7 @@ def table_of(
         certificates: of a batch.
         labels: true classes, integers (batch,), −1 = unknown; None: all unknown.
         seconds: time spent on each input, (batch,); None: unknown.
+
     Returns:
         A table of `SCHEMA`, one row an input.
     """
@@ -168,7 +169,8 @@ def rule_of(settings: Mapping[str, Any]) -> StoppingRule | None:
 
 
 def _columns(table: pa.Table, kind: type[Tally] | type[Bounds]) -> dict[str, NDArray | None]:
-    """The columns that are fields of the class and may be None: None where they are null throughout."""
+    """The columns that are fields of the class and may be None: None where they are null
+    throughout."""
     found = {}
     for name in (
         field.name for field in fields(kind) if field.default is None and field.name in COLUMNS
@@ -178,7 +180,8 @@ def _columns(table: pa.Table, kind: type[Tally] | type[Bounds]) -> dict[str, NDA
             nulls = len(table)
         if 0 < nulls < len(table):
             raise RunError(
-                f"the column {name} is null for {nulls} of {len(table)} inputs; a run holds it for all or for none"
+                f"the column {name} is null for {nulls} of {len(table)} inputs; a run holds it for"
+                " all or for none"
             )
         found[name] = None if nulls == len(table) else numpy_of(table, name)
     return found
@@ -207,10 +210,12 @@ def table_from_parquet(path: Path, data: bytes) -> pa.Table:
     """The table in the bytes of a Parquet file, brought to `SCHEMA`.
 
     Raises:
-        RunError: damaged, foreign, of a later version, or a column is missing, unknown or of another type.
+        RunError: damaged, foreign, of a later version, or a column is missing, unknown or of
+            another type.
     """
     try:
-        # Without Arrow's threads: they may outlive the interpreter and abort it at exit (apache/arrow issues 34314 and 50482).
+        # Without Arrow's threads: they may outlive the interpreter and abort it at exit
+        # (apache/arrow issues 34314 and 50482).
         file = pq.ParquetFile(
             pa.BufferReader(data), page_checksum_verification=True, pre_buffer=False
         )
@@ -221,7 +226,8 @@ def table_from_parquet(path: Path, data: bytes) -> pa.Table:
 
 
 def conformed(table: pa.Table, path: Path) -> pa.Table:
-    """The table with every column of `SCHEMA`, absent optional ones null; foreign tables are refused."""
+    """The table with every column of `SCHEMA`, absent optional ones null; foreign tables are
+    refused."""
     version = version_of(table.schema)
     if version is None:
         raise RunError(
@@ -233,7 +239,8 @@ def conformed(table: pa.Table, path: Path) -> pa.Table:
     if version > SCHEMA_VERSION or unknown:
         extra = f", with the columns {', '.join(map(repr, unknown))}" if unknown else ""
         raise RunError(
-            f"{path} has schema {version}{extra}; this version reads {SCHEMA_VERSION}: upgrade sosmooth"
+            f"{path} has schema {version}{extra}; this version reads {SCHEMA_VERSION}: upgrade"
+            " sosmooth"
         )
     missing = [
         name

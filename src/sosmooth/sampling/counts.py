@@ -34,8 +34,8 @@ class Estimation:
         n: evaluations (a pair is two).
         selected: the class that is counted as right.
         dimension: features of the input.
-        direction_share: of antithetic pairs, the share that gives the direction of the gradient;
-            0: no gradient is drawn; None: the gradient is no part of the tally.
+        direction_share: of antithetic pairs, the share that gives the direction of the gradient; 0:
+            no gradient is drawn; None: the gradient is no part of the tally.
         gradient_share: of alpha, for the gradient norm; for the record.
         num_classes: of the classifier; for the record.
         runner_up: the class that came second in the selection, −1 for none; for the record.
@@ -74,9 +74,9 @@ class Counts:
     Attributes:
         sums: int64 arrays by name; what is not counted is absent. `right` (3,): on both sides, on
             the first, on the last. `invalid`: evaluations that were no vote. `class_ids` (seen,):
-            the classes that were returned, ascending, with `class_same` and, of pairs,
-            `class_one`, as in `Tally`. `products`. `direction` (features,), `direction_one`,
-            `slopes` (2,): of y and of y².
+            the classes that were returned, ascending, with `class_same` and, of pairs, `class_one`,
+            as in `Tally`. `products`. `direction` (features,), `direction_one`, `slopes` (2,): of y
+            and of y².
         why: what was no vote, in words.
     """
 
@@ -163,8 +163,8 @@ def sparse_classes(
     """`class_ids`, `class_same` and, of pairs, `class_one` of `Tally` from votes for every class.
 
     Args:
-        votes: of independent evaluations, int64 (batch, 1, classes); of pairs for `x + ε`, for
-            `x − ε` and on both sides, int64 (batch, 3, classes).
+        votes: of independent evaluations, int64 (batch, 1, classes); of pairs for `x + ε`, for `x −
+            ε` and on both sides, int64 (batch, 3, classes).
         without: a class of each input that is left out, int64 (batch,); None: all are listed.
     """
     seen = np.asarray(votes.any(axis=1))

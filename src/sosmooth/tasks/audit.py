@@ -86,12 +86,15 @@ def audit_run(
         settings: of the attack.
         device: where it runs; None: the CPU.
         progress: called with 1 after each input.
+
     Returns:
         One element an attacked input; abstentions are skipped.
+
     Raises:
         RunError: the run was made with another classifier or other data, or does not say with
             which; or it certifies nothing.
         ClassifierError: the classifier raised or gave no vote.
+
     Guarantee:
         An adversarial point is reported wrongly with probability at most `judge_alpha` for each
         judgement. Points that are not found may exist.

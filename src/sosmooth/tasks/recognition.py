@@ -58,8 +58,8 @@ class Recognition:
         writer: of the run. Answers and environments that are not stored yet are stored.
         probe: the noisy inputs.
         contributes: whether inputs are still to be certified.
-        accept_other_environment: whether they may be certified in an environment that is new to
-            the run.
+        accept_other_environment: whether they may be certified in an environment that is new to the
+            run.
         notice: called with what a user should know, in one line.
     """
 

@@ -16,6 +16,7 @@ def cropped_and_flipped(images: Tensor, generator: torch.Generator) -> Tensor:
     Args:
         images: (batch, channels, height, width).
         generator: on the images' device.
+
     Returns:
         Images of the same shape.
     Source: the usual augmentation of CIFAR-10 (He et al. 2016, section 4.2).

@@ -62,6 +62,7 @@ def load_checkpoint(weights: Path, identity: Mapping[str, Any]) -> Checkpoint:
     Args:
         weights: the file that the training will write.
         identity: the settings of the training that wants to continue.
+
     Raises:
         FileNotFoundError: there is none.
         ValueError: no whole checkpoint, or one of a training with another `identity`; the first

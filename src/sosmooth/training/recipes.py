@@ -54,6 +54,7 @@ def changed_recipe(name: str, **changes: Any) -> Recipe:
     Args:
         name: a key of `RECIPES`.
         changes: attributes of a `Recipe`; None: as the recipe has it.
+
     Raises:
         ValueError: there is no such recipe.
     """

@@ -84,6 +84,7 @@ def train_with_noise(
         amp: whether to compute in bfloat16 where that is safe.
         resume: the `state` of an epoch of a training with the same arguments, to continue after it.
         on_epoch: called after each pass.
+
     Raises:
         ValueError: an argument out of range, unknown labels, a state of another network.
         ArithmeticError: the loss is not finite.

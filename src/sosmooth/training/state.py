@@ -23,6 +23,7 @@ def training_state(
         optimizer: its momentum.
         order: the generator of the order of the inputs.
         noise: the generator of crops and noise.
+
     Returns:
         Copies on the CPU, by name, as `restore` takes them.
     """
@@ -55,8 +56,10 @@ def restore(
         optimizer: of the model's parameters; its momentum is set.
         order: is set to its state then.
         noise: is set to its state then.
+
     Returns:
         The number of epochs done.
+
     Raises:
         ValueError: the state is of another network.
     """

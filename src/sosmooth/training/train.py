@@ -74,15 +74,18 @@ def train_dataset(
             GPU.
         resume: whether to continue from the checkpoint, if there is one.
         on_epoch: called after each pass.
+
     Returns:
         The metadata that the file holds: architecture, sigma, the training settings, and the
         accuracy on the test data, in [0, 1], clean and under noise of sigma.
+
     Raises:
         FileNotFoundError: the data set's files are not there.
         ValueError: unknown name, an argument out of range, an architecture for other inputs, a
             checkpoint that is in the way or belongs to another training.
         ArithmeticError: the training diverged.
         OSError: a file cannot be written; those that were there before stay whole.
+
     Guarantee:
         On the CPU, weights are equal to the bit for equal arguments, number of threads, kind of
         processor and version of torch, however often the training was interrupted and resumed.

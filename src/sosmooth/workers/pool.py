@@ -111,8 +111,10 @@ class _Hand:
     """A worker that is ready.
 
     Attributes:
-        tickets: what it has in hand, in order. since: when it began the first of them.
-        admitted: it takes part in jobs. probe: the ticket of what it has to do before.
+        tickets: what it has in hand, in order.
+        since: when it began the first of them.
+        admitted: it takes part in jobs.
+        probe: the ticket of what it has to do before.
         silent: it kept a share for too long, and gets no other one until it answers.
     """
 
@@ -174,6 +176,7 @@ class Pool(AbstractContextManager["Pool"]):
 
         Args:
             accept: called with what came of it; raises where the worker must not take part.
+
         Raises:
             As `run`, and what `accept` raises, here or later in `run`.
         """

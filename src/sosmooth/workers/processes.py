@@ -46,6 +46,7 @@ class ProcessWorkers:
         setup: what each opens its classifier from.
         number: of processes, at least 1.
         devices: given to them in turn; None: that of `setup`.
+
     Raises:
         ValueError: fewer than one process.
     """
