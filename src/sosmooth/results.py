@@ -86,7 +86,8 @@ class Certificate:
         settings = f"{self.method}, sigma={self.sigma:g}, alpha={self.alpha:g}"
         if self.prediction == ABSTAINED:
             return f"<input {self.input_index}: abstained, {self.abstain_reason} ({settings})>"
-        return f"<input {self.input_index}: class {self.prediction} within radius {floored(self.radius, 4)} ({settings})>"
+        within = f"class {self.prediction} within radius {floored(self.radius, 4)}"
+        return f"<input {self.input_index}: {within} ({settings})>"
 
     def _repr_html_(self) -> str:
         counts = {

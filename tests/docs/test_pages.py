@@ -64,13 +64,9 @@ INCOMPLETE = {
     "Certificate",
     "Certificates",
     "CertifiedEstimator",
-    "InputSet",
     "Method",
     "Request",
-    "Run",
     "SmoothedClassifier",
-    "export_tsv",
-    "import_log",
 }
 
 

@@ -6,8 +6,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 WIDTH = 100
-#: The folders whose lines are short already.
-FOLDERS = ("benchmarks", "examples", "scripts", "tests")
+#: The folders with Python files.
+FOLDERS = ("benchmarks", "examples", "scripts", "src", "tests")
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
