@@ -64,17 +64,34 @@ class Method:
     classes: str = "top"
 
     def bounds(self, tally: Tally, alpha: float, sigma: float) -> Bounds:
-        """The bounds that the radius comes from: those at the corner with the smallest one."""
+        """The bounds that the radius comes from: those at the corner with the smallest one.
+
+        Args:
+            tally: what was counted, (batch,).
+            alpha: failure probability, in (0, 1).
+            sigma: noise level, input units.
+        """
         return concatenate(
             [self.worst(tally[part], alpha, sigma)[0] for part in _chunks(len(tally), _CORNERS)]
         )
 
     def radius(self, bounds: Bounds, sigma: float) -> NDArray[np.float64]:
-        """Radii in input units, of the shape of the bounds."""
+        """Radii in input units, of the shape of the bounds.
+
+        Args:
+            bounds: as `bounds` returns them.
+            sigma: noise level, input units.
+        """
         return _radius(self.region(bounds, sigma), sigma)
 
     def worst(self, tally: Tally, alpha: float, sigma: float) -> tuple[Bounds, Region]:
-        """The bounds at the worst corner of each input, and the regions of all corners."""
+        """The bounds at the worst corner of each input, and the regions of all corners.
+
+        Args:
+            tally: what was counted, (batch,).
+            alpha: failure probability, in (0, 1).
+            sigma: noise level, input units.
+        """
         corners = self.corners(tally, alpha, sigma)
         region = self.region(corners, sigma)
         radius = _radius(region, sigma)

@@ -138,6 +138,9 @@ class Request:
     def rule(self, sigma: float) -> StoppingRule | None:
         """The rule that stops the drawing; None where all n samples are drawn.
 
+        Args:
+            sigma: noise level, input units.
+
         Raises:
             ValueError: the rule does not exist for the method, or at this sigma.
         """
@@ -154,7 +157,14 @@ class Request:
     def estimation(
         self, index: int, selection: Selection, *, dimension: int, num_classes: int
     ) -> Estimation:
-        """What is counted of one input after its selection; `classes` changes nothing of it."""
+        """What is counted of one input after its selection; `classes` does not change it.
+
+        Args:
+            index: of the input.
+            selection: what its selection samples say.
+            dimension: features of the input.
+            num_classes: of the classifier.
+        """
         method, gradient = method_named(self.method), None
         if method.pair_gradient:
             wrong = self.n0 - selection.first

@@ -53,6 +53,13 @@ class Certificate:
         abstain_reason: empty, or a key of `ABSTAIN_REASONS`.
         selected: the class that led the selection samples, whether or not it was certified.
         selection_margin: votes by which it led.
+        method: a key of `METHODS`.
+        sigma: noise level, input units.
+        alpha: failure probability of the certificate.
+        n0: selection samples.
+        seed: of the noise; None where unknown.
+        tally: what was counted.
+        bounds: what the radius was computed from.
         classes: what the class was compared with, one of `methods.CLASSES`.
     """
 
@@ -122,8 +129,23 @@ def _limit(limiting_class: int) -> str:
 
 @dataclass(frozen=True)
 class Certificates(Framed, Sequence[Certificate]):
-    """Certificates of a batch: a sequence of `Certificate`, whose attributes here are arrays
-    (batch,).
+    """Certificates of a batch: a sequence of `Certificate`.
+
+    Attributes:
+        input_index: the indices of the inputs, int64 (batch,).
+        prediction: the certified classes, −1 = abstained, int64 (batch,).
+        radius: certified l2 radii, input units, float64 (batch,); 0.0 exactly where abstained.
+        abstain_reason: empty, or keys of `ABSTAIN_REASONS`, (batch,).
+        selected: the classes that led the selection samples, int64 (batch,).
+        selection_margin: votes by which they led, int64 (batch,).
+        method: a key of `METHODS`.
+        sigma: noise level, input units.
+        alpha: failure probability of each certificate.
+        n0: selection samples.
+        seed: of the noise; None where unknown.
+        tally: what was counted, (batch,).
+        bounds: what the radii were computed from, (batch,).
+        classes: what the classes were compared with, one of `methods.CLASSES`.
 
     Guarantee:
         Each input's certificate fails with probability at most `alpha`, over the noise; not

@@ -204,7 +204,23 @@ class SmoothedClassifier:
         tolerance: float | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Sampled | Failed]:
-        """The sampling half of `certify`: see `Sampler.sample`; arguments as for `certify`."""
+        """The sampling half of `certify`: yields the tally of each input as it is done.
+
+        Args:
+            inputs: as for `certify`.
+            method: as for `certify`.
+            n0: as for `certify`.
+            n: as for `certify`.
+            alpha: as for `certify`.
+            seed: as for `certify`.
+            indices: as for `certify`.
+            radius: as for `certify`.
+            tolerance: as for `certify`.
+            progress: called with the number of evaluations just done.
+
+        Yields:
+            `Sampled`, or `Failed` where evaluations were no vote.
+        """
         request = Request(method, n0, n, alpha, seed, radius=radius, tolerance=tolerance)
         return self.sampler.sample(inputs, request, indices=indices, progress=progress)
 

@@ -58,18 +58,6 @@ def test_the_version_is_written_once():
     assert re.search(r"^## \[([\d.]+)\]", changes, re.MULTILINE)[1] == sosmooth.__version__
 
 
-#: What the site does not list in full yet; an entry that is no longer needed fails.
-INCOMPLETE = {
-    "Bounds",
-    "Certificate",
-    "Certificates",
-    "CertifiedEstimator",
-    "Method",
-    "Request",
-    "SmoothedClassifier",
-}
-
-
 @pytest.fixture(scope="module")
 def package():
     griffe = pytest.importorskip("griffe", reason='needs pip install "sosmooth[docs]"')
@@ -125,14 +113,6 @@ def misdescribed(shown_object) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True))
-        if name.rpartition(".")[2] in INCOMPLETE
-        else name
-        for name in shown(API)
-    ],
-)
+@pytest.mark.parametrize("name", shown(API))
 def test_the_site_lists_the_parameters_of_the_signature(name, package):
     assert misdescribed(package[name.removeprefix("sosmooth.")]) == set()

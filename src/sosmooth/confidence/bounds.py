@@ -62,7 +62,11 @@ class Bounds:
         return value
 
     def at(self, corner: NDArray[np.intp]) -> Bounds:
-        """The bounds at one corner of each input, (batch,)."""
+        """The bounds at one corner of each input, (batch,).
+
+        Args:
+            corner: which corner, int (batch,).
+        """
         chosen = {
             name: value
             for name, value in vars(self).items()

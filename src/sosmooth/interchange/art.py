@@ -169,7 +169,15 @@ class CertifiedEstimator(RandomizedSmoothingMixin, ClassifierMixin, BaseEstimato
     def fit(
         self, x: NDArray, y: NDArray, batch_size: int = 128, nb_epochs: int = 10, **kwargs: Any
     ) -> None:
-        """Raise an error: train the base classifier before it is wrapped."""
+        """Raise an error: train the base classifier before it is wrapped.
+
+        Args:
+            x: not used.
+            y: not used.
+            batch_size: not used.
+            nb_epochs: not used.
+            **kwargs: not used.
+        """
         raise NotImplementedError(
             "a smoothed classifier cannot be fitted; train the base classifier, with noise of this"
             " sigma, before it is wrapped"
