@@ -60,7 +60,7 @@ def certify(model, more="--n 100 --n0 20 --out run", sigma=0.25):
     [
         ("certify", "`sosmooth certify --help` lists its options"),
         ("certifi", 'Did you mean "certify"'),
-        (certify("net.pt"), r"whose weights they are: FILE\.py:factory\+net\.pt"),
+        (certify("net.pt"), r"that the weights belong to: FILE\.py:factory\+net\.pt"),
         (certify("model.py"), r"write model\.py:NAME, and model\.py:NAME\+FILE for its weights"),
         (certify("model.py:net"), r"model\.py has no 'net'; it has: .*Net"),
         (

@@ -636,7 +636,7 @@ def test_what_cannot_be_fetched_leaves_nothing(tmp_path, served, monkeypatch):
         (RemoteFile(f"{address}/a.gz", digest, "gzip", 5), ValueError, "more than 5 bytes"),
         (RemoteFile(f"{address}/c.tar.gz", "0" * 64, "tar", 1000), ValueError, "expected 0000"),
         (RemoteFile(f"{address}/c.tar.gz", escaping, "tar", 1000), ValueError, "unpacked safely"),
-        (RemoteFile(f"{address}/d.tar.gz", broken, "tar", 1000), ValueError, "no archive"),
+        (RemoteFile(f"{address}/d.tar.gz", broken, "tar", 1000), ValueError, "unpacked safely"),
         (RemoteFile(f"{address}/absent.gz", digest, "gzip", 1000), OSError, "answered 404"),
         (
             RemoteFile("http://127.0.0.1:1/a.gz", digest, "gzip", 1000),
@@ -748,7 +748,7 @@ def test_a_class_folder_without_images_is_refused_by_name(tmp_path):
     save_image(tmp_path / "a" / "1.png", 7, mode="L")
     save_image(tmp_path / "c" / "1.png", 7, mode="L")
     (tmp_path / "b").mkdir()
-    with pytest.raises(ValueError, match="class folder 'b' holds no image; without it the classes"):
+    with pytest.raises(ValueError, match="'b' holds no image; without it the later classes"):
         load_dataset(str(tmp_path))
     (tmp_path / "b" / "1.tiff").write_bytes(b"")
     with pytest.raises(ValueError, match=r"'b' holds no image \(files of kind \.tiff are not read"):
@@ -826,7 +826,7 @@ def test_npz_arrays_of_other_names(tmp_path):
     np.savez(tmp_path / "a.npz", inputs=inputs, klass=np.array(["dog", "cat"]))
     unlabelled = load_dataset(f"{tmp_path}/a.npz")
     assert unlabelled.labels.tolist() == [-1, -1]
-    assert "has the arrays inputs, klass: of inputs, labels are unknown" in unlabelled.notes[0]
+    assert "has the arrays inputs, klass: the labels" in unlabelled.notes[0]
     named = load_dataset(f"{tmp_path}/a.npz?labels=klass")
     assert (named.labels.tolist(), named.class_names) == ([1, 0], ("cat", "dog"))
     assert named.settings["spec"] == f"{tmp_path}/a.npz?labels=klass"
@@ -888,7 +888,7 @@ def test_the_binary_version_of_cifar100(tmp_path):
     assert data.labels.tolist() == [40, 99]
     np.testing.assert_array_equal(data.get([1])[0].ravel(), pixels[1].astype(np.float32) / 255)
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ValueError, match="no multiple of the 3074 of one image"):
+    with pytest.raises(ValueError, match="no multiple of the 3074 bytes of an image"):
         load_dataset(f"cifar100:train:{tmp_path}")
     with pytest.raises(FileNotFoundError, match="no split test of CIFAR-100"):
         load_dataset(f"cifar100:{tmp_path}")

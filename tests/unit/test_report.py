@@ -179,7 +179,7 @@ def test_floored_examples(radius, digits, text):
 
 @pytest.mark.parametrize(("radius", "digits"), [(np.nan, 3), (1.0, -1)])
 def test_floored_refuses(radius, digits):
-    with pytest.raises(ValueError, match="radius that is a number"):
+    with pytest.raises(ValueError, match="radius must be a number"):
         floored(radius, digits)
 
 

@@ -18,7 +18,7 @@ from sosmooth.cli.train import download, train
 
 
 def completion(shell: Literal["bash", "zsh", "fish"]) -> int:
-    """Print the script that makes a shell complete commands and options.
+    """Print the script by which a shell completes commands.
 
     bash: eval "$(sosmooth completion bash)" in ~/.bashrc.
 

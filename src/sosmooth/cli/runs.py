@@ -33,7 +33,7 @@ def recertify(
     out: Out,
     json: Json = False,
 ) -> int:
-    """Certify stored tallies again, by another method, alpha or comparison.
+    """Certify stored tallies again by another method or alpha.
 
     RUN is never changed. Choose method and alpha before you look at the results: keeping the best
     of several readings of one tally gives no certificate.
