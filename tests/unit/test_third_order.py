@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import optimize, sparse, special
 
 from sosmooth.certificates import _third_order_search as search
+from sosmooth.certificates._third_order_prices import Fixed
 from sosmooth.certificates.dipole import dipole_radius
 from sosmooth.certificates.region import Region, pdf
 from sosmooth.certificates.second_order import second_order_radius, second_order_region
@@ -248,7 +249,7 @@ def test_any_multipliers_are_sound():
         y = scale * np.stack([r**0, r**0, r, r**2])
         y[rng.integers(4, size=200), range(200)] = 0.0
         prices = np.repeat(prices_of(known), 200, axis=1)
-        assert np.all(search.bound(y, prices, r)[0] >= 1 - known.value(r))
+        assert np.all(search.bound(y, Fixed(prices), r)[0] >= 1 - known.value(r))
 
 
 def test_perturbed_best_multipliers_are_sound_and_sabotage_is_noticed():
@@ -264,7 +265,7 @@ def test_perturbed_best_multipliers_are_sound_and_sabotage_is_noticed():
         y = np.repeat(best_of_three(known, r[0])[:, None], 300, axis=1)
         y *= 1 + 10 ** rng.uniform(-9, -1, (1, 300)) * rng.normal(size=(4, 300))
         y[0] = y[1]
-        bound = search.bound(y, single, r)[0]
+        bound = search.bound(y, Fixed(single), r)[0]
         truth = 1 - known.value(r)
         assert np.all(bound >= truth)
         assert np.min(bound - truth) < 1e-9
@@ -272,7 +273,7 @@ def test_perturbed_best_multipliers_are_sound_and_sabotage_is_noticed():
         for row in (2, 3):
             wrong = single.copy()
             wrong[row] *= 0.99
-            assert np.min(search.bound(y, wrong, r)[0] - truth) < -1e-4
+            assert np.min(search.bound(y, Fixed(wrong), r)[0] - truth) < -1e-4
 
 
 def best_of_three(known, r):
@@ -294,7 +295,7 @@ def test_the_integral_against_quadrature():
     r = rng.uniform(0.05, 4, 200)
     y = np.exp(r * rng.uniform(0, 1.2, 200) - r * r / 2) * np.exp(rng.uniform(-2, 0.5, (4, 200)))
     y[2:] *= [r, r * r]
-    found = search.bound(y, np.zeros((4, 200)), r)[0]
+    found = search.bound(y, Fixed(np.zeros((4, 200))), r)[0]
     for k in range(200):
         both, one, mu, nu = y[:, k]
         rise = np.exp(r[k] * z - r[k] ** 2 / 2) - mu * z - nu * (z * z - 1)

@@ -15,6 +15,7 @@ from scipy import special
 
 from sosmooth._numbers import EPS, Floats
 from sosmooth.certificates._third_order_dual import CURVATURE, ONE, Integral
+from sosmooth.certificates._third_order_prices import Prices
 from sosmooth.certificates._third_order_search import (
     natural_scale,
     on_cuts,
@@ -54,11 +55,11 @@ class Marched:
     distance: Floats
 
 
-def march(prices: Floats, start: Floats, multipliers: Floats, *, tied: bool) -> Marched:
+def march(prices: Prices, start: Floats, multipliers: Floats, *, tied: bool) -> Marched:
     """The largest distance up to which the dual certifies a value of at least one half.
 
     Args:
-        prices: `P_0/2`, `(1 − C_S)/2`, γ and κ, (4, n); `tied`: 0, `1 − p`, γ and κ.
+        prices: the bounds; `tied`: 0, `1 − p`, γ and κ.
         start: a distance certified already, positive, (n,).
         multipliers: good ones there without curvature, (4, n).
         tied: nothing is known of pairs.
@@ -66,7 +67,8 @@ def march(prices: Floats, start: Floats, multipliers: Floats, *, tied: bool) -> 
     parts = []
     for first in range(0, start.size, _CHUNK):
         chunk = slice(first, first + _CHUNK)
-        parts.append(_march(prices[:, chunk], start[chunk], multipliers[:, chunk], tied=tied))
+        index = np.arange(start.size)[chunk]
+        parts.append(_march(prices.take(index), start[chunk], multipliers[:, chunk], tied=tied))
     if not parts:
         return Marched(start, start, multipliers, start)
     return Marched(
@@ -79,7 +81,7 @@ def march(prices: Floats, start: Floats, multipliers: Floats, *, tied: bool) -> 
 
 # Overflow and undefined steps only spoil the search there, and the bound then certifies nothing.
 @np.errstate(all="ignore")
-def _march(prices: Floats, start: Floats, multipliers: Floats, *, tied: bool) -> Marched:
+def _march(prices: Prices, start: Floats, multipliers: Floats, *, tied: bool) -> Marched:
     certified, r = start.copy(), np.maximum(start, _NEAREST)
     # A first guess of ν: what it is for small distances.
     y = multipliers.copy()
@@ -115,7 +117,7 @@ def _march(prices: Floats, start: Floats, multipliers: Floats, *, tied: bool) ->
         active, following = active[go], following[go]
         if active.size == 0:
             break
-        price = prices[:, active]
+        price = prices.take(active)
         heat = 1e-3 * natural_scale(y[:, active], following)
         moved = on_cuts(
             y[:, active],
@@ -140,7 +142,7 @@ def _retry(
     wrong: Floats,
     found: Integral,
     before: Floats,
-    prices: Floats,
+    prices: Prices,
     r: Floats,
     *,
     tied: bool,
@@ -149,7 +151,7 @@ def _retry(
     lost = np.flatnonzero(residual(y, prices, found, tied=tied) > _LOST)
     if lost.size == 0:
         return
-    price, at = prices[:, lost], r[lost]
+    price, at = prices.take(lost), r[lost]
     start, heat = smoothed(before[:, lost], price, at, tied=tied)
     again, mass, again_found = polished(start, price, at, heat, tied=tied, rounds=6)
     better = np.flatnonzero(mass < wrong[lost])

@@ -28,6 +28,7 @@ from sosmooth.certificates._third_order_dual import (
     integral,
     turning_points,
 )
+from sosmooth.certificates._third_order_prices import Prices
 from sosmooth.certificates.region import pdf
 
 Integers = NDArray[np.intp]
@@ -42,16 +43,15 @@ _WORTH = 3e-4
 _CLOSE = 1e-7
 
 
-def bound(multipliers: Floats, prices: Floats, r: Floats) -> tuple[Floats, Integral]:
+def bound(multipliers: Floats, prices: Prices, r: Floats) -> tuple[Floats, Integral]:
     """The dual's bound of the wrong mass at distance `r`, rounded up, (n,), and its integral.
 
     It holds for whatever multipliers are given; those below 0 are taken as 0.
     """
     used = allowed(multipliers)
     found = integral(used, r)
-    terms = prices * used
-    rounding = 8 * EPS * np.abs(terms).sum(axis=0)
-    return terms.sum(axis=0) + rounding + found.value, found
+    price = prices.value(used)
+    return price + found.value + 2 * EPS * (np.abs(price) + found.value), found
 
 
 def natural_scale(multipliers: Floats, r: Floats) -> Floats:
@@ -60,13 +60,13 @@ def natural_scale(multipliers: Floats, r: Floats) -> Floats:
 
 
 def smoothed(
-    multipliers: Floats, prices: Floats, r: Floats, *, tied: bool, fast: bool = False
+    multipliers: Floats, prices: Prices, r: Floats, *, tied: bool, fast: bool = False
 ) -> tuple[Floats, Floats]:
     """Minimise the dual with `max` replaced by a soft maximum of falling temperature.
 
     Args:
         multipliers: a start, (4, n).
-        prices: of the four multipliers, (4, n).
+        prices: of the multipliers.
         r: distance in units of sigma, (n,).
         tied: both masses have one multiplier: nothing is known of pairs.
         fast: in float32, which now and then ends far from the minimum.
@@ -75,7 +75,7 @@ def smoothed(
         Multipliers, all positive, and the temperatures at the end.
     """
     n = r.size
-    z, mass = _nodes(prices[ONE], r)
+    z, mass = _nodes(prices.wrong, r)
     rise, fall = np.exp(r * z - 0.5 * r * r), np.exp(-r * z - 0.5 * r * r)
     kind = np.float32 if fast else np.float64
     grid = np.stack([z, mass, rise, fall]).astype(kind)
@@ -89,8 +89,8 @@ def smoothed(
         if active.size == 0:
             break
         trial = here[:, active] + length[active] * step[:, active]
-        heat, price = temperature[active], prices[:, active]
-        barrier = 1e-3 * heat * price[ONE]
+        heat, price = temperature[active], prices.take(active)
+        barrier = 1e-3 * heat * price.wrong
         value, gradient, hessian = _soft_dual(trial, price, heat, barrier, *grid[..., active])
         better = value <= lowest[active] + blur * np.abs(value)
         move = newton_step(hessian, -gradient, np.zeros((4, active.size), bool), tied=tied)
@@ -101,7 +101,7 @@ def smoothed(
             room = np.where(move < 0, -0.9 * trial / move, np.inf).min(axis=0)
         lowest[good], length[good] = value[better], np.minimum(room, 1.0)[better]
         length[active[~better]] *= 0.25
-        settled = better & (decrease < 0.5 * heat * price[ONE])
+        settled = better & (decrease < 0.5 * heat * price.wrong)
         done = settled & (heat <= 1.001 * _COLD * scale[active])
         cooler = active[settled]
         lowest[cooler] = np.inf
@@ -111,13 +111,13 @@ def smoothed(
 
 
 def polished(
-    multipliers: Floats, prices: Floats, r: Floats, temperature: Floats, *, tied: bool, rounds: int
+    multipliers: Floats, prices: Prices, r: Floats, temperature: Floats, *, tied: bool, rounds: int
 ) -> tuple[Floats, Floats, Integral]:
     """Newton's method on the optimality conditions; a step is taken only if the bound falls.
 
     Args:
         multipliers: near the best ones, (4, n).
-        prices: of the four multipliers, (4, n).
+        prices: of the multipliers.
         r: distance in units of sigma, (n,).
         temperature: about how far the gains may be off, (n,).
         tied: both masses have one multiplier.
@@ -137,7 +137,7 @@ def polished(
             break
         cuts, states = _completed(
             best[:, active],
-            prices[ONE, active],
+            prices.wrong[active],
             r[active],
             temperature[active],
             pick(found, active),
@@ -148,7 +148,7 @@ def polished(
         for steps in (5, 1):
             trial = on_cuts(
                 best[:, open_],
-                prices[:, open_],
+                prices.take(open_),
                 r[open_],
                 cuts[:, rows],
                 states[:, rows],
@@ -163,7 +163,7 @@ def polished(
                 cut_short = length < 1
             else:
                 cut_short = np.zeros(open_.size, bool)
-            trial_value, trial_found = bound(trial, prices[:, open_], r[open_])
+            trial_value, trial_found = bound(trial, prices.take(open_), r[open_])
             better = trial_value < value[open_]
             good = open_[better]
             gained[rows[better]] = (value[open_] - trial_value)[better]
@@ -184,7 +184,7 @@ def polished(
 
 def on_cuts(
     multipliers: Floats,
-    prices: Floats,
+    prices: Prices,
     r: Floats,
     cuts: Floats,
     states: Integers,
@@ -203,10 +203,11 @@ def on_cuts(
     fixed = np.zeros(y.shape, bool)
     rows = np.arange(4)[:, None]
     for count in range(steps):
-        shortfall = prices - _masses(t, jumps, first)
+        price, bends = prices.slopes(y)
+        shortfall = price - _masses(t, jumps, first)
         if count == 0:
             # What the smoothed dual has pushed against its barrier is taken as zero.
-            small = 1e-2 * scale * np.maximum(shortfall, 0) / np.maximum(prices, 1e-12)
+            small = 1e-2 * scale * np.maximum(shortfall, 0) / np.maximum(price, 1e-12)
             fixed = (y <= small) & (shortfall > 0) & (rows >= SLOPE)
         else:
             fixed = (y <= 1e-11) & ((shortfall > 0) | (fixed & (shortfall > -1e-9)))
@@ -228,6 +229,8 @@ def on_cuts(
             ]
         )
         hessian = np.einsum("kn,ikn,jkn->nij", weight, by, by)
+        if bends is not None:
+            hessian = hessian + bends
         right = -shortfall - np.einsum("kn,ikn->in", weight * tie, by)
         off = np.abs(np.where(fixed, 0.0, shortfall)).max(axis=0) / (100 * temperature)
         ridge = 1e-13 * np.einsum("nii->n", np.abs(hessian)) + off
@@ -283,7 +286,7 @@ def _nodes(wrong_mass: Floats, r: Floats) -> tuple[Floats, Floats]:
 
 def _soft_dual(
     y: Floats,
-    prices: Floats,
+    prices: Prices,
     heat: Floats,
     barrier: Floats,
     z: Floats,
@@ -305,12 +308,13 @@ def _soft_dual(
     def mean(values: Floats) -> Floats:
         return np.einsum("kn,kn->n", mass, values).astype(np.float64)
 
-    value = heat * mean(top + np.log(total)) + (prices * y).sum(axis=0)
+    value = heat * mean(top + np.log(total)) + prices.value(y)
     value -= (barrier * np.log(y)).sum(axis=0)
     plus, minus, wrong = plus / total, minus / total, wrong / total
     single = plus + minus
     any_, lean, bent = single + wrong, z * (plus - minus), bend * (single + 2 * wrong)
-    gradient = prices - np.stack([mean(wrong), mean(any_), mean(lean), mean(bent)]) - barrier / y
+    price, bends = prices.slopes(y)
+    gradient = price - np.stack([mean(wrong), mean(any_), mean(lean), mean(bent)]) - barrier / y
     hessian = np.empty((y.shape[1], 4, 4))
     upper = {
         (BOTH, BOTH): wrong * (1 - wrong),
@@ -327,6 +331,8 @@ def _soft_dual(
     for (i, j), values in upper.items():
         hessian[:, i, j] = hessian[:, j, i] = mean(values) / heat
     hessian[:, range(4), range(4)] += (barrier / y**2).T
+    if bends is not None:
+        hessian += bends
     return value, gradient, hessian
 
 
@@ -347,14 +353,14 @@ def _masses(cuts: Floats, jumps: list[Floats], first: list[Floats]) -> Floats:
     )
 
 
-def residual(y: Floats, prices: Floats, found: Integral, *, tied: bool) -> Floats:
+def residual(y: Floats, prices: Prices, found: Integral, *, tied: bool) -> Floats:
     """How far the constraints are from being met, relative to the wrong mass, (n,)."""
-    gradient = prices + found.gradient
+    gradient = prices.slopes(y)[0] + found.gradient
     if tied:
         gradient = np.concatenate([gradient[:1] + gradient[1:2], gradient[2:]])
         y = y[1:]
     off = np.where((y <= 1e-11) & (gradient > 0), 0.0, gradient)
-    return np.abs(off).max(axis=0) / prices[ONE]
+    return np.abs(off).max(axis=0) / prices.wrong
 
 
 def pick(found: Integral, index: Integers) -> Integral:

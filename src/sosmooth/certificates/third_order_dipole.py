@@ -15,6 +15,7 @@ from sosmooth._numbers import EPS, Floats, checked_sigma
 from sosmooth.certificates._checks import checked, in_input_units
 from sosmooth.certificates._third_order_dual import CURVATURE, SLOPE
 from sosmooth.certificates._third_order_march import CONTRADICTION, Marched, march
+from sosmooth.certificates._third_order_prices import Fixed
 from sosmooth.certificates.dipole import checked_pair_masses
 from sosmooth.certificates.region import Region, pdf
 from sosmooth.certificates.second_order_dipole import second_order_dipole_region
@@ -117,7 +118,7 @@ def refuse_impossible(gamma: Floats, steepest: Floats, kappa: Floats, lowest: Fl
 
 
 def curved_radius(
-    prices: Floats,
+    bounds: Floats,
     second: Region,
     multipliers: Callable[[NDArray[np.intp], Floats], Floats],
     *,
@@ -126,7 +127,7 @@ def curved_radius(
     """The radius of the second order, and beyond it what the curvature gives.
 
     Args:
-        prices: of the dual, (4, n); see `march`.
+        bounds: prices of the dual, (4, n); see `march`.
         second: the region without curvature, of n elements.
         multipliers: of elements at their distances without curvature, (4, m).
         tied: nothing is known of pairs.
@@ -142,10 +143,10 @@ def curved_radius(
     bend = np.zeros(radius.shape)
     for lower, upper in second.intervals:
         bend = bend + np.where(upper > lower, moment(upper) - moment(lower), 0.0)
-    tells = (prices[SLOPE] < 0) | (prices[CURVATURE] < bend)
+    tells = (bounds[SLOPE] < 0) | (bounds[CURVATURE] < bend)
     at = np.flatnonzero(tells & (radius > 0) & (radius < _FARTHEST))
     start = radius[at]
-    found = march(prices[:, at], start, multipliers(at, start), tied=tied)
+    found = march(Fixed(bounds[:, at]), start, multipliers(at, start), tied=tied)
     if np.any(found.least < CONTRADICTION):
         raise ValueError("no base classifier meets these bounds of p, slope and curvature together")
     radius[at] = np.maximum(start, found.radius)

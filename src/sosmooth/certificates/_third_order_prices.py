@@ -1,0 +1,180 @@
+"""What the multipliers of the third-order dual are charged for: the bounds that are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sosmooth._numbers import EPS, Floats
+from sosmooth.certificates._third_order_dual import BOTH, CURVATURE, ONE, SLOPE
+
+# Nearly equal corners share the slope of the largest: within this, relative to it.
+_CORNER_BLUR = 3e-5
+# By how much eigenvalues may be off, relative to the largest; and the smallest gap to them.
+_EIGENVALUE_ERROR, _GAP = 1e-12, 1e-9
+_SECULAR_STEPS = 12
+
+
+class Prices(Protocol):
+    """A convex function of the multipliers, homogeneous of degree one, for each of n elements."""
+
+    @property
+    def wrong(self) -> Floats:
+        """About the wrong mass, (n,): a scale."""
+        ...
+
+    def take(self, index: NDArray[np.intp]) -> Prices:
+        """Those of some elements."""
+        ...
+
+    def value(self, y: Floats) -> Floats:
+        """The price of multipliers (4, n), at least 0, rounded up: (n,)."""
+        ...
+
+    def slopes(self, y: Floats) -> tuple[Floats, Floats | None]:
+        """Its gradient, (4, n), and Hessian, (n, 4, 4), None for 0; they guide a search only."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The bounds along one direction: `P_0/2`, `(1 − C_S)/2`, γ and κ, (4, n)."""
+
+    bounds: Floats
+
+    @property
+    def wrong(self) -> Floats:
+        return self.bounds[ONE]
+
+    def take(self, index: NDArray[np.intp]) -> Fixed:
+        return Fixed(self.bounds[:, index])
+
+    def value(self, y: Floats) -> Floats:
+        terms = self.bounds * y
+        return terms.sum(axis=0) + 8 * EPS * np.abs(terms).sum(axis=0)
+
+    def slopes(self, y: Floats) -> tuple[Floats, None]:
+        return self.bounds, None
+
+
+@dataclass(frozen=True)
+class AnyDirection:
+    """The worst corner of a region of pair probabilities, and the worst of all directions.
+
+    Attributes:
+        none: `P_0/2` of each corner, (corners, n).
+        not_both: `(1 − C_S)/2` of each corner, (corners, n).
+        slack: `e_1` and `e_2`, (2, n).
+        eigenvalues: of Ĥ, (d, n).
+        squares: squared coefficients of X̂ in its eigenvectors, (d, n).
+    """
+
+    none: Floats
+    not_both: Floats
+    slack: Floats
+    eigenvalues: Floats
+    squares: Floats
+
+    @property
+    def wrong(self) -> Floats:
+        return self.not_both.max(axis=0)
+
+    def take(self, index: NDArray[np.intp]) -> AnyDirection:
+        return AnyDirection(
+            self.none[:, index],
+            self.not_both[:, index],
+            self.slack[:, index],
+            self.eigenvalues[:, index],
+            self.squares[:, index],
+        )
+
+    def value(self, y: Floats) -> Floats:
+        corner = (y[BOTH] * self.none + y[ONE] * self.not_both).max(axis=0)
+        slack = y[SLOPE] * self.slack[0] + y[CURVATURE] * self.slack[1]
+        lowest = lowest_along_a_direction(y[SLOPE], y[CURVATURE], self.eigenvalues, self.squares)
+        return corner + slack - lowest + 8 * EPS * (corner + slack + np.abs(lowest))
+
+    def slopes(self, y: Floats) -> tuple[Floats, Floats]:
+        n = y.shape[1]
+        cost = y[BOTH] * self.none + y[ONE] * self.not_both
+        blur = _CORNER_BLUR * cost.max(axis=0) + 1e-300
+        weight = np.exp((cost - cost.max(axis=0)) / blur)
+        weight /= weight.sum(axis=0)
+        none, not_both = (weight * self.none).sum(axis=0), (weight * self.not_both).sum(axis=0)
+        off_none, off_both = self.none - none, self.not_both - not_both
+        bends = np.zeros((n, 4, 4))
+        bends[:, BOTH, BOTH] = (weight * off_none**2).sum(axis=0) / blur
+        bends[:, ONE, ONE] = (weight * off_both**2).sum(axis=0) / blur
+        cross = (weight * off_none * off_both).sum(axis=0) / blur
+        bends[:, BOTH, ONE] = bends[:, ONE, BOTH] = cross
+        mu, nu = y[SLOPE], y[CURVATURE]
+        _, gap, eigenvalues = _shifted(mu, nu, self.eigenvalues, self.squares)
+        share = self.squares / gap
+        along = -0.5 * mu * share.sum(axis=0)
+        inside = 0.25 * mu**2 * (share / gap).sum(axis=0)
+        bent = 0.25 * mu**2 * (share * eigenvalues / gap).sum(axis=0)
+        # Where the direction is not of length one yet, the rest goes along the lowest eigenvector.
+        bent += np.maximum(1 - inside, 0.0) * eigenvalues.min(axis=0)
+        second, third = (share / gap).sum(axis=0), (share / gap**2).sum(axis=0)
+        curve = 0.5 * (share.sum(axis=0) - second**2 / np.maximum(third, 1e-300))
+        curve = np.maximum(curve, 0.0) / np.maximum(nu, 1e-12) ** 2
+        curve = np.where(inside > 0.999, curve, 0.0)
+        bends[:, SLOPE, SLOPE] = curve * nu**2
+        bends[:, SLOPE, CURVATURE] = bends[:, CURVATURE, SLOPE] = -curve * mu * nu
+        bends[:, CURVATURE, CURVATURE] = curve * mu**2
+        return np.stack([none, not_both, self.slack[0] - along, self.slack[1] - bent]), bends
+
+
+def lowest_along_a_direction(
+    mu: Floats, nu: Floats, eigenvalues: Floats, squares: Floats
+) -> Floats:
+    """A lower bound of `min over unit v of μ X̂·v + ν vᵀĤv`, tight but for rounding.
+
+    For every λ with `νĤ + λI ≻ 0` it is at least `−λ − μ²/4 Σ x_i²/(ν θ_i + λ)`.
+
+    Args:
+        mu: at least 0, (n,).
+        nu: at least 0, (n,).
+        eigenvalues: θ of Ĥ in any order, (d, n).
+        squares: squared coefficients x² of X̂ in the eigenvectors, (d, n).
+
+    Returns:
+        Float64 (n,), rounded down.
+
+    Guarantee:
+        Sound for eigenvalues that are off by up to 1e-12 of the largest.
+
+    Source:
+        docs/theory/third_order.md.
+    """
+    # The eigenvalues are lowered by more than all the rounding of the gaps.
+    shift, gap, _ = _shifted(mu, nu, eigenvalues, squares)
+    pull = 0.25 * mu**2 * (squares / gap).sum(axis=0)
+    return -shift - pull - 1e-13 * (np.abs(shift) + pull)
+
+
+def _shifted(
+    mu: Floats, nu: Floats, eigenvalues: Floats, squares: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """A good λ, `ν θ_i + λ`, and the eigenvalues lowered by their error."""
+    largest = np.abs(eigenvalues).max(axis=0)
+    lowered = eigenvalues - _EIGENVALUE_ERROR * largest
+    lowest = lowered.min(axis=0)
+    # The sum of the squares' shares is one at the best λ; Newton's method on 1 over its root.
+    length = 0.5 * mu * np.sqrt(squares.sum(axis=0))
+    at_lowest = np.sqrt(np.where(lowered <= lowest, squares, 0.0).sum(axis=0))
+    floor = _GAP * (nu * largest + length) + 1e-300
+    above = np.maximum(0.5 * mu * at_lowest, floor)
+    base = nu * (lowered - lowest)
+    for _ in range(_SECULAR_STEPS):
+        gap = base + above
+        share = squares / gap**2
+        size = 0.5 * mu * np.sqrt(share.sum(axis=0))
+        fall = 0.25 * mu**2 * (share / gap).sum(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            step = size**2 * (size - 1) / fall
+        above = np.where(np.isfinite(step), np.maximum(above + step, floor), above)
+    return above - nu * lowest, base + above, lowered
