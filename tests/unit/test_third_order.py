@@ -368,3 +368,21 @@ def test_the_region_type_is_that_of_the_others():
     region = third_order_region(np.full((2, 3), 0.8), 0.2, -0.1)
     assert isinstance(region, Region)
     assert region.radius().shape == (2, 3)
+
+
+@pytest.mark.parametrize(("p", "gamma", "curvature"), [(0.8, 0.2, -0.1), (0.8, np.inf, -0.15)])
+def test_the_region_is_a_base_classifier_with_its_boundary_at_the_radius(p, gamma, curvature):
+    torch = pytest.importorskip("torch")
+    from sosmooth.attacks.extremal_classifier import ExtremalClassifier
+
+    rng, sigma = np.random.default_rng(0), 0.7
+    region = third_order_region(p, gamma, curvature)
+    center, direction = rng.normal(size=20), rng.normal(size=20)
+    classifier = ExtremalClassifier(region, center, direction, sigma=sigma)
+    unit = direction / np.linalg.norm(direction)
+    radius = float(third_order_radius(p, gamma, curvature))
+    noise = rng.normal(size=(100_000, 20))
+    for factor, kept in ((0.96, True), (1.04, False)):
+        x = center + sigma * (factor * radius * unit + noise)
+        right = np.mean(classifier(torch.from_numpy(x)).numpy() == 0)
+        assert (right > 0.5) == kept

@@ -14,7 +14,7 @@ from sosmooth.certificates._third_order_dual import BOTH, CURVATURE, ONE, SLOPE
 # Nearly equal corners share the slope of the largest: within this, relative to it.
 _CORNER_BLUR = 3e-5
 # By how much eigenvalues may be off, relative to the largest; and the smallest gap to them.
-_EIGENVALUE_ERROR, _GAP = 1e-12, 1e-9
+_EIGENVALUE_ERROR, _GAP = 1e-11, 1e-9
 _SECULAR_STEPS = 12
 
 
@@ -145,7 +145,7 @@ def lowest_along_a_direction(
         Float64 (n,), rounded down.
 
     Guarantee:
-        Sound for eigenvalues that are off by up to 1e-12 of the largest.
+        Sound for eigenvalues that are off by up to 1e-11 of the largest.
 
     Source:
         docs/theory/third_order.md.

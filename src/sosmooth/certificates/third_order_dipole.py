@@ -86,7 +86,7 @@ def third_order_dipole_radius(
 
     def multipliers(at: NDArray[np.intp], r: Floats) -> Floats:
         (left_start, left_end), (slab_start, right_end) = second.intervals
-        return _second_order_multipliers(
+        return second_order_multipliers(
             left_start[at], left_end[at], slab_start[at], right_end[at], r
         )
 
@@ -159,7 +159,7 @@ def moment(z: Floats) -> Floats:
     return finite * pdf(finite)
 
 
-def _second_order_multipliers(
+def second_order_multipliers(
     left_start: Floats, left_end: Floats, slab_start: Floats, right_end: Floats, r: Floats
 ) -> Floats:
     """The best multipliers without curvature: docs/theory/second_order_dipole.md, (4, n)."""

@@ -33,7 +33,7 @@ _SUM_ERROR = 1e-6
 _MOST_FEATURES = 4 * 10**6
 # The λ of step 2, fixed in advance. Neighbours differ by 7 %, which costs at most 0.2 % of the
 # bound.
-_LAMBDAS = np.geomspace(1e-3, 60.0, 160)
+LAMBDAS = np.geomspace(1e-3, 60.0, 160)
 
 
 def pair_gradient_norm_upper_bound(
@@ -143,13 +143,13 @@ class _Shortfall:
         self, disagreement_low: Floats, disagreement_high: Floats, pairs: Floats, alpha: float
     ):
         self._cost = -np.log(alpha) / pairs[:, None]
-        self._psi = _psi(disagreement_high)
-        linear = (self._psi + self._cost) / _LAMBDAS
+        self.psi = psi(disagreement_high)
+        linear = (self.psi + self._cost) / LAMBDAS
         # λ falls as the true disagreement rises, so it lies between the λ of the two ends. One more
         # on either side is possible, since rounding may have moved an end that is nearly a tie.
         first = np.argmin(linear, axis=1)[:, None]
-        last = np.argmin((_psi(disagreement_low) + self._cost) / _LAMBDAS, axis=1)[:, None]
-        index = np.arange(len(_LAMBDAS))
+        last = np.argmin((psi(disagreement_low) + self._cost) / LAMBDAS, axis=1)[:, None]
+        index = np.arange(len(LAMBDAS))
         self._possible = (index >= np.minimum(first, last) - 1) & (
             index <= np.maximum(first, last) + 1
         )
@@ -162,8 +162,8 @@ class _Shortfall:
             mean: along w, at most; (batch,).
         """
         with np.errstate(over="ignore"):
-            exact = (1 + self._psi - np.exp(-_LAMBDAS * mean[:, None] - self._cost)) / _LAMBDAS
-        exact = exact + 4 * EPS * (1 + self._psi) / _LAMBDAS
+            exact = (1 + self.psi - np.exp(-LAMBDAS * mean[:, None] - self._cost)) / LAMBDAS
+        exact = exact + 4 * EPS * (1 + self.psi) / LAMBDAS
         exact = np.max(np.where(self._possible, exact, -np.inf), axis=1)
         return np.minimum(exact, mean + self._linear) * (1 + 1e-12)
 
@@ -181,7 +181,7 @@ def _largest_gamma(length: Floats, product: Floats, shortfall: _Shortfall) -> Fl
     return safe_end(is_too_large, np.zeros_like(length), at_most, 60)
 
 
-def _psi(disagreement: Floats) -> Floats:
+def psi(disagreement: Floats) -> Floats:
     """`ψ(λ) = E[κ(λ|g|/2); |g| > c_π]` with `κ(t) = eᵗ − 1 − t` and `c_π = −Φ⁻¹(π/2)`, rounded up.
 
     Args:
@@ -193,7 +193,7 @@ def _psi(disagreement: Floats) -> Floats:
     pi = np.maximum(disagreement, 1e-300)[:, None]
     cut = -special.ndtri(0.5 * pi)
     density = np.exp(-0.5 * cut**2) / np.sqrt(2 * np.pi)
-    half = 0.5 * _LAMBDAS
+    half = 0.5 * LAMBDAS
     grown = np.exp(0.5 * half**2) * special.ndtr(half - cut)
     psi = 2 * (grown - 0.5 * pi - half * density)
     # The error of the exponential of a square, and of a tail, is about the square, in units of the

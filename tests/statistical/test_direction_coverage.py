@@ -1,0 +1,255 @@
+"""Slope and curvature along a fixed direction, and the third-order radius made of them: coverage."""
+
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from sosmooth import directions
+from sosmooth.certificates._third_order_prices import AnyDirection, lowest_along_a_direction
+from sosmooth.certificates.region import pdf
+from sosmooth.certificates.third_order import third_order_radius, third_order_region
+from sosmooth.confidence.direction_bounds import curvature_shortfall, slope_shortfall
+
+FALSE_ALARM = 1e-6
+
+
+def limit(runs, alpha):
+    return stats.binom.isf(FALSE_ALARM, runs, alpha)
+
+
+# `t → (wrong at t)`, values in {0, 1}; the other side of the pair is the same at −t.
+WRONG = {
+    "half-space": lambda t: t > 0.8,
+    "half-space near 1/2": lambda t: t > 0.05,
+    "rare": lambda t: t > 2.2,
+    "slab": lambda t: np.abs(t) > 1.2,
+    "centre": lambda t: np.abs(t) < 0.15,
+    "one side of the centre": lambda t: (t > 0) & (t < 0.3),
+    "two bands": lambda t: ((t > -0.4) & (t < -0.3)) | (t > 1.5),
+}
+
+
+def pairs_of(name, t):
+    """h and the wrong share u of the pairs at t."""
+    plus, minus = WRONG[name](t).astype(float), WRONG[name](-t).astype(float)
+    return 0.5 * (minus - plus), 0.5 * (plus + minus)
+
+
+def population(name):
+    """P(one side wrong), P(both), the slope `E h t` and the curvature `−E u (t² − 1)`."""
+    t = np.linspace(-9, 9, 400_001)
+    mass = pdf(t) * (t[1] - t[0])
+    h, u = pairs_of(name, t)
+    return mass[u == 0.5].sum(), mass[u == 1].sum(), (mass * h) @ t, -(mass * u) @ (t * t - 1)
+
+
+@pytest.mark.parametrize("pairs", [40, 400])
+@pytest.mark.parametrize("name", WRONG)
+def test_the_slope_is_covered(name, pairs):
+    rng, runs, alpha = np.random.default_rng(3), 4000, 0.05
+    one, _, slope, _ = population(name)
+    t = rng.standard_normal((runs, pairs))
+    mean = np.mean(pairs_of(name, t)[0] * t, axis=1)
+    shortfall = slope_shortfall(one, pairs, alpha)
+    assert np.sum(mean - slope > shortfall) <= limit(runs, alpha)
+
+
+@pytest.mark.parametrize("center", [0.0, 0.1, 0.4])
+@pytest.mark.parametrize("pairs", [40, 400])
+@pytest.mark.parametrize("name", WRONG)
+def test_the_curvature_is_covered(name, pairs, center):
+    rng, runs, alpha = np.random.default_rng(4), 4000, 0.05
+    one, none, _, curvature = population(name)
+    t = rng.standard_normal((runs, pairs))
+    u = pairs_of(name, t)[1]
+    estimate = -np.mean((u - center) * (t * t - 1), axis=1)
+    shortfall = curvature_shortfall(one, none, pairs, alpha, center=center)
+    assert np.sum(estimate - curvature > shortfall) <= limit(runs, alpha)
+
+
+def test_the_shortfalls_are_not_loose():
+    """Two fifths of them would not cover a half-space."""
+    rng, runs, pairs, alpha = np.random.default_rng(5), 20_000, 400, 0.05
+    t = rng.standard_normal((runs, pairs))
+    name = "half-space"
+    one, none, slope, curvature = population(name)
+    h, u = pairs_of(name, t)
+    missed = np.mean(h * t, axis=1) - slope > 0.4 * slope_shortfall(one, pairs, alpha)
+    assert np.sum(missed) > limit(runs, alpha)
+    estimate = -np.mean((u - 0.1) * (t * t - 1), axis=1)
+    part = 0.4 * curvature_shortfall(one, none, pairs, alpha, center=0.1)
+    assert np.sum(estimate - curvature > part) > limit(runs, alpha)
+
+
+def test_the_shortfalls_fall_with_samples_and_rise_with_what_is_possible():
+    pairs = np.array([100, 1000, 10_000])
+    for values in (
+        slope_shortfall(0.2, pairs, 0.01),
+        curvature_shortfall(0.2, 0.05, pairs, 0.01, center=0.1),
+        slope_shortfall([0.4, 0.2, 0.1], 500, 0.01),
+        curvature_shortfall([0.4, 0.2, 0.1], 0.02, 500, 0.01),
+        curvature_shortfall(0.2, [0.3, 0.2, 0.0], 500, 0.01, center=0.05),
+    ):
+        assert np.all(np.diff(values) < 0)
+    assert curvature_shortfall(0.15, 0.02, 10_000, 0.01, center=0.09) < curvature_shortfall(
+        0.15, 0.02, 10_000, 0.01
+    )
+
+
+def test_broken_arguments_are_refused():
+    with pytest.raises(ValueError, match="one_upper"):
+        slope_shortfall(1.1, 10, 0.1)
+    with pytest.raises(ValueError, match="none_upper"):
+        curvature_shortfall(0.1, np.nan, 10, 0.1)
+    with pytest.raises(ValueError, match="center"):
+        curvature_shortfall(0.1, 0.1, 10, 0.1, center=0.6)
+    with pytest.raises(ValueError, match="alpha"):
+        curvature_shortfall(0.1, 0.1, 10, 0.0)
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 5, 40])
+def test_no_direction_is_below_the_trust_region_bound(dimension):
+    rng = np.random.default_rng(dimension)
+    theta = rng.normal(size=(dimension, 300))
+    x = rng.normal(size=(dimension, 300)) * 10 ** rng.uniform(-3, 1, 300)
+    mu, nu = 10 ** rng.uniform(-3, 1, (2, 300))
+    mu[60:70], nu[70:80] = 0.0, 0.0
+    x[:, :20] = 0.0
+    # The hard case: nothing along the lowest eigenvector.
+    x[np.argmin(theta[:, 20:60], axis=0), np.arange(20, 60)] = 0.0
+    bound = lowest_along_a_direction(mu, nu, theta, x * x)
+    for _ in range(500):
+        v = rng.normal(size=theta.shape)
+        v /= np.linalg.norm(v, axis=0)
+        assert np.all(mu * (x * v).sum(axis=0) + nu * (theta * v * v).sum(axis=0) >= bound)
+    # Tight: the slopes of the price are those of a unit vector, and the price is homogeneous.
+    prices = AnyDirection(np.zeros((1, 300)), np.zeros((1, 300)), np.zeros((2, 300)), theta, x * x)
+    y = np.stack([0 * mu, 0 * mu, mu, nu])
+    at_best = (prices.slopes(y)[0] * y).sum(axis=0)
+    np.testing.assert_allclose(-at_best, bound, rtol=1e-6, atol=1e-9)
+
+
+def sample(right, dimension, pairs, runs, rng, center):
+    """Counts, X̂ and Ĥ of `runs` sets of pairs; the classifier sees all coordinates, (pairs, d)."""
+    counts, means, hessians = [], [], []
+    for _ in range(runs):
+        z = rng.standard_normal((pairs, dimension))
+        plus, minus = right(z).astype(float), right(-z).astype(float)
+        wrong = 1 - 0.5 * (plus + minus)
+        counts.append([np.sum(wrong == share) for share in (0, 0.5, 1)])
+        means.append(0.5 * (plus - minus) @ z / pairs)
+        weight = wrong - center
+        hessians.append(np.eye(dimension) * weight.mean() - (z.T * weight) @ z / pairs)
+    return np.array(counts).T, np.array(means), np.array(hessians)
+
+
+def certify(drawn, center, alpha):
+    counts, mean, hessian = drawn
+    eigenvalues, squares = directions.spectrum(mean, hessian)
+    return directions.third_order_from_pairs(
+        pair_both=counts[0], pair_one=counts[1], pair_none=counts[2],
+        eigenvalues=eigenvalues, squares=squares, center=center, alpha=alpha, sigma=1.0,
+    )  # fmt: skip
+
+
+def extremal(p, slope, bend):
+    """The theorem's own region, and its radius; slope and bend as shares of a half-space's."""
+    c = float(special.ndtri(p))
+    gamma, kappa = slope * float(pdf(c)), bend * c * float(pdf(c))
+    region = third_order_region(p, gamma, -kappa)
+    return (lambda z: region.indicator(z[:, 0])), float(third_order_radius(p, gamma, -kappa))
+
+
+def rotated(right, dimension, seed=2):
+    """The same classifier along a random direction."""
+    turn = np.linalg.qr(np.random.default_rng(seed).normal(size=(dimension, dimension)))[0]
+    return lambda z: right(z @ turn)
+
+
+def failures(shape, dimension, runs, alpha):
+    """How often the radius of a region of this shape is above the true one."""
+    right, truth = extremal(*shape)
+    center = 0.5 * (1 - shape[0])
+    rng = np.random.default_rng(dimension)
+    drawn = sample(rotated(right, dimension), dimension, 1000, runs, rng, center)
+    radius = certify(drawn, center, alpha)
+    assert np.mean(radius) > 0.5 * truth
+    return np.sum(radius > truth)
+
+
+EXTREMAL = [(0.8, 0.75, 0.6), (0.8, 5.0, 0.3), (0.65, 0.9, 0.5)]
+
+
+@pytest.mark.parametrize("dimension", [2, 5, 20])
+@pytest.mark.parametrize("shape", EXTREMAL)
+def test_the_extremal_regions_are_covered(shape, dimension):
+    assert failures(shape, dimension, 60, 0.05) <= limit(60, 0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dimension", [2, 5, 20])
+@pytest.mark.parametrize("shape", EXTREMAL)
+def test_the_extremal_regions_are_covered_2000_times(shape, dimension):
+    assert failures(shape, dimension, 2000, 0.05) <= limit(2000, 0.05)
+
+
+def test_without_the_curvature_slack_the_extremal_region_is_not_covered(monkeypatch):
+    """Sabotage: what the test above would see."""
+    right, truth = extremal(0.8, 5.0, 0.3)
+    runs, alpha = 250, 0.01
+    drawn = sample(right, 2, 1000, runs, np.random.default_rng(0), 0.1)
+    assert np.sum(certify(drawn, 0.1, alpha) > truth) <= limit(runs, alpha)
+    monkeypatch.setattr(
+        directions, "curvature_shortfall", lambda one, none, n, alpha, center: np.zeros(n.shape)
+    )
+    assert np.sum(certify(drawn, 0.1, alpha) > truth) > limit(runs, alpha)
+
+
+# Value at distance r from 0 along the worst direction, for classifiers in two dimensions or more.
+SHAPES = {
+    "half-space": (lambda z: z[:, 0] < 0.8, 0.8),
+    "slab": (lambda z: np.abs(z[:, 0]) < 1.3, None),
+    "saddle": (lambda z: z[:, 0] * z[:, 1] < 0.5, None),
+    "ball": (lambda z: (z**2).sum(axis=1) < 1.5 * z.shape[1], None),
+    "curved away from the gradient": (
+        lambda z: (z[:, 0] < 1.2) & (np.abs(z[:, 1]) < 2.0),
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("dimension", [2, 5])
+@pytest.mark.parametrize("name", SHAPES)
+def test_other_shapes_are_covered(name, dimension):
+    right, truth = SHAPES[name]
+    rng, runs, alpha = np.random.default_rng(9), 40, 0.05
+    if truth is None:
+        truth = nearest(right, dimension)
+    drawn = sample(right, dimension, 1000, runs, rng, 0.1)
+    radius = certify(drawn, 0.1, alpha)
+    assert np.sum(radius > truth) <= limit(runs, alpha)
+
+
+def nearest(right, dimension):
+    """An upper end of the distance at which the value is 1/2, from above by at most 2 per cent."""
+    rng = np.random.default_rng(1)
+    z = rng.standard_normal((200_000, dimension))
+    directions_ = np.stack([[np.cos(a), np.sin(a)] for a in np.linspace(0, 2 * np.pi, 33)])
+    found = np.inf
+    for direction in directions_:
+        v = np.zeros(dimension)
+        v[:2] = direction
+        low, high = 0.0, 4.0
+        for _ in range(12):
+            middle = 0.5 * (low + high)
+            low, high = (middle, high) if np.mean(right(z + middle * v)) > 0.5 else (low, middle)
+        found = min(found, high)
+    return found * 1.02
+
+
+def test_many_pairs_come_near_the_truth():
+    """Half a million evaluations of the extremal region in 20 dimensions: 98 % of its radius."""
+    right, truth = extremal(0.8, 0.75, 0.6)
+    drawn = sample(right, 20, 250_000, 1, np.random.default_rng(1), 0.1)
+    radius = certify(drawn, 0.1, 0.001)
+    assert 0.98 * truth < radius[0] < truth
