@@ -1,4 +1,4 @@
-"""Slope and curvature along a fixed direction, and the third-order radius made of them: coverage."""
+"""Slope and curvature along a fixed direction, and the third-order radius of them: coverage."""
 
 import numpy as np
 import pytest
