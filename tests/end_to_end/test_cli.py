@@ -370,6 +370,7 @@ def test_three_kills_change_nothing(tmp_path):
     assert result_columns(run).equals(result_columns(tmp_path / "undisturbed"))
 
 
+@pytest.mark.slow
 def test_a_second_writer_is_refused(tmp_path):
     arguments = ["certify", *small(n=4000000), "--out", tmp_path / "run"]
     first = subprocess.Popen(

@@ -318,38 +318,44 @@ def test_the_driver_ends_and_is_started_again(tmp_path, alone, number):
     assert result_columns(tmp_path / "run").equals(alone)
 
 
+def call_of(own):
+    return [
+        *("certify", "--model", own.spec, "--data", own.data, "--sigma", "0.25"),
+        *("--n", "200", "--batch-size", "100"),
+    ]
+
+
+def lines_without_notes(err):
+    return [line for line in err.splitlines() if "note: " not in line]
+
+
+@pytest.mark.slow
 def test_the_command_line_with_workers(tmp_path, own, capsys):
     own.mood("raising")
-    call = [
-        "certify",
-        "--model",
-        own.spec,
-        "--data",
-        own.data,
-        "--sigma",
-        "0.25",
-        "--n",
-        "200",
-        "--batch-size",
-        "100",
-    ]
-    assert main([*call, "--workers", "1", "--out", str(tmp_path / "run")]) == 1
+    assert main([*call_of(own), "--workers", "1", "--out", str(tmp_path / "run")]) == 1
     err = capsys.readouterr().err
     assert "input 6: " in err
-    assert len([line for line in err.splitlines() if "note: " not in line]) == 1
+    assert len(lines_without_notes(err)) == 1
     own.mood("honest")
-    assert main([*call, "--workers", "2", "--out", str(tmp_path / "run"), "--json"]) == 0
+    assert main([*call_of(own), "--workers", "2", "--out", str(tmp_path / "run"), "--json"]) == 0
     assert capsys.readouterr().out.startswith("{")
     assert load_run(tmp_path / "run").complete
-    for wrong, said in (
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
         (("--workers", 0), "--workers must be at least 1; got 0"),
         (("--address", "here:1"), "give --engine='ray' with it"),
         (("--engine", "steam"), "steam"),
-    ):
-        assert main([*call, *map(str, wrong), "--out", str(tmp_path / "no")]) == 2
-        err = capsys.readouterr().err
-        assert said in err
-        assert len([line for line in err.splitlines() if "note: " not in line]) == 1
+    ],
+)
+def test_wrong_options_of_workers_are_one_line(tmp_path, own, capsys, wrong, said):
+    own.mood("honest")
+    assert main([*call_of(own), *map(str, wrong), "--out", str(tmp_path / "no")]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert len(lines_without_notes(err)) == 1
     assert not (tmp_path / "no").exists()
 
 

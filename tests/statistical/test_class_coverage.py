@@ -199,13 +199,14 @@ def test_with_the_exact_values_it_is_never_above_the_true_radius():
 
 
 @pytest.mark.parametrize(
-    "stripes",
+    ("name", "stripes"),
     [
-        "facing half-lines",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in list(STRIPES)[1:]),
+        pytest.param(name, stripes, marks=[pytest.mark.slow] if costly else [])
+        for name, method in METHODS.items()
+        for number, stripes in enumerate(STRIPES)
+        for costly in [number > 0 and method.design is Design.ANTITHETIC]
     ],
 )
-@pytest.mark.parametrize("name", METHODS)
 def test_the_radius_exceeds_the_true_one_with_probability_alpha_at_most(name, stripes):
     labels, ends = STRIPES[stripes]
     repetitions, alpha = 800, 0.2

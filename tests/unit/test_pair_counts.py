@@ -49,7 +49,7 @@ def test_where_few_pairs_are_wrong_hedging_costs_nothing():
 
 
 @pytest.mark.parametrize("costs", [(DIPOLE,), (HALF, DIPOLE), (by_probability,)])
-@pytest.mark.parametrize("alpha", [0.05, 0.001])
+@pytest.mark.parametrize("alpha", [0.05, pytest.param(0.001, marks=pytest.mark.slow)])
 def test_more_agreeing_pairs_never_lower_the_radius(costs, alpha):
     both = np.unique(np.r_[np.arange(1, 200), np.geomspace(200, 10**6, 80).astype(int)])
     for one, none in ((0, 0), (1, 0), (0, 1)):

@@ -720,6 +720,7 @@ def test_the_sign_of_a_gradient_is_its_colour():
     assert picture[0, 2].tolist() == [1, 1, 1]
 
 
+@pytest.mark.slow
 def test_a_thousand_images_and_three_runs_stay_below_five_megabytes(tmp_path):
     rng = np.random.default_rng(3)
     radii = rng.uniform(0, 1, (3, 1000))
