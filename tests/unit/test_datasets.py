@@ -645,8 +645,9 @@ def test_what_cannot_be_fetched_leaves_nothing(tmp_path, served, monkeypatch):
         ),
     ):
         monkeypatch.setitem(SOURCES, "mnist", (good, remote))
-        with pytest.raises(error, match=message):
+        with pytest.raises(error, match=message) as raised:
             download("mnist", tmp_path / "out" / "mnist")
+        assert "\n" not in str(raised.value)
         assert list((tmp_path / "out").iterdir()) == []
     assert not (tmp_path / "escaped").exists()
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sosmooth._errors import text_of
 from sosmooth.datasets import mnist
 
 _CHUNK = 2**20
@@ -140,7 +141,7 @@ def _unpack(remote: RemoteFile, path: Path, folder: Path) -> None:
             archive.extractall(folder, filter="data")
     except tarfile.TarError as error:
         raise ValueError(
-            f"{remote.url} cannot be unpacked safely ({error}); get the file elsewhere"
+            f"{remote.url} cannot be unpacked safely ({text_of(error)}); get the file elsewhere"
         ) from error
 
 
