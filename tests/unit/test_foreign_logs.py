@@ -180,8 +180,8 @@ def test_columns_that_are_not_there(tmp_path):
     [
         ("0 3 3 inf", "radius is inf; it must be a number that is finite"),
         ("0 3 3 1e999", "radius is inf"),
-        (f"0 3 3 {'9' * 5000}", "which is no number"),
-        ("0 3 3 0_3", "which is no number"),
+        (f"0 3 3 {'9' * 5000}", "which is not a number"),
+        ("0 3 3 0_3", "which is not a number"),
         (f"{2**53 + 1} 3 3 0.3", f"idx is {2**53 + 1}; it must be a whole number"),
         ("1e300 3 3 0.3", "idx is 1e300"),
         (f"{'9' * 5000} 3 3 0.3", "idx is '999"),

@@ -264,7 +264,7 @@ GRADIENT = "0\t3\t3\t0.6\t900\t0.9\t0.1\t0.2\t1\t1\t0:00:01\n"
             "first_order",
             header("first_order") + GOOD.replace("99000", "many"),
             10**5,
-            "raw_count is 'many', which is no number",
+            "raw_count is 'many', which is not a number",
         ),
         (
             "first_order",

@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _said_in_one_line(error: Exception, with_traceback: bool) -> int:
-    """Print a sentence of sosmooth as it is, an error of others with its type and place."""
+    """Print a message of sosmooth unchanged, an error of others with its type and place."""
     code = 2 if isinstance(error, _WRONG_CALL) and not _work_failed(error) else 1
     if is_own_sentence(error) and isinstance(error, (*_WRONG_CALL, *_FAILED)):
         line = text_of(error)

@@ -181,7 +181,7 @@ class LogText:
         values = np.empty(len(self))
         for row, field in enumerate(self.texts(name)):
             if not _matches(_NUMBER, field):
-                self.fail(row, f"{name} is {field[:40]!r}, which is no number")
+                self.fail(row, f"{name} is {field[:40]!r}, which is not a number")
             values[row] = float(field)
         self.refuse(
             ~np.isfinite(values),

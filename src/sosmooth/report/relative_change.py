@@ -89,8 +89,8 @@ def pair_of(baseline: RunLike, method: RunLike) -> Pair:
         method: the run to compare with it.
 
     Raises:
-        ValueError: a run has no rows, their radii are of different norms, they share no image, or
-            their data or labels differ.
+        ValueError: a run has no rows, their radii are of different norms, they have no image
+            in common, or their data or labels differ.
     """
     check_norms([baseline, method])
     pair = on_shared_images(series_of(baseline), series_of(method))

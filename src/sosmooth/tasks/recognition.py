@@ -119,6 +119,12 @@ def check_answers(
 ) -> None:
     """Refuse a classifier whose answers are not those that the run stores, if it stores any.
 
+    Args:
+        path: of the run, for the message.
+        manifest: of the run.
+        answers: of the classifier, as `Manifest.answers`.
+        elsewhere: how the environment differs from the run's, in words; empty if it does not.
+
     Raises:
         RunError: they differ; the message says for which inputs.
     """

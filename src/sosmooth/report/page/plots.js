@@ -62,7 +62,7 @@ function accuracyPlot() {
   const traces = [];
   for (const k of shown) {
     const [run, curve] = [runs[k], data.curve.runs[k]];
-    const share = curve.count.map((n) => n / curve.of);
+    const fraction = curve.count.map((n) => n / curve.of);
     const shape = { x: at, line: { shape: "vh", width: 0 }, mode: "lines", hoverinfo: "skip" };
     traces.push({ ...shape, y: curve.low.map((y) => y / 1e6) });
     traces.push({
@@ -73,7 +73,7 @@ function accuracyPlot() {
     });
     traces.push({
       x: at,
-      y: share,
+      y: fraction,
       name: title(run),
       mode: "lines",
       line: { shape: "vh", color: resolved(run.colour), dash: run.dash, width: 2.2 },
@@ -192,7 +192,7 @@ function radiusPlot() {
     });
   }
   const changes = traces.flatMap((trace) => (relative ? trace.y : [])).sort((a, b) => a - b);
-  const quantile = (share) => changes[Math.round(share * (changes.length - 1))];
+  const quantile = (level) => changes[Math.round(level * (changes.length - 1))];
   // A few changes near p = 1/2 are huge and would flatten the others: a double click shows them.
   const room = changes.length
     ? [Math.min(1.3 * quantile(0.01), -0.02), Math.max(1.3 * quantile(0.98), 0.02)]
