@@ -125,7 +125,7 @@ def report(
         Parameter(help="Number of images to show with noisy copies and the gradient's direction."),
     ] = 12,
 ) -> int:
-    """Draw one page that compares runs: plots, and all images in a table."""
+    """Draw one page about runs: plots, and all images in a table."""
     from sosmooth.cli._pictures import inputs_of, noisy_pictures
     from sosmooth.cli._summary import opened
     from sosmooth.report.html import write_report
