@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from sosmooth._numbers import checked_alpha
 from sosmooth.certificates._checks import in_input_units
 from sosmooth.certificates.dipole import dipole_region
 from sosmooth.certificates.first_order import first_order_region
@@ -196,6 +197,22 @@ def method_named(name: str) -> Method:
     return METHODS[name]
 
 
+def check_evaluations(name: str, n: int) -> None:
+    """Refuse a number of evaluations that a method cannot draw.
+
+    Args:
+        name: of the method, a key of `METHODS`.
+        n: evaluations; a pair is two.
+
+    Raises:
+        ValueError: unknown method, or an odd n where evaluations come in pairs.
+    """
+    if method_named(name).design is not Design.INDEPENDENT and n % 2:
+        raise ValueError(
+            f"n must be even for {name}: it counts evaluations, and a pair is two; got {n}"
+        )
+
+
 def _against_each(
     method: Method, tally: Tally, alpha: float, sigma: float
 ) -> tuple[Bounds, NDArray[np.float64]]:
@@ -224,11 +241,7 @@ def _against_each(
             found.append(_ahead(method, tally[group[part]], alpha, split, sigma))
     back = np.argsort(np.concatenate(order))
     bounds = concatenate([bounds for bounds, _ in found])
-    known = {name: value for name, value in vars(bounds).items() if value is not None}
-    return (
-        Bounds(**{name: value[back] for name, value in known.items()}),
-        np.concatenate([radius for _, radius in found])[back],
-    )
+    return bounds.rows(back), np.concatenate([radius for _, radius in found])[back]
 
 
 def _ahead(
@@ -286,8 +299,7 @@ def bounds_and_radii(
         The bounds, and the radii of the selected classes, input units, (batch,).
     """
     method = method_named(name)
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must be a failure probability in (0, 1); got {alpha!r}")
+    checked_alpha(alpha)
     if classes_of(name, classes) == "all":
         return _against_each(method, tally, alpha, sigma)
     bounds = method.bounds(tally, alpha, sigma)

@@ -7,9 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sosmooth._numbers import whole_number
+from sosmooth._numbers import checked_alpha, checked_sigma, whole_number
 from sosmooth.confidence.joint_pairs import planned_gradient
-from sosmooth.methods import DEFAULT_METHOD, certify_tally, classes_of, method_named
+from sosmooth.methods import (
+    DEFAULT_METHOD,
+    certify_tally,
+    check_evaluations,
+    classes_of,
+    method_named,
+)
 from sosmooth.results import Certificates
 from sosmooth.sampling.counts import Estimation
 from sosmooth.sampling.execution import AS_GIVEN, Execution
@@ -45,11 +51,7 @@ class Smoothing:
     batch_timeout: float | None = None
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.sigma) and self.sigma > 0):
-            raise ValueError(
-                f"sigma must be a positive number, in units of the inputs; got {self.sigma!r}"
-            )
-        object.__setattr__(self, "sigma", float(self.sigma))
+        object.__setattr__(self, "sigma", float(checked_sigma(self.sigma)))
         if self.lattice is not None:
             steps_per_sigma(self.sigma, self.lattice)
         check_timeout(self.batch_timeout)
@@ -98,9 +100,8 @@ class Request:
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
-        design = method_named(self.method).design
-        if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha must be a failure probability in (0, 1); got {self.alpha!r}")
+        method_named(self.method)  # or ValueError
+        checked_alpha(self.alpha)
         checked = {
             "n0": whole_number("n0", self.n0, least=1),
             "n": whole_number("n", self.n, least=1),
@@ -108,11 +109,7 @@ class Request:
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
-        if design is not Design.INDEPENDENT and self.n % 2:
-            raise ValueError(
-                f"n must be even for {self.method}: it counts evaluations, and a pair is two; got"
-                f" {self.n}"
-            )
+        check_evaluations(self.method, self.n)
         classes_of(self.method, self.classes)
 
     @property

@@ -180,9 +180,7 @@ class Certificates(Framed, Sequence[Certificate]):
     def __getitem__(self, which: int | slice | NDArray) -> Certificate | Certificates:
         if isinstance(which, slice | np.ndarray):
             part = {name: getattr(self, name)[which] for name in _ARRAYS}
-            return replace(
-                self, **part, tally=self.tally[which], bounds=_bounds_of(self.bounds, which)
-            )
+            return replace(self, **part, tally=self.tally[which], bounds=self.bounds.rows(which))
         i = range(len(self))[which]
         here = slice(i, i + 1)
         return Certificate(
@@ -198,7 +196,7 @@ class Certificates(Framed, Sequence[Certificate]):
             self.n0,
             self.seed,
             self.tally[here],
-            _bounds_of(self.bounds, here),
+            self.bounds.rows(here),
             self.classes,
         )
 
@@ -246,12 +244,6 @@ class Certificates(Framed, Sequence[Certificate]):
 
 
 _ARRAYS = ("input_index", "prediction", "radius", "abstain_reason", "selected", "selection_margin")
-
-
-def _bounds_of(bounds: Bounds, which: slice | NDArray) -> Bounds:
-    return replace(
-        bounds, **{name: value[which] for name, value in vars(bounds).items() if value is not None}
-    )
 
 
 def listed(certificates: Certificates) -> dict[str, list]:

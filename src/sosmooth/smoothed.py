@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from sosmooth._numbers import whole_number
+from sosmooth._numbers import checked_alpha, whole_number
 from sosmooth.measures import ABSTAINED
 from sosmooth.methods import DEFAULT_METHOD
 from sosmooth.request import Request, Smoothing
@@ -250,8 +250,7 @@ class SmoothedClassifier:
             Hung, Fithian 2019, "Rank verification for exponential families", as used by Cohen et
             al. 2019.
         """
-        if not 0 < alpha < 1:
-            raise ValueError(f"alpha must be a failure probability in (0, 1); got {alpha!r}")
+        checked_alpha(alpha)
         n = whole_number("n", n, least=1)
         votes = self.sampler.votes(inputs, n=n, seed=checked_seed(seed))
         second, first = np.sort(votes, axis=1)[:, -2:].T

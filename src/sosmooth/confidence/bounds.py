@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sosmooth._numbers import Floats
 from sosmooth.tally import stacked
-
-Floats = NDArray[np.float64]
 
 #: In `limiting_class`: one half ends the radius, not another class.
 ONE_HALF = -1
@@ -60,6 +59,15 @@ class Bounds:
         if value is None:
             raise LookupError(f"{name} is not bounded here")
         return value
+
+    def rows(self, which: slice | NDArray) -> Bounds:
+        """The bounds of some of the inputs, where the first axis is that of the inputs.
+
+        Args:
+            which: a slice, indices, or a mask (batch,).
+        """
+        known = {name: value for name, value in vars(self).items() if value is not None}
+        return replace(self, **{name: value[which] for name, value in known.items()})
 
     def at(self, corner: NDArray[np.intp]) -> Bounds:
         """The bounds at one corner of each input, (batch,).

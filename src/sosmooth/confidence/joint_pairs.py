@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sosmooth._numbers import EPS
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.confidence.pair_counts import CELLS, OneSidedCost, pair_cells
 from sosmooth.confidence.pair_gradient import direction_share, pair_gradient_norm_upper_bound
@@ -114,7 +115,7 @@ def joint_corners(
         c_s[:, i], c_n[:, i], error[:, i] = cells.c_s.T, cells.c_n.T, cells.error.T
     return Bounds(
         tally.n,
-        p_lower=np.maximum(1 - error - np.finfo(float).eps, 0.0),
+        p_lower=np.maximum(1 - error - EPS, 0.0),
         error_upper=error,
         c_s_lower=c_s,
         c_n_lower=c_n,

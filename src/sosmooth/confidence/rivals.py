@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sosmooth._numbers import EPS
 from sosmooth.confidence.bounds import UNSEEN, Bounds
 from sosmooth.confidence.pair_counts import OneSidedCost, pair_cells
 from sosmooth.confidence.proportion import proportion_lower_bound, proportion_upper_bound
@@ -149,7 +150,7 @@ def _rest_bounds(tally: Tally, counts: NDArray[np.int64], level: float) -> Bound
     c_s = _of_distinct(proportion_lower_bound, pairs - same - one, pairs, _NEITHER_SHARE * level)
     one_lower = _of_distinct(proportion_lower_bound, one, pairs, (1 - _NEITHER_SHARE) * level)
     c_n = np.minimum(0.5 * one_lower, 0.5 * (1 - c_s))
-    error = np.minimum((1 - c_s) - c_n + 2 * np.finfo(float).eps, 1.0)
+    error = np.minimum((1 - c_s) - c_n + 2 * EPS, 1.0)
     return Bounds(tally.n, error_upper=error, c_s_lower=c_s, c_n_lower=c_n)
 
 

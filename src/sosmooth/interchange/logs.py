@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sosmooth._numbers import checked_alpha, checked_sigma
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.interchange.log_checks import contradictions
 from sosmooth.interchange.log_layout import NO_COUNTS
 from sosmooth.interchange.log_text import LogText
 from sosmooth.measures import ABSTAINED
-from sosmooth.methods import method_named
+from sosmooth.methods import check_evaluations, method_named
 from sosmooth.results import Certificates
 from sosmooth.runs.files import unreadable
 from sosmooth.runs.run import Run
@@ -116,11 +117,8 @@ class LogSettings:
     norm: str = "l2"
 
     def __post_init__(self) -> None:
-        design = method_named(self.method).design
-        if not (math.isfinite(self.sigma) and self.sigma > 0):
-            raise ValueError(
-                f"sigma must be a positive number, in units of the inputs; got {self.sigma!r}"
-            )
+        method_named(self.method)  # or ValueError
+        checked_sigma(self.sigma)
         for name in ("n", "n0", "dimension"):
             value = getattr(self, name)
             if value is None:
@@ -128,13 +126,8 @@ class LogSettings:
             if not (1 <= value <= 2**53 and value == math.floor(value)):
                 raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}")
             object.__setattr__(self, name, int(value))
-        if design is not Design.INDEPENDENT and self.n % 2:
-            raise ValueError(
-                f"n must be even for {self.method}: it counts evaluations, and a pair is two;"
-                f" got {self.n}"
-            )
-        if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha must be a failure probability in (0, 1); got {self.alpha!r}")
+        check_evaluations(self.method, self.n)
+        checked_alpha(self.alpha)
         if self.norm not in NORMS:
             raise ValueError(f"norm must be one of {', '.join(NORMS)}; got {self.norm!r}")
         if self.method == "second_order" and self.dimension is None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sosmooth.methods import CLASSES, METHODS, certify_tally
+from sosmooth.methods import CLASSES, METHODS
 from sosmooth.report.series import RunLike, Series
 from sosmooth.report.summary import summary_row
 from sosmooth.results import COMPARED
+from sosmooth.tasks.validate import recomputed
 
 _SHOWN = ("certified accuracy at", "average certified radius")
 
@@ -44,18 +45,7 @@ def _allows_both(run: RunLike, series: Series) -> bool:
 def _figures(run: RunLike, series: Series, classes: str, radii: Sequence[str]) -> dict[str, str]:
     if classes != series.classes:
         stored, size = run.certificates(), len(run)
-        found = certify_tally(
-            series.method,
-            stored.tally,
-            selected=stored.selected,
-            selection_margin=stored.selection_margin,
-            index=stored.input_index,
-            sigma=series.sigma,
-            alpha=series.alpha,
-            n0=series.n0,
-            seed=series.seed,
-            classes=classes,
-        )
+        found = recomputed(stored, stored.method, stored.alpha, classes)
         arrays = {}
         for name in ("prediction", "radius", "abstain_reason"):
             # Inputs without a row come last.

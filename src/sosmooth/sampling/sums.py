@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sosmooth.sampling.counts import Counts, Estimation, fixed_products, sparse_classes
 from sosmooth.sampling.evaluator import INVALID
 from sosmooth.sampling.gradient import PairGradient
-from sosmooth.sampling.noise import Block, Stage, block_vectors, blocks_of
+from sosmooth.sampling.noise import Block, Stage, block_vectors, blocks_of, float64_device
 from sosmooth.tally import Design
 
 
@@ -79,7 +79,7 @@ class Sums:
         self._standard = standard
         self._block_vectors = block_vectors(of.dimension)
         self._next = part.start
-        self._exact = _float64_device(device)
+        self._exact = float64_device(device)
         self._votes = no_votes(of.sides, num_classes, device)
         self._products = torch.zeros((), dtype=torch.int64, device=self._exact)
         self._gradient = (
@@ -166,8 +166,3 @@ def _products_of_right_pairs(z: torch.Tensor, right: torch.Tensor) -> torch.Tens
     """
     products = (z[0::2] * z[1::2]).sum(1)
     return (products * (right[0::2] & right[1::2])).sum()
-
-
-def _float64_device(device: torch.device) -> torch.device:
-    """A device that has float64: MPS has none."""
-    return torch.device("cpu") if device.type == "mps" else device
