@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sosmooth.datasets.inputs import InputSet
     from sosmooth.sampler import Failed, Sampled, Sampler
     from sosmooth.workers.pool import Pool
+    from sosmooth.workers.share import Probe
 
 _CHUNK = 256  # inputs held in memory at once
 
@@ -79,7 +80,6 @@ def certify_run(
         computed again.
     """
     from sosmooth.sampler import Failed, Sampler
-    from sosmooth.workers.jobs import sample_by
 
     request.rule(smoothing.sigma)  # refuses what cannot be asked
     chosen = list(range(len(inputs))) if indices is None else list(indices)
@@ -94,7 +94,10 @@ def certify_run(
     pair = paired(classifier, inputs, known.classes)
     inputs, class_names = pair.inputs, pair.class_names
     check_range(inputs.labels, chosen, known.classes, inputs.name)
-    sampler = Sampler(classifier.classifier, known, batch_size=batch_size) if pool is None else None
+    if pool is None:
+        place = _Here(Sampler(classifier.classifier, known, batch_size=batch_size))
+    else:
+        place = _Elsewhere(pool, known)
     failures: list[Failed] = []
     progress = progress or (lambda evaluations: None)
     like = inputs.get(chosen[:1])
@@ -119,29 +122,12 @@ def certify_run(
         )
         try:
             size = writer.batch_size or batch_size
-            if sampler is not None:
-                sampler.batch_size = size
-                recognise(probe.run(sampler, lambda evaluations: None))
-            elif pool is not None:
-                pool.admit(probe, recognise)
+            place.admit(probe, recognise, size)
         except RunError:
             writer.close()  # a call that is refused changes nothing
             raise
         progress((len(chosen) - len(todo)) * request.evaluations)
-        if pool is None:
-            assert sampler is not None
-            sampled = _sampled_here(sampler, inputs, request, todo, progress)
-        else:
-            sampled = sample_by(
-                pool,
-                inputs.get,
-                todo,
-                request,
-                known,
-                batch_size=size,
-                progress=progress,
-            )
-        for one, found_batch_size in sampled:
+        for one, found_batch_size in place.sampled(inputs, request, todo, size, progress):
             if isinstance(one, Failed):
                 failures.append(one)
                 continue
@@ -158,18 +144,63 @@ def certify_run(
         return (writer.pause() if failures else writer.finish()), failures
 
 
-def _sampled_here(
-    sampler: Sampler,
-    inputs: InputSet,
-    request: Request,
-    todo: list[int],
-    progress: Callable[[int], None],
-) -> Iterator[tuple[Sampled | Failed, int | None]]:
-    """Each input after sampling, and the batch size."""
-    for start in range(0, len(todo), _CHUNK):
-        chunk = todo[start : start + _CHUNK]
-        for sampled in sampler.sample(inputs.get(chunk), request, indices=chunk, progress=progress):
-            yield sampled, sampler.batch_size
+@dataclass(frozen=True)
+class _Here:
+    """Sampling in this process."""
+
+    sampler: Sampler
+
+    def admit(self, probe: Probe, recognise: Recognition, batch_size: int | None) -> None:
+        """See that the classifier is the one of the run."""
+        self.sampler.batch_size = batch_size
+        recognise(probe.run(self.sampler, lambda evaluations: None))
+
+    def sampled(
+        self,
+        inputs: InputSet,
+        request: Request,
+        todo: list[int],
+        batch_size: int | None,
+        progress: Callable[[int], None],
+    ) -> Iterator[tuple[Sampled | Failed, int | None]]:
+        """Each input after sampling, and the batch size."""
+        for start in range(0, len(todo), _CHUNK):
+            chunk = todo[start : start + _CHUNK]
+            for one in self.sampler.sample(
+                inputs.get(chunk), request, indices=chunk, progress=progress
+            ):
+                yield one, self.sampler.batch_size
+
+
+@dataclass(frozen=True)
+class _Elsewhere:
+    """The same, by workers."""
+
+    pool: Pool
+    smoothing: Smoothing
+
+    def admit(self, probe: Probe, recognise: Recognition, batch_size: int | None) -> None:
+        self.pool.admit(probe, recognise)
+
+    def sampled(
+        self,
+        inputs: InputSet,
+        request: Request,
+        todo: list[int],
+        batch_size: int | None,
+        progress: Callable[[int], None],
+    ) -> Iterator[tuple[Sampled | Failed, int | None]]:
+        from sosmooth.workers.jobs import sample_by
+
+        return sample_by(
+            self.pool,
+            inputs.get,
+            todo,
+            request,
+            self.smoothing,
+            batch_size=batch_size,
+            progress=progress,
+        )
 
 
 def rehearse(
@@ -220,10 +251,9 @@ def _identity(
 
     from sosmooth.sampling import lattice, noise
 
-    asked = asdict(request)
     return {
         "sigma": smoothing.sigma,
-        **asked,
+        **asdict(request),
         "classes": request.compared,
         "num_classes": smoothing.num_classes,
         "lattice": smoothing.lattice,
