@@ -23,7 +23,7 @@ from sosmooth.sampling.evaluator import (
     Evaluator,
     executed,
 )
-from sosmooth.sampling.lattice import check_on_lattice
+from sosmooth.sampling.inputs import checked_indices, checked_inputs, on_device, usable
 from sosmooth.sampling.modes import EvaluationMode
 from sosmooth.sampling.noise import Stage
 from sosmooth.sampling.selection import Selection
@@ -115,7 +115,7 @@ class Sampler:
         self.batch_size = (
             None if batch_size is None else whole_number("batch_size", batch_size, least=1)
         )
-        self.device = _usable(smoothing.device)
+        self.device = usable(smoothing.device)
         if isinstance(base_classifier, torch.nn.Module):
             base_classifier.to(self.device)
         self._executed = executed(base_classifier, smoothing.execution, self.device)
@@ -141,7 +141,7 @@ class Sampler:
             progress: called with the number of evaluations just done.
         """
         rule = request.rule(self.smoothing.sigma)
-        batch, indices_ = self._checked_inputs(inputs, indices)
+        batch, indices_ = self._checked(inputs, indices)
         return self._in_eval_mode(self._sampled(batch, indices_, request, rule, progress))
 
     def votes(self, inputs: ArrayLike | torch.Tensor, *, n: int, seed: int) -> NDArray[np.int64]:
@@ -158,7 +158,7 @@ class Sampler:
         Raises:
             ClassifierError: some evaluations were no vote.
         """
-        batch, indices = self._checked_inputs(inputs, None)
+        batch, indices = self._checked(inputs, None)
         with EvaluationMode(self.base_classifier), torch.inference_mode():
             evaluator = self._evaluator(batch)
             engine = self._engine(evaluator, batch, seed)
@@ -210,7 +210,7 @@ class Sampler:
             ValueError: inputs or indices that cannot be used.
             ClassifierError: the classifier raised.
         """
-        batch, indices_ = self._checked_inputs(inputs, indices)
+        batch, indices_ = self._checked(inputs, indices)
         classifier = executed(
             self.base_classifier, replace(self.smoothing.execution, compile=False), self.device
         )
@@ -227,7 +227,7 @@ class Sampler:
     def _engine_of_one(
         self, x: ArrayLike, seed: int, progress: Progress | None
     ) -> Iterator[Engine]:
-        batch, _ = self._checked_inputs(np.asarray(x)[None], None)
+        batch, _ = self._checked(np.asarray(x)[None], None)
         with EvaluationMode(self.base_classifier), torch.inference_mode():
             # Parts of one certification: the first of them examines the classifier.
             evaluator = self._evaluator(batch, examine=not self._examined)
@@ -367,7 +367,7 @@ class Sampler:
     def _engine(
         self, evaluator: Evaluator, batch: torch.Tensor, seed: int, progress: Progress | None = None
     ) -> Engine:
-        moved = _on_device(batch, self.device)
+        moved = on_device(batch, self.device)
         return Engine(
             evaluator,
             moved,
@@ -379,7 +379,7 @@ class Sampler:
 
     def _evaluator(self, batch: torch.Tensor, *, examine: bool = True) -> Evaluator:
         if self.batch_size is None:
-            like = _on_device(batch[:1], self.device)[0]
+            like = on_device(batch[:1], self.device)[0]
             # Not compiled: each size that is tried would be compiled again.
             tried = executed(
                 self.base_classifier, replace(self.smoothing.execution, compile=False), self.device
@@ -396,71 +396,11 @@ class Sampler:
             examine=examine,
         )
 
-    def _checked_inputs(
+    def _checked(
         self, inputs: ArrayLike | torch.Tensor, indices: Sequence[int] | NDArray[np.int64] | None
     ) -> tuple[torch.Tensor, NDArray[np.int64]]:
         """Inputs as a float tensor (batch, …), left where they are, and their indices."""
-        batch: torch.Tensor = (
-            inputs if isinstance(inputs, torch.Tensor) else torch.as_tensor(np.asarray(inputs))
-        )
-        if not batch.is_floating_point():
-            raise ValueError(
-                f"inputs must be floating point; got {batch.dtype}: divide 8-bit images by 255, and"
-                " give sigma in that unit"
-            )
-        if batch.ndim < 2 or batch.numel() == 0:
-            raise ValueError(
-                "inputs must be a batch, first axis the inputs: (batch, …), none of them empty; got"
-                f" {tuple(batch.shape)}"
-            )
-        if self.smoothing.execution.channels_last and batch.ndim != 4:
-            raise ValueError(
-                "channels_last is for images (batch, channels, height, width); got inputs"
-                f" {tuple(batch.shape)}: leave it out"
-            )
-        finite = torch.isfinite(batch.flatten(1)).all(1)
-        if not bool(finite.all()):
-            raise ValueError(
-                f"inputs must be finite; input {int((~finite).nonzero()[0])} of the batch holds NaN"
-                " or infinity"
-            )
-        if self.smoothing.lattice is not None:
-            check_on_lattice(batch, self.smoothing.lattice)
-        if indices is None:
-            return batch, np.arange(len(batch))
-        return batch, _checked_indices(indices, len(batch))
-
-
-def _checked_indices(indices: Sequence[int] | NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    try:
-        array = [
-            whole_number("an index", index, least=0, below=2**63)
-            for index in np.asarray(indices).tolist()
-        ]
-    except (TypeError, ValueError) as error:
-        wrong = f" ({error})"
-    else:
-        if len(array) == count == len(set(array)):
-            return np.array(array, dtype=np.int64)
-        wrong = ""
-    raise ValueError(
-        f"indices must be {count} distinct whole numbers of at least 0, below 2^63, one an input;"
-        f" got {' '.join(repr(indices).split())[:80]}{wrong}"
-    )
-
-
-def _usable(device: str | torch.device) -> torch.device:
-    try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ValueError(
-            f"device {str(device)!r} is not available: {str(error).splitlines()[0]}"
-        ) from error
-
-
-def _on_device(inputs: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Inputs in at least float32: noise is added in it, whatever the classifier's precision."""
-    wide = (
-        torch.promote_types(inputs.dtype, torch.float32) if device.type != "mps" else torch.float32
-    )
-    return inputs.to(device=device, dtype=wide)
+        smoothing = self.smoothing
+        channels_last = smoothing.execution.channels_last
+        batch = checked_inputs(inputs, channels_last=channels_last, lattice=smoothing.lattice)
+        return batch, checked_indices(indices, len(batch))

@@ -17,14 +17,13 @@ from sosmooth._numbers import EPS, Floats
 from sosmooth.certificates._third_order_dual import CURVATURE, ONE, Integral
 from sosmooth.certificates._third_order_prices import Prices
 from sosmooth.certificates._third_order_search import (
-    natural_scale,
     on_cuts,
     pick,
     polished,
     put,
     residual,
-    smoothed,
 )
+from sosmooth.certificates._third_order_smooth import natural_scale, smoothed
 from sosmooth.certificates.region import pdf
 
 # Elements at a time: their arrays stay in the processor's cache.
