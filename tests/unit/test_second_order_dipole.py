@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import sparse, special
-from scipy.optimize import linprog
+from programme import pair_programme
+from scipy import special
 
 import exact
 from sosmooth.certificates.dipole import dipole_radius
@@ -71,27 +71,8 @@ def linear_programme(c_s, c_n, gamma, r, cells=700, end=8.0, *, lower):
         pull = np.concatenate([near, -far])
         cost[[cells - 1, 2 * cells - 1, 3 * cells - 1]] = sum(tail), tail[0], tail[1]
         pull[-1] = -pdf(end) / mass[-1]
-    one = np.ones(cells)
-    equal = np.stack(
-        [np.concatenate([2 * one, 0 * one, 0 * one]), np.concatenate([0 * one, one, one])]
-    )
-    room = sparse.hstack([sparse.eye_array(cells)] * 3)
-    drift = np.concatenate([0 * one, -pull])[None, :]
-    found = linprog(
-        cost,
-        A_ub=sparse.vstack([room, sparse.csr_array(drift)]),
-        b_ub=np.append(mass, gamma),
-        A_eq=equal,
-        b_eq=[c_s, c_n],
-        bounds=(0, None),
-        method="highs",
-    )
-    assert found.success
-    if not lower:
-        return found.fun
-    # The value of the dual, which by weak duality is at most that of the primal.
-    dual = found.ineqlin.marginals @ np.append(mass, gamma) + found.eqlin.marginals @ [c_s, c_n]
-    return min(dual, found.fun)
+    drift = np.concatenate([np.zeros(cells), -pull])
+    return pair_programme(cost, mass, c_s, c_n, [(drift, gamma)], lower=lower)
 
 
 @pytest.mark.parametrize(

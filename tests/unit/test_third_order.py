@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import optimize, sparse, special
+from programme import pair_programme
+from scipy import special
 
 from sosmooth.certificates import _third_order_search as search
 from sosmooth.certificates._third_order_prices import Fixed
@@ -79,25 +80,7 @@ def linear_programme(c_s, c_n, gamma, kappa, r, cells=1200, end=9.0, *, lower):
     cost = np.concatenate([rise(best) + fall(best), rise(best), fall(worst)])
     pull = np.concatenate([0 * far, worst, -best])
     bend = np.concatenate([2 * (worst**2 - 1), worst**2 - 1, worst**2 - 1])
-    one, zero = np.ones(cells), np.zeros(cells)
-    equal = np.stack([np.concatenate([2 * one, zero, zero]), np.concatenate([zero, one, one])])
-    room = sparse.hstack([sparse.eye_array(cells)] * 3)
-    limits = sparse.vstack([room, sparse.csr_array(-pull[None]), sparse.csr_array(-bend[None])])
-    found = optimize.linprog(
-        cost,
-        A_ub=limits,
-        b_ub=np.concatenate([mass, [gamma, kappa]]),
-        A_eq=equal,
-        b_eq=[c_s, c_n],
-        bounds=(0, None),
-        method="highs",
-    )
-    assert found.success
-    if not lower:
-        return found.fun
-    # The dual's own value, which weak duality puts below the primal's.
-    dual = found.ineqlin.marginals @ [*mass, gamma, kappa] + found.eqlin.marginals @ [c_s, c_n]
-    return min(dual, found.fun)
+    return pair_programme(cost, mass, c_s, c_n, [(-pull, gamma), (-bend, kappa)], lower=lower)
 
 
 class Known:
