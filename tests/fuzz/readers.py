@@ -279,9 +279,7 @@ def a_run(folder: Path, method: str) -> Path:
         selected=np.arange(size),
         selection_margin=np.full(size, 80),
         index=np.arange(size) * 5,
-        **{  # type: ignore[arg-type]
-            name: _SETTINGS[name] for name in ("alpha", "sigma", "n0", "seed")
-        },
+        **{name: _SETTINGS[name] for name in ("alpha", "sigma", "n0", "seed")},
     )
     with RunWriter.open(
         folder,
