@@ -122,7 +122,7 @@ def write_report(
         alphas=" or ".join(dict.fromkeys(f"{one.alpha:g}" for one in series)),
         unlabelled=[one.name for one in series if not one.labelled],
         summary=_turned([summary_row(one, at) for one in series]),
-        compared=_turned(compared_rows(runs, series, at)),
+        compared=_upright(compared_rows(runs, series, at)),
         accuracy=accuracy,
         gain=gain,
         paired=_turned([difference_row(pair, at) for pair in pairs]),
@@ -292,8 +292,18 @@ def _different_settings(pair: Pair) -> str:
 
 def _turned(rows: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
     """A row for each title instead of each run: (title, its text in each run)."""
+    return [(title, texts) for title, *texts in _columns(rows)]
+
+
+def _upright(rows: Sequence[Mapping[str, str]]) -> list[tuple[str, list[str]]]:
+    """The titles, then a row for each of the rows: (first cell, the other cells)."""
+    return [(cells[0], list(cells[1:])) for cells in zip(*_columns(rows), strict=True)]
+
+
+def _columns(rows: Sequence[Mapping[str, str]]) -> list[list[str]]:
+    """Each title, with its text in each row."""
     titles = dict.fromkeys(title for row in rows for title in row)
-    return [(title, [row.get(title, UNKNOWN) for row in rows]) for title in titles]
+    return [[title, *(row.get(title, UNKNOWN) for row in rows)] for title in titles]
 
 
 def _as_text(values: Mapping[str, Any]) -> dict[str, str]:
