@@ -24,8 +24,6 @@ from sosmooth.sampling.time_limit import TimeUp, time_limit
 OWN = '''
 """Each certifies the first two of three inputs, and then does what its name says."""
 import ctypes, resource, time
-from pathlib import Path
-
 import torch
 from sosmooth.sampling import time_limit
 
@@ -90,13 +88,8 @@ def greedy():
     resource.setrlimit(resource.RLIMIT_AS, (used + 8 * 10**8, used + 8 * 10**8))
     return lambda x: scores(x) + torch.ones(len(x), 25 * 10**4).sum() * 0
 
-def waits():
-    """Before the third input is done it waits for a file."""
-    def wait(x):
-        while not Path(__file__).with_name("free").exists():
-            time.sleep(0.01)
-        return scores(x)
-    return third(wait)
+def slow():
+    return lambda x: (time.sleep(0.05), scores(x))[1]
 '''
 
 
@@ -119,13 +112,18 @@ def arguments(tmp_path):
 
 
 def in_a_process(arguments):
-    return subprocess.Popen(
-        [sys.executable, "-m", "sosmooth", *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    # A shell starts its background jobs with SIGINT ignored, and a process inherits that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "sosmooth", *arguments],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def assert_one_line(err: str, said: str) -> None:
@@ -264,7 +262,7 @@ def test_real_memory_that_runs_out_halves_the_batch(tmp_path, arguments):
 )
 def test_an_interruption(tmp_path, arguments, number):
     """Terminated in the middle, the run keeps what was certified; the same command resumes it."""
-    process = in_a_process(arguments("waits"))
+    process = in_a_process(arguments("slow"))
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         if (tmp_path / "run" / "manifest.json").exists() and len(load_run(tmp_path / "run")) >= 1:
@@ -277,8 +275,7 @@ def test_an_interruption(tmp_path, arguments, number):
     stands = load_run(tmp_path / "run")
     assert 1 <= len(stands) < 3
     before = {row["index"]: row for row in stands.table.to_pylist()}
-    (tmp_path / "free").touch()
-    assert main(arguments("waits")) == 0
+    assert main(arguments("slow")) == 0
     run = load_run(tmp_path / "run")
     assert run.complete
     # Not computed again: the seconds are the same.
