@@ -29,6 +29,9 @@ class Design(StrEnum):
 #: Slopes `h û·z`, |h| ≤ 1/2, are cut off above this: |û·z| > 5 has probability 6e-7.
 SLOPE_CAP = 2.5
 
+#: Eigenvalues of the curvature that a tally holds at most, and as many squares.
+CURVATURE_GROUPS = 64
+
 #: In `runner_up` and `class_ids`: there is no such class.
 NO_CLASS = -1
 
@@ -68,6 +71,15 @@ class Tally:
         slope_sq_sum: sum over them of `y²`, float64 (batch,).
         gradient_share: of alpha, for the gradient norm, fixed before the pairs were drawn, float64
             (batch,); 0 where none was drawn.
+        curvature_center: c, by which the curvature was centred, fixed before the pairs were drawn,
+            float64 (batch,); this and the next ones are NaN where no curvature was drawn.
+        curvature_eigenvalues: of `Ĥ`, the mean over all pairs of `−(u − c)(z zᵀ − I)`, u the wrong
+            share of a pair (0, 1/2 or 1); ascending, float64 (batch, groups), at most
+            `CURVATURE_GROUPS`. With more features each is the lowest one of a group of neighbours.
+        curvature_squares: squared coefficients of `X̂`, the mean over all pairs of `h z`, in the
+            eigenvectors, float64 (batch, groups); those of a group are added.
+        curvature_share: of alpha, for slope and curvature together, fixed before the pairs were
+            drawn, float64 (batch,); 0 where none was drawn.
         num_classes: number of classes of the classifier; None where unknown.
         runner_up: the class that came second in the selection samples, int64 (batch,); −1 where
             they returned the selected class only.
@@ -98,6 +110,10 @@ class Tally:
     slope_sum: NDArray[np.float64] | None = None
     slope_sq_sum: NDArray[np.float64] | None = None
     gradient_share: NDArray[np.float64] | None = None
+    curvature_center: NDArray[np.float64] | None = None
+    curvature_eigenvalues: NDArray[np.float64] | None = None
+    curvature_squares: NDArray[np.float64] | None = None
+    curvature_share: NDArray[np.float64] | None = None
     num_classes: int | None = None
     runner_up: NDArray[np.int64] | None = None
     class_ids: NDArray[np.int64] | None = None
@@ -122,7 +138,7 @@ class Tally:
         if self.class_ids is None:
             return self
         width = int(np.sum(self.class_ids != NO_CLASS, axis=1).max(initial=0))
-        lists = {name: array[:, :width] for name, array in self.arrays().items() if array.ndim > 1}
+        lists = {name: array[:, :width] for name, array in self.arrays().items() if name in _FILL}
         return replace(self, **lists)
 
     def p_estimate(self) -> NDArray[np.float64]:

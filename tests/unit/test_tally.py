@@ -62,6 +62,22 @@ def test_slicing_and_concatenating_are_inverse():
     assert len(whole[1:]) == 2
 
 
+def test_only_the_lists_of_classes_are_trimmed():
+    lists = np.array([[3, -1], [-1, -1]])
+    whole = replace(
+        antithetic([1, 2], [4, 5], [7, 8], [0, 1]),
+        class_ids=lists,
+        class_same=lists + 1,
+        class_one=lists + 1,
+        curvature_eigenvalues=np.array([[-0.5, 0.0, 0.5], [np.nan] * 3]),
+    )
+    trimmed = whole.trimmed()
+    assert trimmed.class_ids is not None
+    assert trimmed.class_ids.shape == (2, 1)
+    np.testing.assert_array_equal(trimmed.curvature_eigenvalues, whole.curvature_eigenvalues)
+    same(concatenate([trimmed[:1], trimmed[1:]]), trimmed)
+
+
 def test_p_estimate():
     assert antithetic([3], [1], [0], [1]).p_estimate() == pytest.approx(0.7)
     one_side = Tally(
