@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -65,6 +68,51 @@ def relative_change_counts(
     found = bins_of(baseline, method)
     counts = np.bincount(found[found >= 0], minlength=len(BINS))
     return {name: int(count) for name, count in zip(BINS, counts, strict=True)}
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How much larger the radii of a method are than first order's.
+
+    Only certificates of the right class count, and of infinite radii only their number.
+
+    Attributes:
+        both: inputs that both certify with finite radii.
+        larger: those of them with a larger radius.
+        smaller: those of them with a smaller radius.
+        mean_change: of the mean radius over them, as a fraction of first order's; NaN without one.
+        only_method: inputs that only the method certifies.
+        only_baseline: inputs that only first order certifies.
+    """
+
+    both: int
+    larger: int
+    smaller: int
+    mean_change: float
+    only_method: int
+    only_baseline: int
+
+
+def gain_of(pair: Pair) -> Gain:
+    """How much larger the radii of a method are than those of its baseline.
+
+    The mean change compares the two mean radii. The mean of the single changes would be ruled by
+    the few inputs whose first-order radius is close to 0.
+
+    Args:
+        pair: a method and its baseline.
+    """
+    baseline, method = pair.baseline.right_radius, pair.method.right_radius
+    both = (baseline > 0) & (method > 0) & np.isfinite(baseline) & np.isfinite(method)
+    ours, theirs = method[both], baseline[both]
+    return Gain(
+        both=int(np.sum(both)),
+        larger=int(np.sum(ours > theirs)),
+        smaller=int(np.sum(ours < theirs)),
+        mean_change=float(np.sum(ours) / np.sum(theirs) - 1) if np.any(both) else math.nan,
+        only_method=int(np.sum((method > 0) & (baseline == 0))),
+        only_baseline=int(np.sum((baseline > 0) & (method == 0))),
+    )
 
 
 def compare_runs(baseline: RunLike, method: RunLike) -> dict[str, int]:
