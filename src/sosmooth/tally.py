@@ -29,6 +29,8 @@ class Design(StrEnum):
 #: Slopes `h û·z`, |h| ≤ 1/2, are cut off above this: |û·z| > 5 has probability 6e-7.
 SLOPE_CAP = 2.5
 
+#: For the curvature, z is rounded to multiples of this, so that its sums are exact.
+CURVATURE_STEP = 2.0**-16
 #: Eigenvalues of the curvature that a tally holds at most, and as many squares.
 CURVATURE_GROUPS = 64
 

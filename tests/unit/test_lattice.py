@@ -44,7 +44,7 @@ def masses(law):
 
 
 @pytest.mark.parametrize(("sigma", "per_unit"), LAWS)
-def test_thresholds_and_means_are_those_of_high_precision(sigma, per_unit):
+def test_thresholds_means_and_variances_are_those_of_high_precision(sigma, per_unit):
     law, cells = law_of(sigma, per_unit), len(law_of(sigma, per_unit).thresholds)
     chosen = np.unique(
         np.concatenate([np.arange(min(cells, 40)), np.linspace(0, cells - 1, 100).astype(int)])
@@ -55,9 +55,10 @@ def test_thresholds_and_means_are_those_of_high_precision(sigma, per_unit):
             a, b = (k - mpmath.mpf(0.5)) / steps, (k + mpmath.mpf(0.5)) / steps
             assert int(mpmath.floor(2**63 * mpmath.erf(b / root))) == law.thresholds[k]
             mass = (mpmath.erfc(a / root) - mpmath.erfc(b / root)) / 2
-            assert law.means[k] == pytest.approx(
-                float((mpmath.npdf(a) - mpmath.npdf(b)) / mass), rel=5e-16, abs=0
-            )
+            mean = (mpmath.npdf(a) - mpmath.npdf(b)) / mass
+            square = 1 + (a * mpmath.npdf(a) - b * mpmath.npdf(b)) / mass
+            assert law.means[k] == pytest.approx(float(mean), rel=5e-16, abs=0)
+            assert law.variances[k] == pytest.approx(float(square - mean**2), rel=5e-16, abs=0)
     assert np.all(np.diff(law.thresholds) >= 0)
     assert law.thresholds[-1] == 2**63 - 1 > law.thresholds[-2]
 

@@ -12,6 +12,7 @@ from scipy import special
 
 from sosmooth._numbers import EPS, Floats, checked_alpha
 from sosmooth.confidence.pair_gradient import LAMBDAS, psi
+from sosmooth.tally import CURVATURE_STEP
 
 #: The largest constant by which the curvature may be centred.
 LARGEST_CENTER = 0.5
@@ -103,6 +104,59 @@ def curvature_shortfall(
         at = c == value
         result[at] = _curvature_shortfall(one[at], none[at], -np.log(alpha) / n[at], float(value))
     return result[()]
+
+
+def slope_rounding(pairs: ArrayLike, alpha: float) -> NDArray[np.float64]:
+    """What rounding z to multiples of s changes of the mean of `h v·z`, at most: `s √q / 4`.
+
+    Args:
+        pairs: number of pairs in the mean, at least 1; any shape.
+        alpha: failure probability of this and of `curvature_rounding` together, in (0, 1).
+
+    Returns:
+        Float64 of that shape, units of the noise, rounded up.
+
+    Raises:
+        ValueError: alpha is outside (0, 1).
+
+    Guarantee:
+        For every dimension and every fixed unit vector v.
+
+    Source:
+        docs/theory/third_order.md, "The sums".
+    """
+    return 0.25 * CURVATURE_STEP * np.sqrt(_largest_mean_square(pairs, alpha))
+
+
+def curvature_rounding(pairs: ArrayLike, alpha: float) -> NDArray[np.float64]:
+    """The same for the mean of `(u − c)((v·z)² − 1)`: `s (1 + 2s) q`.
+
+    Args:
+        pairs: as for `slope_rounding`.
+        alpha: likewise.
+
+    Returns:
+        Float64 of that shape, units of the noise, rounded up.
+
+    Raises:
+        ValueError: alpha is outside (0, 1).
+
+    Guarantee:
+        As for `slope_rounding`; for exact noise too.
+
+    Source:
+        docs/theory/third_order.md, "The sums".
+    """
+    return CURVATURE_STEP * (1 + 2 * CURVATURE_STEP) * _largest_mean_square(pairs, alpha)
+
+
+def _largest_mean_square(pairs: ArrayLike, alpha: float) -> NDArray[np.float64]:
+    """`q`: the mean of so many squares of normals is above it with probability alpha / 2 at most.
+
+    Laurent, Massart 2000, Lemma 1.
+    """
+    rate = -np.log(0.5 * float(checked_alpha(alpha))) / np.asarray(pairs, dtype=np.float64)
+    return (1 + 2 * np.sqrt(rate) + 2 * rate) * (1 + _ERROR)
 
 
 def _check_probabilities(name: str, values: Floats) -> None:

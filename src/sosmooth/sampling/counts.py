@@ -15,8 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sosmooth.sampling.curvature import moments
 from sosmooth.sampling.noise import block_vectors
-from sosmooth.tally import NO_CLASS, Design, Tally
+from sosmooth.sampling.spectrum import shortened, spectrum
+from sosmooth.tally import CURVATURE_GROUPS, NO_CLASS, Design, Tally
 
 _SUM_BITS = 30
 _PRODUCT_BITS = 20  # products over all features are larger
@@ -37,6 +39,9 @@ class Estimation:
         direction_share: of antithetic pairs, the share that gives the direction of the gradient; 0:
             no gradient is drawn; None: the gradient is no part of the tally.
         gradient_share: of alpha, for the gradient norm; for the record.
+        curvature_center: by which the curvature of antithetic pairs is centred; NaN: no curvature
+            is drawn; None: it is no part of the tally.
+        curvature_share: of alpha, for slope and curvature; for the record.
         num_classes: of the classifier; for the record.
         runner_up: the class that came second in the selection, −1 for none; for the record.
     """
@@ -48,6 +53,8 @@ class Estimation:
     dimension: int
     direction_share: float | None = None
     gradient_share: float = 0.0
+    curvature_center: float | None = None
+    curvature_share: float = 0.0
     num_classes: int | None = None
     runner_up: int = NO_CLASS
 
@@ -66,6 +73,11 @@ class Estimation:
         """The first pairs, which give the direction of the gradient."""
         return int(self.vectors * (self.direction_share or 0.0))
 
+    @property
+    def draws_curvature(self) -> bool:
+        """Whether the curvature is drawn."""
+        return self.curvature_center is not None and not math.isnan(self.curvature_center)
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -76,7 +88,7 @@ class Counts:
             the first, on the last. `invalid`: evaluations that were no vote. `class_ids` (seen,):
             the classes that were returned, ascending, with `class_same` and, of pairs, `class_one`,
             as in `Tally`. `products`. `direction` (features,), `direction_one`, `slopes` (2,): of y
-            and of y².
+            and of y². `curvature_mean`, `curvature`: as `PairCurvature.sums` gives them.
         why: what was no vote, in words.
     """
 
@@ -122,6 +134,10 @@ class Counts:
                 "slope_sq_sum": slopes[:, 1],
                 "gradient_share": np.array([of.gradient_share]),
             }
+        if of.draws_curvature:
+            fields |= self._curvature(of)
+        elif of.curvature_center is not None:
+            fields |= no_curvature(1, of.dimension)
         others = self.sums["class_ids"] != of.selected
         fields |= {name: sums[name][:, others] for name in _OF_CLASSES if name in sums}
         return Tally(
@@ -132,6 +148,25 @@ class Counts:
             runner_up=np.array([of.runner_up]),
             **fields,
         )
+
+    def _curvature(self, of: Estimation) -> dict[str, Any]:
+        """The fields of the tally that say how slope and curvature vary."""
+        assert of.curvature_center is not None
+        _, plus, minus = self.sums["right"].tolist()
+        wrong = of.vectors - 0.5 * (plus + minus)
+        mean, hessian = moments(
+            self.sums["curvature_mean"],
+            self.sums["curvature"],
+            pairs=of.vectors,
+            weight=wrong - of.curvature_center * of.vectors,
+        )
+        eigenvalues, squares = shortened(*spectrum(mean, hessian))
+        return {
+            "curvature_center": np.array([of.curvature_center]),
+            "curvature_eigenvalues": eigenvalues[None],
+            "curvature_squares": squares[None],
+            "curvature_share": np.array([of.curvature_share]),
+        }
 
     def direction(self, estimation: Estimation) -> tuple[NDArray[np.float64], float]:
         """The direction of the gradient, and an upper bound of the norm of the mean it is made of.
@@ -233,6 +268,17 @@ def no_gradient(batch: int = 1) -> dict[str, Any]:
     return counts | {
         name: np.zeros(batch)
         for name in ("direction_norm", "slope_sum", "slope_sq_sum", "gradient_share")
+    }
+
+
+def no_curvature(batch: int, dimension: int) -> dict[str, Any]:
+    """The fields of a tally for which no curvature was drawn."""
+    of_groups = np.full((batch, min(dimension, CURVATURE_GROUPS)), np.nan)
+    return {
+        "curvature_center": np.full(batch, np.nan),
+        "curvature_eigenvalues": of_groups,
+        "curvature_squares": of_groups,
+        "curvature_share": np.zeros(batch),
     }
 
 

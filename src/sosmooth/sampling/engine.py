@@ -140,7 +140,7 @@ class Engine:
                     next(remaining),
                     self._evaluator.num_classes,
                     self._inputs.device,
-                    self._noise.standard,
+                    self._noise,
                 )
             sums.add(done.block.number, done.noise, done.labels)
             if sums.complete:

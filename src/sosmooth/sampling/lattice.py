@@ -20,6 +20,7 @@ from sosmooth.sampling.noise import (
     float64_device,
 )
 from sosmooth.sampling.rounded_gaussian import FEWEST_STEPS, MOST_STEPS, rounded_gaussian
+from sosmooth.tally import CURVATURE_STEP
 
 #: Names the rule by which words become noise; a run that started under another rule cannot be
 #: resumed. "lattice-1" is the same on the CPU; on a GPU its noise depended on the GPU's model.
@@ -139,7 +140,15 @@ class LatticeNoise:
         draws_on = self._generators.device
         self._thresholds = torch.from_numpy(law.thresholds).to(draws_on)
         means = np.concatenate([-law.means[:0:-1], law.means])
-        self._means = torch.from_numpy(means).to(float64_device(device))
+        variances = np.concatenate([law.variances[:0:-1], law.variances])
+        self._means, self._rounded, self._spread = (
+            torch.from_numpy(values).to(float64_device(device))
+            for values in (
+                means,
+                np.rint(means / CURVATURE_STEP),
+                np.rint(variances / CURVATURE_STEP**2),
+            )
+        )
         # The index of an input whose noise is undecided; −1: none.
         self._undecided = torch.full((), -1, dtype=torch.int64, device=draws_on)
         if draws_on.type == "cpu":
@@ -183,9 +192,15 @@ class LatticeNoise:
 
     def standard(self, noise: torch.Tensor) -> torch.Tensor:
         """`E[ε/σ | Q(ε)]`, float64, of integer noise (any shape), for sums of the gradient."""
-        return self._means.index_select(0, (noise.flatten() + len(self._means) // 2)).view(
-            noise.shape
-        )
+        return _looked_up(self._means, noise)
+
+    def rounded(self, noise: torch.Tensor) -> torch.Tensor:
+        """The same to the nearest `CURVATURE_STEP`, in units of it."""
+        return _looked_up(self._rounded, noise)
+
+    def spread(self, noise: torch.Tensor) -> torch.Tensor:
+        """`Var(ε/σ | Q(ε))` to the nearest `CURVATURE_STEP²`, in units of it."""
+        return _looked_up(self._spread, noise)
 
     def check(self) -> None:
         """Raise what drawing on the device found. Call it when counts are read."""
@@ -212,6 +227,11 @@ class LatticeNoise:
         undecided = (self._thresholds[cell] == magnitude).any()
         self._undecided = torch.where(undecided, index, self._undecided)
         return ((cell ^ sign) - sign).to(torch.int32)
+
+
+def _looked_up(table: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    """The values of a table from the most negative noise on."""
+    return table.index_select(0, noise.flatten() + len(table) // 2).view(noise.shape)
 
 
 _ALL_WORDS = (-(2**63), None)

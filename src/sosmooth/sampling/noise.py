@@ -20,6 +20,7 @@ import torch
 from sosmooth._numbers import whole_number
 from sosmooth.sampling.launches import check_threads
 from sosmooth.sampling.normal import fill_normal
+from sosmooth.tally import CURVATURE_STEP
 
 #: Names the rule by which a block becomes noise; a run that started under another rule cannot be
 #: resumed. "philox-1" used torch's normals as they are, which end at 5.77 on the CPU.
@@ -144,6 +145,18 @@ class Noise(Protocol):
         """The noise as `ε/σ`, float64, for statistics of the gradient."""
         ...
 
+    def rounded(self, noise: torch.Tensor) -> torch.Tensor:
+        """The noise as `ε/σ` to the nearest `CURVATURE_STEP`, in units of it, float64."""
+        ...
+
+    def spread(self, noise: torch.Tensor) -> torch.Tensor | None:
+        """What the square of `standard` lacks of the mean of `(ε/σ)²`, given the noise.
+
+        Returns:
+            In units of `CURVATURE_STEP²`, to the nearest one, float64; None where it is 0.
+        """
+        ...
+
     def check(self) -> None:
         """Raise an error if a block that was filled is not valid noise."""
         ...
@@ -187,6 +200,14 @@ class NoiseSource:
     def standard(self, noise: torch.Tensor) -> torch.Tensor:
         """The noise in float64."""
         return noise.double()
+
+    def rounded(self, noise: torch.Tensor) -> torch.Tensor:
+        """The noise in whole steps, float64."""
+        # Below 2^24 float32 holds every whole number; |z| < 11.
+        return (noise / CURVATURE_STEP).round_().double()
+
+    def spread(self, noise: torch.Tensor) -> None:
+        """None: the noise is `ε/σ` itself."""
 
     def check(self) -> None:
         """Nothing to check: this noise is always valid."""

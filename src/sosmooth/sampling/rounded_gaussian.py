@@ -35,18 +35,21 @@ class RoundedGaussian:
         thresholds: `⌊2^63 P(|Q| ≤ k)⌋` for k = 0, 1, …, up to the first that is 2^63 − 1; int64
             (cells,), never falling.
         means: `E[g | Q = k]` for k = 0, 1, …, float64 (cells,); the mean of −k is its negative.
+        variances: `Var(g | Q = k)`, float64 (cells,); the same for −k.
     """
 
     thresholds: NDArray[np.int64]
     means: NDArray[np.float64]
+    variances: NDArray[np.float64]
 
 
 @lru_cache(maxsize=16)
 def rounded_gaussian(steps: Fraction) -> RoundedGaussian:
-    """The thresholds and means of `round(s g)`, `g ~ N(0, 1)`.
+    """The thresholds, means and variances of `round(s g)`, `g ~ N(0, 1)`.
 
         P(|Q| ≤ k) = 2Φ((k + ½)/s) − 1,
-        E[g | Q = k] = (φ(a) − φ(b))/(Φ(b) − Φ(a)),   a, b = (k ∓ ½)/s
+        E[g | Q = k] = (φ(a) − φ(b))/(Φ(b) − Φ(a)),   a, b = (k ∓ ½)/s,
+        E[g² | Q = k] = 1 + (a φ(a) − b φ(b))/(Φ(b) − Φ(a))
 
     Args:
         steps: s = σ/Δ, exactly; in [1/4, 65536].
@@ -60,7 +63,7 @@ def rounded_gaussian(steps: Fraction) -> RoundedGaussian:
             decide; this has not been seen so far.
 
     Guarantee:
-        Each threshold is exact. Each mean is within 2 units of its last place.
+        Each threshold is exact. Each mean and variance is within 2 units of its last place.
 
     Source:
         docs/theory/exact.md.
@@ -82,15 +85,20 @@ def rounded_gaussian(steps: Fraction) -> RoundedGaussian:
     growth, mean_growth = _taylor(0, _fixed(square / 4))
     mass = (density * mean_growth >> _PLACES) * step.numerator // (2 * step.denominator)
     density = density * growth >> _PLACES
-    above_zero, cell, left = mass, 2 * mass, density
+    above_zero, cell, left = mass, 0, density
 
     thresholds: list[int] = []
     means: list[float] = [0.0]
+    variances: list[float] = []
     for j in range(1, substeps * 20 * MOST_STEPS):
         if (j - 1) % substeps == substeps // 2:  # the end of a cell
             thresholds.append(_whole_part(above_zero, j))
-            if len(thresholds) > 1:
+            k = len(thresholds) - 1
+            if k == 0:
+                cell, left = 2 * above_zero, density
+            else:
                 means.append((left - density) / cell)
+            variances.append(_variance(k, steps, left, density, cell))
             if thresholds[-1] == _WORDS - 1:
                 break
             cell, left = 0, density
@@ -101,7 +109,18 @@ def rounded_gaussian(steps: Fraction) -> RoundedGaussian:
         density = density * growth >> _PLACES
         above_zero += mass
         cell += mass
-    return RoundedGaussian(np.array(thresholds, dtype=np.int64), np.array(means))
+    return RoundedGaussian(
+        np.array(thresholds, dtype=np.int64), np.array(means), np.array(variances)
+    )
+
+
+def _variance(k: int, steps: Fraction, left: int, right: int, mass: int) -> float:
+    """`Var(g | Q = k)`, from the densities at the ends of the cell and its mass."""
+    mean = ((left - right) << _PLACES) // mass
+    end = 2 * steps.numerator
+    product = ((2 * k - 1) * left - (2 * k + 1) * right) * steps.denominator
+    second = (product << _PLACES) // (end * mass)
+    return (_ONE + second - (mean * mean >> _PLACES)) / _ONE
 
 
 def _fixed(value: Fraction) -> int:

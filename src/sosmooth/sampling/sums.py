@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
 
@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from sosmooth.sampling.counts import Counts, Estimation, fixed_products, sparse_classes
+from sosmooth.sampling.curvature import PairCurvature
 from sosmooth.sampling.evaluator import INVALID
 from sosmooth.sampling.gradient import PairGradient
-from sosmooth.sampling.noise import Block, Stage, block_vectors, blocks_of, float64_device
+from sosmooth.sampling.noise import Block, Noise, Stage, block_vectors, blocks_of, float64_device
 from sosmooth.tally import Design
 
 
@@ -64,27 +65,27 @@ class Sums:
         part: the noise vectors to be added.
         num_classes: of the classifier.
         device: where the labels are.
-        standard: from noise as it was drawn to z, float64.
+        noise: what was drawn is read with it.
     """
 
-    def __init__(
-        self,
-        part: Part,
-        num_classes: int,
-        device: torch.device,
-        standard: Callable[[torch.Tensor], torch.Tensor],
-    ):
+    def __init__(self, part: Part, num_classes: int, device: torch.device, noise: Noise):
         of = self._estimation = part.estimation
         self._part = part
-        self._standard = standard
+        self._standard = noise.standard
         self._block_vectors = block_vectors(of.dimension)
         self._next = part.start
         self._exact = float64_device(device)
         self._votes = no_votes(of.sides, num_classes, device)
         self._products = torch.zeros((), dtype=torch.int64, device=self._exact)
         self._gradient = (
-            PairGradient(of, self._exact, standard, part.direction) if of.direction_share else None
+            PairGradient(of, self._exact, noise.standard, part.direction)
+            if of.direction_share
+            else None
         )
+        self._curvature = None
+        if of.draws_curvature:
+            assert of.curvature_center is not None
+            self._curvature = PairCurvature(of.dimension, of.curvature_center, self._exact, noise)
 
     @property
     def complete(self) -> bool:
@@ -109,6 +110,8 @@ class Sums:
             self._products += fixed_products(_products_of_right_pairs(z, right[0].to(self._exact)))
         if self._gradient is not None:
             self._gradient.add(begin + rows.start, noise, right)
+        if self._curvature is not None:
+            self._curvature.add(noise, right)
         self._next = begin + self._block_vectors
 
     def counts(self) -> Counts:
@@ -118,6 +121,8 @@ class Sums:
             sums["products"] = self._products
         if self._gradient is not None:
             sums |= self._gradient.sums()
+        if self._curvature is not None:
+            sums |= self._curvature.sums()
         votes = self._votes.cpu().numpy()
         right, invalid = right_and_invalid(votes, self._estimation.selected)
         return Counts(
