@@ -448,7 +448,7 @@ def test_exact_noise_is_asked_for_with_one_word_and_kept_by_all_that_follows(tmp
     run = tmp_path / "run"
     assert call(capsys, "certify", *small(method="dipole"), "--exact", "--out", run)[0] == 0
     settings = load_run(run).manifest.settings
-    assert (settings["lattice"], settings["noise"]) == (1 / 4080, "lattice-2")
+    assert (settings["lattice"], settings["noise"]) == (1 / 4080, "lattice-3")
     code, _, err = call(capsys, "certify", *small(method="dipole"), "--out", run)
     assert code == 2
     assert "lattice is 0.000245" in err
@@ -471,7 +471,7 @@ def test_exact_noise_is_asked_for_with_one_word_and_kept_by_all_that_follows(tmp
 
 
 @pytest.mark.parametrize(
-    ("module", "older", "exact"), [(noise, "philox-1", ()), (lattice, "lattice-1", ("--exact",))]
+    ("module", "older", "exact"), [(noise, "philox-1", ()), (lattice, "lattice-2", ("--exact",))]
 )
 def test_a_run_of_an_older_noise_stays_readable_and_is_not_resumed(
     tmp_path, capsys, monkeypatch, module, older, exact

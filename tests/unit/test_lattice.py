@@ -18,6 +18,9 @@ from sosmooth.sampling.counts import Estimation
 from sosmooth.sampling.engine import Engine
 from sosmooth.sampling.evaluator import Evaluator
 from sosmooth.sampling.lattice import (
+    _ALL_WORDS,
+    _CACHED_WORDS,
+    _SHORT_BITS,
     _STRADDLES,
     LatticeNoise,
     UndecidedNoise,
@@ -71,12 +74,12 @@ def test_every_one_of_the_2_to_the_64_words_has_its_place_and_opposite_words_opp
         LatticeNoise(0, CPU, sigma=sigma, lattice=1 / per_unit),
         law_of(sigma, per_unit).thresholds.tolist(),
     )
-    table, shift = noise._table.tolist(), 64 - noise._table_bits
+    table, shift = noise._short_table.tolist(), 64 - _SHORT_BITS
     found: Counter = Counter()
-    for number in np.flatnonzero(noise._table.numpy() != _STRADDLES).tolist():
+    for number in np.flatnonzero(noise._short_table.numpy() != _STRADDLES).tolist():
         found[table[number]] += 2**shift
     distinct, stretches = np.unique(thresholds).tolist(), []
-    for number in np.flatnonzero(noise._table.numpy() == _STRADDLES).tolist():
+    for number in np.flatnonzero(noise._short_table.numpy() == _STRADDLES).tolist():
         # The words with these first bits, in intervals between the thresholds; the first and the
         # last of each interval are asked.
         first = (number - len(table) // 2) << shift
@@ -85,6 +88,9 @@ def test_every_one_of_the_2_to_the_64_words_has_its_place_and_opposite_words_opp
         ends = zip([low, *(t + 1 for t in inside)], [*inside, low + 2**shift], strict=True)
         stretches += [(a, b - 1) if first >= 0 else (~a, ~(b - 1)) for a, b in ends if a < b]
     values = noise._by_search(torch.tensor(stretches), 0)
+    # The way of the CPU finds the same.
+    again = noise._by_first_cell(np.ravel(stretches), 0)
+    assert again.tolist() == values.flatten().tolist()
     assert torch.equal(values[:, 0], values[:, 1])
     for (a, b), value in zip(stretches, values[:, 0].tolist(), strict=True):
         found[value] += abs(b - a) + 1
@@ -96,7 +102,11 @@ def test_every_one_of_the_2_to_the_64_words_has_its_place_and_opposite_words_opp
 
 
 @pytest.mark.parametrize(
-    "drawing", [LatticeNoise._by_search, lambda noise, words, index: by_table(noise, words, index)]
+    "drawing",
+    [
+        LatticeNoise._by_search,
+        lambda noise, words, index: noise._by_first_cell(words.numpy(), index),
+    ],
 )
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_a_word_on_a_threshold_is_refused_and_its_neighbours_are_not(drawing, mirrored):
@@ -111,12 +121,6 @@ def test_a_word_on_a_threshold_is_refused_and_its_neighbours_are_not(drawing, mi
         noise.check()
 
 
-def by_table(noise, words, index):
-    out = torch.empty(len(words), dtype=torch.int32)
-    noise._by_table(words, index, out=out)
-    return out
-
-
 def drawn(noise, number=0, index=3, shape=(5000, 7)):
     out = torch.empty(shape, dtype=torch.int32)
     noise.fill(out, Block(0, index, Stage.ESTIMATION, number, shape[0]))
@@ -127,14 +131,21 @@ def drawn(noise, number=0, index=3, shape=(5000, 7)):
 def test_a_block_is_its_words_one_a_coordinate_by_the_thresholds(sigma, per_unit):
     shape = (10_000, 13)  # more than one pass through the cache takes
     noise = LatticeNoise(5, CPU, sigma=sigma, lattice=1 / per_unit)
-    block = Block(0, 9, Stage.ESTIMATION, 2, shape[0])
-    words = torch.empty(shape, dtype=torch.int64)
-    words.random_(-(2**63), None, generator=BlockGenerators(5, CPU).at(block))
-    magnitude = torch.where(words < 0, ~words, words)
-    cell = np.searchsorted(law_of(sigma, per_unit).thresholds, magnitude.numpy())
-    assert np.array_equal(
-        drawn(noise, 2, 9, shape).numpy(), np.where(words.numpy() < 0, -cell, cell)
-    )
+    generator = BlockGenerators(5, CPU).at(Block(0, 9, Stage.ESTIMATION, 2, shape[0]))
+    values = drawn(noise, 2, 9, shape).flatten()
+    for part in values.split(_CACHED_WORDS):
+        four = torch.empty(-(-len(part) // 4), dtype=torch.int64)
+        four.random_(*_ALL_WORDS, generator=generator)
+        words = four.view(torch.int16)[: len(part)].long() << 48
+        undecided = noise._short_table[(words >> 48) + 2**15] == _STRADDLES
+        later = torch.empty(int(undecided.sum()), dtype=torch.int64)
+        words[undecided] |= later.random_(*_ALL_WORDS, generator=generator) & (2**48 - 1)
+        for rest in (0, 2**48 - 1):  # any other bits give the same where the first ones decide
+            whole = torch.where(undecided, words, words | rest)
+            cell = np.searchsorted(
+                law_of(sigma, per_unit).thresholds, (whole ^ (whole >> 63)).numpy()
+            )
+            assert np.array_equal(part.numpy(), np.where(whole.numpy() < 0, -cell, cell))
 
 
 def test_words_have_64_random_bits():

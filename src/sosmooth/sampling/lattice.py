@@ -23,8 +23,8 @@ from sosmooth.sampling.rounded_gaussian import FEWEST_STEPS, MOST_STEPS, rounded
 from sosmooth.tally import CURVATURE_STEP
 
 #: Names the rule by which words become noise; a run that started under another rule cannot be
-#: resumed. "lattice-1" is the same on the CPU; on a GPU its noise depended on the GPU's model.
-SCHEME = "lattice-2"
+#: resumed. "lattice-2" drew all 64 bits of every word; on a GPU it is the same.
+SCHEME = "lattice-3"
 
 # With the largest noise added, such integers are exact in float32.
 _MOST_MULTIPLES = 2**20
@@ -117,8 +117,9 @@ class LatticeNoise:
     """Draws blocks of `Q(ε)/Δ` as int32 and adds them; `ε ~ N(0, σ²)`, Q rounds to multiples of Δ.
 
     Each coordinate takes one 64-bit word: its sign is the sign of the noise, and its other 63 bits
-    are compared with the exact thresholds. For most words a table gives the answer from their first
-    bits. A word that falls on a threshold raises `UndecidedNoise`.
+    are compared with the exact thresholds. On the CPU the first 16 bits of the word are drawn, and
+    a table gives the answer for most of them. The other 48 bits are drawn where it does not. A word
+    that falls on a threshold raises `UndecidedNoise`.
 
     Args:
         seed: as for `NoiseSource`.
@@ -152,9 +153,10 @@ class LatticeNoise:
         # The index of an input whose noise is undecided; −1: none.
         self._undecided = torch.full((), -1, dtype=torch.int64, device=draws_on)
         if draws_on.type == "cpu":
-            self._table_bits = min(max(10 + math.ceil(math.log2(steps)), 12), 20)
-            self._words, self._first_bits = torch.empty((2, _CACHED_WORDS), dtype=torch.int64)
-            self._table = torch.from_numpy(_first_bits_table(law.thresholds, self._table_bits))
+            self._words, self._rows = torch.empty((2, _CACHED_WORDS), dtype=torch.int64)
+            self._short_table = torch.from_numpy(_first_bits_table(law.thresholds, _SHORT_BITS))
+            first = np.arange(2**_CELL_BITS, dtype=np.int64) << (63 - _CELL_BITS)
+            self._first_cell = np.searchsorted(law.thresholds, first)
 
     def fill(self, out: torch.Tensor, block: Block) -> None:
         """Fill `out`, int32 (vectors, …) on the device, with the block's noise."""
@@ -169,8 +171,7 @@ class LatticeNoise:
             out.view(-1) if out.device.type == "cpu" else torch.empty(out.numel(), dtype=self.dtype)
         )
         for part in flat.split(len(self._words)):
-            words = self._words[: len(part)].random_(*_ALL_WORDS, generator=generator)
-            self._by_table(words, block.index, out=part)
+            self._draw(generator, block.index, out=part)
         if out.device.type != "cpu":
             out.copy_(flat.view(out.shape))
         self.check()
@@ -212,13 +213,37 @@ class LatticeNoise:
                 " choose another seed"
             )
 
-    def _by_table(self, words: torch.Tensor, index: int, *, out: torch.Tensor) -> None:
-        first_bits = torch.bitwise_right_shift(
-            words, 64 - self._table_bits, out=self._first_bits[: len(words)]
-        )
-        torch.index_select(self._table, 0, first_bits.add_(2 ** (self._table_bits - 1)), out=out)
-        rest = torch.from_numpy(np.flatnonzero(out.numpy() == _STRADDLES))
-        out[rest] = self._by_search(words[rest], index)
+    def _draw(self, generator: torch.Generator, index: int, *, out: torch.Tensor) -> None:
+        """Fill at most `_CACHED_WORDS` integers on the CPU."""
+        packed = self._words[: math.ceil(len(out) * _SHORT_BITS / 64)]
+        short = packed.random_(*_ALL_WORDS, generator=generator).view(torch.int16)[: len(out)]
+        rows = self._rows[: len(out)].copy_(short).add_(2 ** (_SHORT_BITS - 1))
+        torch.index_select(self._short_table, 0, rows, out=out)
+        values = out.numpy()
+        rest = np.flatnonzero(values == _STRADDLES)
+        words = torch.empty(len(rest), dtype=torch.int64).random_(*_ALL_WORDS, generator=generator)
+        whole = words.numpy()
+        whole &= 2 ** (64 - _SHORT_BITS) - 1
+        whole |= short.numpy()[rest].astype(np.int64) << (64 - _SHORT_BITS)
+        values[rest] = self._by_first_cell(whole, index)
+
+    def _by_first_cell(self, words: np.ndarray, index: int) -> np.ndarray:
+        """The noise of whole words, int64 (words,), on the CPU.
+
+        Most first bits leave two cells, which one threshold divides.
+        """
+        thresholds = self._thresholds.numpy()
+        sign = words >> 63
+        magnitude = words ^ sign
+        cell = self._first_cell[magnitude >> (63 - _CELL_BITS)]
+        cell += magnitude > thresholds[cell]
+        above = thresholds[cell]
+        further = np.flatnonzero(magnitude > above)
+        cell[further] = np.searchsorted(thresholds, magnitude[further])
+        above[further] = thresholds[cell[further]]
+        if np.any(above == magnitude):
+            self._undecided.fill_(index)
+        return (cell ^ sign) - sign
 
     def _by_search(self, words: torch.Tensor, index: int) -> torch.Tensor:
         sign = words >> 63
@@ -237,6 +262,8 @@ def _looked_up(table: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
 _ALL_WORDS = (-(2**63), None)
 # So many words stay in the cache between the steps from words to noise.
 _CACHED_WORDS = 2**16
+# Bits of each word that are drawn first, and bits of its magnitude that find its first cell.
+_SHORT_BITS, _CELL_BITS = 16, 17
 _STRADDLES = np.iinfo(np.int32).min
 
 
