@@ -130,7 +130,7 @@ def test_plan_report_and_a_dry_run(folder, capsys):
         assert code == 0
         planned[classes] = json.loads(printed)
         assert planned[classes]["classes"] == classes
-    first = {classes: found["table"][0]["mean radius"] for classes, found in planned.items()}
+    first = {classes: found["table"][0]["mean_radius"] for classes, found in planned.items()}
     for classes in ("top", "all"):
         assert first[classes] == pytest.approx(load_run(folder / classes)["radius"].mean())
     code, printed, _ = call(

@@ -431,7 +431,7 @@ def test_plan_from_a_pilot(tmp_path, capsys):
     code, out, _ = call(capsys, "plan", run, "--n", "64000", "--json")
     rows = json.loads(out)["table"]
     assert [row["n"] for row in rows] == [2000, 4000, 8000, 16000, 32000, 64000]
-    assert rows[-1]["mean radius"] > rows[0]["mean radius"]
+    assert rows[-1]["mean_radius"] > rows[0]["mean_radius"]
     assert len(call(capsys, "plan", run, "--n", "64000")[1].splitlines()) == 7
     for wrong in (
         (),

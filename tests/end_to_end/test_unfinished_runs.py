@@ -151,9 +151,9 @@ def test_compare_says_how_many_are_in_one_only(own, capsys):
         *("--method", "first_order", "--n", "200", "--out", own / "few", "--indices", "0:3"),
     )
     _, out, _ = call(capsys, "compare", own / "run", own / "few")
-    assert "on the 3 images of both (7 are only in" in out
+    assert "on the 3 inputs of both (7 more only in run)" in out
     _, out, _ = call(capsys, "compare", own / "few", own / "run", "--json")
-    assert json.loads(out)["images"] == {"both": 3, "only_baseline": 0, "only_other": 7}
+    assert json.loads(out)["inputs"] == {"both": 3, "only_baseline": 0, "only_other": 7}
 
 
 CHANGES = ["removing", "replacing", "editing", "unlocking"]

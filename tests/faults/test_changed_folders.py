@@ -387,7 +387,7 @@ def test_inputs_without_a_result_count_everywhere(half_failed, tmp_path):
     assert run.certified_accuracy([0.0, 9.0]).tolist() == [0.5, 0.0]
     assert run.average_certified_radius() == pytest.approx(run["radius"].mean() / 2)
     (row,) = summary_rows([run])
-    assert row["images"] == "10, 5 missing"
+    assert row["inputs"] == "10, 5 missing"
     assert row["certified accuracy at 0"] == "50.0 %"
     assert "5 missing" in row["abstained"]
     again = recertify(run.path, tmp_path / "again", method="first_order", alpha=0.05)

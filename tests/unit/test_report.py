@@ -153,7 +153,7 @@ def test_unknown_labels_give_the_certified_share():
     assert not series.labelled
     assert series.share_at([0.0, 0.3]).tolist() == [0.5, 0.25]
     row = summary_rows([stored("run", "first_order", [0.5, 0.25, 0.0, 0.0], label=-1)])[0]
-    assert row["certified accuracy at 0"] == "50.0 % (certified fraction: labels unknown)"
+    assert row["certified fraction at 0"] == "50.0 %"
 
 
 def test_the_probability_of_a_dipole_is_bounded_by_the_sum_of_its_parts():
@@ -222,7 +222,7 @@ def test_the_summary_rounds_down_and_has_the_same_columns_in_each_row():
     assert rows[0]["average certified radius"] == "0.526"
     assert rows[0]["certified accuracy at 0.5"] == "66.6 %"
     assert rows[0]["abstained"] == "1 too few samples"
-    assert rows[1]["median radius of the certified"] == rows[1]["time per image"] == "—"
+    assert rows[1]["median radius of the certified"] == rows[1]["time per input"] == "—"
 
 
 @pytest.mark.parametrize(

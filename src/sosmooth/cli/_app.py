@@ -11,9 +11,10 @@ from sosmooth.cli.audit import audit
 from sosmooth.cli.certify import certify, predict
 from sosmooth.cli.demo import demo
 from sosmooth.cli.doctor import doctor
+from sosmooth.cli.methods import methods
 from sosmooth.cli.plan import plan
 from sosmooth.cli.reproduce import reproduce
-from sosmooth.cli.runs import compare, export, import_log, methods, recertify, report, validate
+from sosmooth.cli.runs import compare, export, import_log, recertify, report, validate
 from sosmooth.cli.train import download, train
 
 

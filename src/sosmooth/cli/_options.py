@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -79,6 +80,13 @@ SingleScore = Annotated[
 Alpha = Annotated[float, Parameter(help="Failure probability of each input's certificate.")]
 Seed = Annotated[Whole, Parameter(help="Seed of the noise.")]
 Out = Annotated[Path, Parameter(help="Folder of the run.")]
+Radii = Annotated[
+    str | None,
+    Parameter(
+        help="Radii at which certified accuracy is shown: 0.25,0.5,1, in units of the inputs."
+        " Default: a few round ones."
+    ),
+]
 Json = Annotated[
     bool,
     Parameter(name="--json", negative="", help="Print JSON, and nothing else, on standard output."),
@@ -208,6 +216,25 @@ class Calling:
 
 
 ALL_INPUTS, AS_IT_IS = Which(), Calling()
+
+
+def chosen_radii(radii: str | None) -> list[str] | None:
+    """The radii above 0 in `--radii`, ascending, as decimals; None where it was not given.
+
+    Raises:
+        ValueError: text that is no list of radii.
+    """
+    if radii is None:
+        return None
+    try:
+        numbers = {Decimal(part.strip()) for part in radii.split(",")}
+        if not all(number.is_finite() and number >= 0 for number in numbers):
+            raise ValueError
+    except (ValueError, ArithmeticError):
+        raise ValueError(
+            f"--radii must be numbers of at least 0 with commas, like 0.25,0.5,1; got {radii!r}"
+        ) from None
+    return [f"{number.normalize():f}" for number in sorted(numbers) if number > 0]
 
 
 def chosen_indices(

@@ -1,10 +1,100 @@
-"""Standard output of the commands, where `--json` asks for JSON and nothing else."""
+"""What the commands print on standard output: JSON with `--json`, tables otherwise.
+
+A table of rows is aligned with words as titles on a terminal, and tab-separated with machine names
+where another program or a file reads it.
+"""
 
 from __future__ import annotations
 
 import json
+import math
+import sys
+import textwrap
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table of rows.
+
+    Attributes:
+        name: its key in a row, and its title in tab-separated text.
+        title: its title for people; it may have several lines.
+        is_text: whether its cells start at the left; numbers end at the right.
+        words: what people read instead of some of the cells.
+    """
+
+    name: str
+    title: str
+    is_text: bool = False
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
 def print_json(value: object) -> None:
-    """Print one JSON document."""
-    print(json.dumps(value, indent=2))
+    """Print one JSON document; infinity and NaN become null, as JSON has no number for them."""
+    print(json.dumps(_finite(value), indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def for_people() -> bool:
+    """Whether a person reads standard output directly: on a terminal."""
+    return sys.stdout.isatty()
+
+
+def print_rows(columns: Sequence[Column], rows: Iterable[Mapping[str, object]]) -> None:
+    """Print one line a row: aligned on a terminal, otherwise tab-separated."""
+    cells = [[_cell(row.get(column.name)) for column in columns] for row in rows]
+    if for_people():
+        words = [
+            [column.words.get(cell, cell) for column, cell in zip(columns, row, strict=True)]
+            for row in cells
+        ]
+        left = [place for place, column in enumerate(columns) if column.is_text]
+        print_aligned([column.title for column in columns], words, left=left)
+    else:
+        for row in ([column.name for column in columns], *cells):
+            print("\t".join(row))
+
+
+def print_aligned(
+    titles: Sequence[str], rows: Iterable[Sequence[str]], *, left: Collection[int]
+) -> None:
+    """Print cells below their titles; the columns at `left` start there. Long cells are folded."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, header_style="bold", pad_edge=False, show_header=any(titles))
+    for place, title in enumerate(titles):
+        justify = "left" if place in left else "right"
+        table.add_column(Text(title), justify=justify, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))  # as text: brackets are not markup
+    console = Console()
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        print(line.rstrip())  # without the spaces that fill it up
+
+
+def print_wrapped(text: str) -> None:
+    """Print a sentence; on a terminal it is broken between words."""
+    from rich.console import Console
+
+    # Spaces within numbers are no breaks here, as they are for rich.
+    if for_people():
+        text = textwrap.fill(text, Console().width, break_long_words=False, break_on_hyphens=False)
+    print(text)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else str(value)

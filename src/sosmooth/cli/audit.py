@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from sosmooth.cli._options import Json, Whole
-from sosmooth.cli._output import print_json
+from sosmooth.cli._output import Column, print_json, print_rows, print_wrapped
 
 if TYPE_CHECKING:
     from sosmooth.tasks.audit import Audit
@@ -146,28 +146,50 @@ def _print(found: Audit, judge_alpha: float) -> None:
 
     from sosmooth.measures import floored
 
-    print("index\tprediction\tradius\tclosest\tratio\tclass\tjudged\tinside")
+    rows = []
     for i in range(len(found)):
-        closest = ["none", "", ""]
-        if np.isfinite(found.closest[i]):
-            closest = [f"{found.closest[i]:.4f}", f"{found.ratio[i]:.2f}", str(found.found[i])]
-        begin = [str(found.index[i]), str(found.prediction[i]), floored(float(found.radius[i]), 4)]
-        print("\t".join([*begin, *closest, str(found.judged[i]), str(found.inside[i])]))
+        reached = bool(np.isfinite(found.closest[i]))
+        rows.append(
+            {
+                "index": found.index[i],
+                "prediction": found.prediction[i],
+                "radius": floored(float(found.radius[i]), 4),
+                "closest": f"{found.closest[i]:.4f}" if reached else "none",
+                "ratio": f"{found.ratio[i]:.2f}" if reached else None,
+                "class": found.found[i] if reached else None,
+                "judged": found.judged[i],
+                "inside": found.inside[i],
+            }
+        )
+    print_rows(
+        [
+            Column("index", "input"),
+            Column("prediction", "class"),
+            Column("radius", "radius"),
+            Column("closest", "closest\nadversarial"),
+            Column("ratio", "in\nradii"),
+            Column("class", "its\nclass"),
+            Column("judged", "points\ntried"),
+            Column("inside", "found\ninside"),
+        ],
+        rows,
+    )
+    print()
     ratios = found.ratio[np.isfinite(found.ratio)]
     if len(ratios):
-        print(
-            f"\nclosest adversarial point: {np.min(ratios):.3f} radii;"
+        print_wrapped(
+            f"closest adversarial point: {np.min(ratios):.3f} radii;"
             f" median {np.median(ratios):.3f} of {len(ratios)}"
         )
-    print(
+    print_wrapped(
         f"certificates with an adversarial point inside: {found.broken} of {len(found)};"
         f" alpha = {found.alpha:g} allows at most {found.expected_failures:.3g} in expectation"
     )
     if found.broken:
-        print(
+        print_wrapped(
             "Inside a certified radius the smoothed classifier gives another class. Either that"
             " rare event happened (certify again with another seed), or the test of the point was"
             f" wrong (probability {judge_alpha:g} a point), or the classifier is not the same"
-            " function at every call (see sosmooth doctor), or its certificates are unsound (see"
-            " docs/audit.md)."
+            " function at every call (see sosmooth doctor), or its certificates are unsound:"
+            " please report that."
         )

@@ -21,13 +21,15 @@ from sosmooth.cli._options import (
     MethodName,
     Model,
     Out,
+    Radii,
     Seed,
     Sigma,
     Which,
     Whole,
     WholeOrNone,
+    chosen_radii,
 )
-from sosmooth.cli._output import print_json
+from sosmooth.cli._output import Column, for_people, print_json, print_rows, print_wrapped
 
 EngineName = Literal["local", "ray"]
 
@@ -83,6 +85,7 @@ def certify(
     dry_run: Annotated[
         bool, Parameter(negative="", help="Print what would be done and how long it would take.")
     ] = False,
+    radii: Radii = None,
     json: Json = False,
 ) -> int:
     """Certify inputs into a run; the same command resumes it."""
@@ -94,6 +97,7 @@ def certify(
     from sosmooth.workers.engines import check_engine
 
     check_engine(engine, workers, address)
+    at = chosen_radii(radii)
     inputs = load_dataset(data)
     request = Request(method or DEFAULT_METHOD, n0, n, alpha, seed, classes, radius, tolerance)
     smoothing = calling.smoothing(sigma, inputs)
@@ -117,7 +121,7 @@ def certify(
             pool=pool,
             accept_other_environment=accept_other_environment,
         )
-    print_runs([run], as_json=json)
+    print_runs([run], as_json=json, radii=at)
     if not json and not failed:
         advise_after(run)
     return report_failures(failed)
@@ -162,10 +166,28 @@ def predict(
         print_json(rows)
     else:
         advise_on_samples(n, alpha)
-        print("\t".join(rows[0]))
-        for row in rows:
-            print("\t".join("" if value is None else str(value) for value in row.values()))
+        _print_predictions(rows)
     return 0
+
+
+def _print_predictions(rows: list[dict[str, Any]]) -> None:
+    undecided, unknown = {"-1": "undecided"}, {"-1": "unknown"}
+    columns = [
+        Column("index", "input"),
+        Column("prediction", "class", words=undecided),
+        Column("label", "label", words=unknown),
+    ]
+    if "prediction_name" in rows[0]:
+        columns += [
+            Column("prediction_name", "class name", is_text=True),
+            Column("label_name", "label's name", is_text=True),
+        ]
+    print_rows(columns, rows)
+    if for_people():
+        known = [row for row in rows if row["label"] >= 0]
+        right = sum(row["prediction"] == row["label"] for row in known)
+        open_ = sum(row["prediction"] < 0 for row in rows)
+        print_wrapped(f"{right} of {len(known)} as labelled, {open_} of {len(rows)} undecided")
 
 
 @contextmanager

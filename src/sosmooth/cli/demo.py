@@ -55,7 +55,7 @@ def demo(
     runs = [
         found[method] for method in ("first_order", "second_order", "dipole", "second_order_dipole")
     ]
-    print_runs(runs, as_json=False)
+    print_runs(runs)
     noisy = noisy_pictures(runs, inputs, None, most=12)
     written = write_report(
         runs, out / "report.html", inputs=lambda index: inputs.get([index])[0], noisy=noisy

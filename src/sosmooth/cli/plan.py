@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from sosmooth.cli._options import ClassesName, Json, MethodName, WholeOrNone
-from sosmooth.cli._output import print_json
+from sosmooth.cli._output import Column, for_people, print_json, print_rows, print_wrapped
 
 if TYPE_CHECKING:
     from sosmooth.results import Certificates
@@ -53,7 +53,7 @@ def plan(
     if json:
         print_json({"run": str(run), **asked, **found})
     else:
-        _print_table(found["table"])
+        _print(found, run=run, **asked)
     return 0
 
 
@@ -109,16 +109,48 @@ def _growing(pilot: Certificates, n: int, **asked: Any) -> dict:
         radius = expected_radius(tally=pilot.tally, n=step, sigma=pilot.sigma, **asked)
         radius = np.where(pilot.selected >= 0, radius, 0.0)
         table.append(
-            {"n": step, "certified": int(np.sum(radius > 0)), "mean radius": float(np.mean(radius))}
+            {"n": step, "certified": int(np.sum(radius > 0)), "mean_radius": float(np.mean(radius))}
         )
     return {"table": table}
 
 
-def _print_table(rows: list[dict]) -> None:
-    print("\t".join(rows[0]))
-    for row in rows:
-        print(
-            "\t".join(
-                f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()
-            )
+def _print(found: dict, *, run: Path, method: str, alpha: float, classes: str) -> None:
+    from sosmooth.report.summary import whole
+    from sosmooth.results import COMPARED
+
+    rows = [
+        {
+            name: f"{value:.4g}" if isinstance(value, float) else str(value)
+            for name, value in row.items()
+        }
+        for row in found["table"]
+    ]
+    last = rows[-1]
+    if for_people():
+        if "inputs" in last:
+            # More samples than these reach no more inputs.
+            rows = rows[: 1 + [row["inputs"] for row in rows].index(last["inputs"])]
+        print_wrapped(
+            f"Estimates from {run} for {method} at alpha {alpha:g}, compared with"
+            f" {COMPARED[classes]}:"
         )
+    in_groups = {row["n"]: whole(int(row["n"])) for row in rows}
+    in_percent = {
+        row["share"]: f"{100 * float(row['share']):.3g} %" for row in rows if "share" in row
+    }
+    titles = {
+        "certified": Column("certified", "certified"),
+        "mean_radius": Column("mean_radius", "mean\nradius"),
+        "inputs": Column("inputs", f"inputs that\nreach {found.get('radius', 0):g}"),
+        "share": Column("share", "of all", words=in_percent),
+    }
+    print_rows(
+        [
+            Column("n", "samples\nan input", words=in_groups),
+            *(titles[name] for name in rows[0] if name != "n"),
+        ],
+        rows,
+    )
+    if for_people() and len(rows) < len(found["table"]):
+        most = whole(int(last["n"]))
+        print_wrapped(f"as many as {most} samples reach no more inputs")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,9 +14,11 @@ from sosmooth.cli._options import (
     Json,
     MethodName,
     Out,
+    Radii,
     Sigma,
     Whole,
     WholeOrNone,
+    chosen_radii,
 )
 from sosmooth.cli._output import print_json
 
@@ -31,6 +32,7 @@ def recertify(
     ] = None,
     classes: ClassesName | None = None,
     out: Out,
+    radii: Radii = None,
     json: Json = False,
 ) -> int:
     """Certify stored tallies again by another method or alpha.
@@ -41,8 +43,9 @@ def recertify(
     from sosmooth.cli._summary import print_runs, say_what_is_missing
     from sosmooth.tasks.recertify import recertify as recertified
 
+    at = chosen_radii(radii)
     written = recertified(run, out, method=method, alpha=alpha, classes=classes)
-    print_runs([written], as_json=json)
+    print_runs([written], as_json=json, radii=at)
     say_what_is_missing(written)
     return 0
 
@@ -68,6 +71,7 @@ def import_log(
         Literal["l2", "l1", "linf"],
         Parameter(help="Norm of the radii; those of another norm than l2 are kept as they are."),
     ] = "l2",
+    radii: Radii = None,
     json: Json = False,
 ) -> int:
     """Read a log of published research code into a run."""
@@ -75,6 +79,7 @@ def import_log(
     from sosmooth.interchange.log_layout import column_names
     from sosmooth.interchange.logs import import_log as imported
 
+    at = chosen_radii(radii)
     run = imported(
         file,
         out,
@@ -88,7 +93,7 @@ def import_log(
         norm=norm,
         note=lambda line: print(f"note: {file}: {line}", file=sys.stderr),
     )
-    print_runs([run], as_json=json)
+    print_runs([run], as_json=json, radii=at)
     return 0
 
 
@@ -144,64 +149,18 @@ def report(
     return 0
 
 
-def compare(baseline: Path, other: Path, *, json: Json = False) -> int:
-    """Compare two runs image by image, with 95 % intervals of the differences."""
-    from dataclasses import asdict
+def compare(baseline: Path, other: Path, *, radii: Radii = None, json: Json = False) -> int:
+    """Compare two runs input by input, with 95 % intervals of the differences."""
+    from sosmooth.cli._comparison import comparison_numbers, print_comparison
+    from sosmooth.cli._summary import opened
 
-    from sosmooth.cli._summary import numbers, opened, print_runs
-    from sosmooth.report.comparison import difference_text, paired_differences
-    from sosmooth.report.relative_change import compare_runs, pair_of
-    from sosmooth.report.series import series_of_all
-    from sosmooth.report.summary import round_radii
-
-    runs = [opened(baseline), opened(other)]
-    counts, pair = compare_runs(*runs), pair_of(*runs)
-    radii = [0.0, *map(float, round_radii(series_of_all(runs)))]
-    differences = paired_differences(pair, radii)
-    both = len(pair.method)
-    images = {
-        "both": both,
-        "only_baseline": runs[0].inputs - both,
-        "only_other": runs[1].inputs - both,
-    }
+    at = chosen_radii(radii)
+    runs = opened(baseline), opened(other)
     if json:
-        rows = [_finite(asdict(found) | {"difference": found.difference}) for found in differences]
-        figures = {"average_certified_radius": rows[0], "certified_accuracy": rows[1:]}
-        print_json(
-            {
-                "runs": [numbers(run) for run in runs],
-                "images": images,
-                "relative_change": counts,
-                "paired_differences": figures,
-            }
-        )
-        return 0
-    print_runs(runs, as_json=False)
-    print(
-        f"\n{other} − {baseline} on the {both} images of both"
-        f" ({images['only_baseline']} are only in {baseline}, {images['only_other']} only in"
-        f" {other}), with a 95 % interval"
-        " (*: the interval does not contain 0; pp: percentage points):"
-    )
-    for found in differences:
-        title = (
-            "average certified radius"
-            if found.at is None
-            else f"certified accuracy at {found.at:g}"
-        )
-        print(f"  {title:27} {difference_text(found)}")
-    print("\nImages that at least one run certifies correctly, by the change of their radius:")
-    for name, count in counts.items():
-        print(f"  {name:16} {count}")
+        print_json(comparison_numbers(*runs, at))
+    else:
+        print_comparison(*runs, at)
     return 0
-
-
-def _finite(values: dict[str, float | None]) -> dict[str, float | None]:
-    """Infinity and NaN become None: JSON has no number for them."""
-    return {
-        name: value if value is not None and math.isfinite(value) else None
-        for name, value in values.items()
-    }
 
 
 def validate(run: Path, *, json: Json = False) -> int:
@@ -217,25 +176,3 @@ def validate(run: Path, *, json: Json = False) -> int:
     else:
         print("\n".join(findings) or f"{run}: valid")
     return 1 if findings else 0
-
-
-def methods(*, json: Json = False) -> int:
-    """List the methods."""
-    from sosmooth.methods import DEFAULT_METHOD, METHODS
-
-    if json:
-        print_json(
-            {
-                name: {
-                    "design": method.design,
-                    "classes": method.classes,
-                    "source": method.source,
-                }
-                for name, method in METHODS.items()
-            }
-        )
-        return 0
-    for name, method in METHODS.items():
-        default = "  (default)" if name == DEFAULT_METHOD else ""
-        print(f"{name:22} {method.design:15} {method.classes:5} {method.source}{default}")
-    return 0

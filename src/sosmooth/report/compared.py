@@ -11,7 +11,7 @@ from sosmooth.report.summary import summary_row
 from sosmooth.results import COMPARED
 from sosmooth.tasks.validate import recomputed
 
-_SHOWN = ("certified accuracy at", "average certified radius")
+_SHOWN = ("certified accuracy at", "certified fraction at", "average certified radius")
 
 
 def compared_rows(

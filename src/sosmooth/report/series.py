@@ -68,6 +68,7 @@ class Series:
         sigma: noise level.
         n0: selection samples.
         n: estimation samples, the largest of all inputs.
+        mean_n: their mean over the inputs; less than n where a rule stopped the drawing.
         alpha: failure probability of each certificate.
         seed: of the noise; None where unknown.
         index: of the images in the data set.
@@ -90,6 +91,7 @@ class Series:
     sigma: float
     n0: int
     n: int
+    mean_n: float
     alpha: float
     seed: int | None
     index: NDArray[np.int64]
@@ -210,6 +212,7 @@ def series_of(run: RunLike, name: str | None = None) -> Series:
         sigma=float(made_with("sigma")),
         n0=int(made_with("n0")),
         n=int(np.max(run["n"])) if len(run) else settings["n"],
+        mean_n=float(np.mean(run["n"])) if len(run) else settings["n"],
         alpha=float(made_with("alpha")),
         seed=None if seed is None or seed < 0 else int(seed),
         index=np.concatenate([run["index"], absent]),

@@ -14,22 +14,26 @@ from sosmooth.report.series import RunLike, Series, series_of_all
 from sosmooth.results import COMPARED, UNKNOWN
 
 
-def summary_rows(runs: Sequence[RunLike]) -> list[dict[str, str]]:
-    """One row a run: column title → text, the same columns in every row.
+def summary_rows(
+    runs: Sequence[RunLike], radii: Sequence[str] | None = None, *, most: int = 4
+) -> list[dict[str, str]]:
+    """One row a run: column title → text.
 
-    Certified accuracy is shown at 0 and at a few radii that are the same for all rows. Where labels
-    are unknown it is the certified fraction, and the text says so. Radii and fractions are rounded
+    Certified accuracy is shown at 0 and at radii that are the same for all rows. Where labels are
+    unknown it is the certified fraction, and its title says so. Radii and fractions are rounded
     down.
 
     Args:
         runs: one or more.
+        radii: of the certified accuracy, decimals; None: those of `round_radii`.
+        most: how many of these at most.
 
     Raises:
         ValueError: as for `series_of_all`.
     """
     series = series_of_all(runs)
-    radii = round_radii(series)
-    return [summary_row(one, radii) for one in series]
+    at = round_radii(series, most) if radii is None else radii
+    return [summary_row(one, at) for one in series]
 
 
 def summary_row(series: Series, radii: Sequence[str]) -> dict[str, str]:
@@ -39,23 +43,27 @@ def summary_row(series: Series, radii: Sequence[str]) -> dict[str, str]:
         series: a run as arrays.
         radii: of its certified accuracy, decimals.
     """
-    accuracy = {f"certified accuracy at {at}": _share_at(series, float(at)) for at in ["0", *radii]}
     certified = series.radius[series.certified]
     return {
         "run": series.name,
         "method": series.method,
         "compared with": COMPARED[series.classes],
         "sigma": f"{series.sigma:g}",
-        "n": whole(series.n),
+        "n": _samples(series),
         "alpha": f"{series.alpha:g}",
-        "images": whole(len(series))
+        "inputs": whole(len(series))
         + (f", {whole(int(np.sum(series.missing)))} missing" if np.any(series.missing) else ""),
         "certified": whole(int(np.sum(series.certified))),
-        **accuracy,
+        **{
+            f"certified {'accuracy' if series.labelled else 'fraction'} at {at}": share(
+                int(series.count_at(float(at))), len(series)
+            )
+            for at in ["0", *radii]
+        },
         "average certified radius": floored(series.average_radius()),
         **_median_radius(certified, series.dimension if series.norm == "l2" else None),
         "abstained": abstentions(series),
-        "time per image": _time_per_image(series.seconds),
+        "time per input": _time_per_input(series.seconds),
     }
 
 
@@ -116,12 +124,14 @@ def abstentions(series: Series) -> str:
     return ", ".join(parts) or "0"
 
 
-def _share_at(series: Series, at: float) -> str:
-    return share(int(series.count_at(at)), len(series)) + (
-        "" if series.labelled else " (certified fraction: labels unknown)"
-    )
+def _samples(series: Series) -> str:
+    """The samples of each input; their mean, rounded up, where a rule stopped the drawing."""
+    most = series.settings.get("n") or series.n
+    if series.mean_n >= most:
+        return whole(series.n)
+    return f"{whole(math.ceil(series.mean_n))} on average, at most {whole(most)}"
 
 
-def _time_per_image(seconds: NDArray[np.float64]) -> str:
+def _time_per_input(seconds: NDArray[np.float64]) -> str:
     known = seconds[~np.isnan(seconds)]
     return f"{np.mean(known):.3g} s" if len(known) else UNKNOWN

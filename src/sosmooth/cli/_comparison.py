@@ -1,0 +1,109 @@
+"""What `compare` prints of two runs: tables for people, numbers for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from sosmooth.cli._output import print_aligned, print_wrapped
+from sosmooth.cli._summary import numbers, print_runs
+from sosmooth.report.comparison import Difference, difference_text, paired_differences
+from sosmooth.report.relative_change import BINS, pair_of, relative_change_counts
+from sosmooth.report.series import Pair, series_of_all
+from sosmooth.report.summary import round_radii, whole
+
+if TYPE_CHECKING:
+    from sosmooth.runs import Run
+
+
+def comparison_numbers(baseline: Run, other: Run, radii: Sequence[str] | None) -> dict[str, object]:
+    """The figures of both runs and of their differences, in full precision.
+
+    Args:
+        baseline: a run.
+        other: another one of the same data.
+        radii: of the certified accuracy, decimals; None: round ones that some input reaches.
+    """
+    pair = pair_of(baseline, other)
+    at = _radii(baseline, other, radii)
+    rows = [asdict(found) | {"difference": found.difference} for found in _differences(pair, at)]
+    return {
+        "runs": [numbers(run, at) for run in (baseline, other)],
+        "inputs": {
+            "both": len(pair.method),
+            "only_baseline": baseline.inputs - len(pair.method),
+            "only_other": other.inputs - len(pair.method),
+        },
+        "relative_change": _changes(pair),
+        "paired_differences": {
+            "average_certified_radius": rows[0],
+            "certified_accuracy": rows[1:],
+        },
+    }
+
+
+def print_comparison(baseline: Run, other: Run, radii: Sequence[str] | None) -> None:
+    """Print both runs, their differences, and how many radii change by how much.
+
+    Args:
+        baseline: as for `comparison_numbers`.
+        other: as for `comparison_numbers`.
+        radii: as for `comparison_numbers`.
+    """
+    pair = pair_of(baseline, other)
+    at = _radii(baseline, other, radii)
+    print_runs([baseline, other], radii=at)
+    first, second = (one.name for one in series_of_all([baseline, other]))
+    print()
+    print_wrapped(f"{second} − {first}, on the {_inputs_of(baseline, other, len(pair.method))}:")
+    print_aligned(
+        ["", "difference", "95 % interval", ""],
+        [_cells(found) for found in _differences(pair, at)],
+        left=[0, 1, 2, 3],
+    )
+    print_wrapped("*: the interval does not contain 0; pp: percentage points")
+    print()
+    counts = {name: count for name, count in _changes(pair).items() if count}
+    if counts:
+        print_wrapped(f"radius of {second}, compared with {first}:")
+        words = BINS | {
+            "baseline_only": f"only {first} certifies",
+            "method_only": f"only {second} certifies",
+        }
+        print_aligned(
+            ["", "inputs"],
+            [[words[name], whole(count)] for name, count in counts.items()],
+            left=[0],
+        )
+    print_wrapped(
+        "Counted are inputs that at least one of the two certifies correctly"
+        f" ({whole(sum(counts.values()))})."
+    )
+
+
+def _radii(baseline: Run, other: Run, radii: Sequence[str] | None) -> Sequence[str]:
+    return round_radii(series_of_all([baseline, other])) if radii is None else radii
+
+
+def _differences(pair: Pair, radii: Sequence[str]) -> list[Difference]:
+    return paired_differences(pair, [0.0, *map(float, radii)])
+
+
+def _changes(pair: Pair) -> dict[str, int]:
+    return relative_change_counts(pair.baseline.right_radius, pair.method.right_radius)
+
+
+def _inputs_of(baseline: Run, other: Run, both: int) -> str:
+    """How many inputs are in both runs, and in one alone."""
+    alone = [f"{whole(run.inputs - both)} more only in {run.path.name}" for run in (baseline, other)
+             if run.inputs > both]  # fmt: skip
+    return f"{whole(both)} inputs of both" + (f" ({', '.join(alone)})" if alone else "")
+
+
+def _cells(found: Difference) -> list[str]:
+    difference, _, interval = difference_text(found).partition(" (")
+    interval, _, star = interval.partition(")")
+    at = found.at
+    title = "average certified radius" if at is None else f"certified accuracy at {at:g}"
+    return [title, difference, interval, star.strip()]
