@@ -14,6 +14,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+# Cells that are kept in one line; longer ones are broken where the table would not fit.
+_SHORT = 30
+
 
 @dataclass(frozen=True)
 class Column:
@@ -73,10 +76,12 @@ def print_aligned(
     from rich.table import Table
     from rich.text import Text
 
+    rows = list(rows)
     table = Table(box=None, header_style="bold", pad_edge=False, show_header=any(titles))
     for place, title in enumerate(titles):
+        short = max((len(row[place]) for row in rows), default=0) <= _SHORT
         justify = "left" if place in left else "right"
-        table.add_column(Text(title), justify=justify, overflow="fold")
+        table.add_column(Text(title), justify=justify, overflow="fold", no_wrap=short)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))  # as text: brackets are not markup
     console = Console()

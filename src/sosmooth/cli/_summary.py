@@ -27,7 +27,7 @@ _SHARE = re.compile("certified (accuracy|fraction) at ")
 def print_runs(
     runs: Sequence[Run], *, as_json: bool = False, radii: Sequence[str] | None = None
 ) -> None:
-    """Print what runs found; as JSON one object, or a list of them for several runs.
+    """Print what runs found: a sentence and a table; as JSON an object, or a list for several runs.
 
     Args:
         runs: one or more.
@@ -37,7 +37,12 @@ def print_runs(
     if as_json:
         found = [numbers(run, radii) for run in runs]
         print_json(found[0] if len(found) == 1 else found)
-    elif len(runs) > _MOST_COLUMNS:
+        return
+    from sosmooth.report.headline import headline
+
+    print_wrapped(headline(runs))
+    print()
+    if len(runs) > _MOST_COLUMNS:
         _print_a_row_a_run(runs, radii)
     else:
         _print_a_column_a_run(runs, radii)
