@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from sosmooth.certificates.second_order_dipole import second_order_dipole_radius
     from sosmooth.certificates.third_order import third_order_radius
     from sosmooth.certificates.third_order_dipole import third_order_dipole_radius
+    from sosmooth.classifiers.denoised import Denoised
     from sosmooth.classifiers.from_numpy import from_numpy
     from sosmooth.classifiers.load import load_classifier
+    from sosmooth.classifiers.one_step_diffusion import OneStepDiffusion
     from sosmooth.confidence.proportion import proportion_lower_bound
     from sosmooth.datasets.load import load_dataset
     from sosmooth.interchange.export import export_tsv
@@ -51,7 +53,9 @@ _HOMES = {
     "METHODS": "methods",
     "Certificate": "results",
     "Certificates": "results",
+    "Denoised": "classifiers.denoised",
     "Execution": "sampling.execution",
+    "OneStepDiffusion": "classifiers.one_step_diffusion",
     "Region": "certificates.region",
     "Request": "request",
     "SmoothedClassifier": "smoothed",
@@ -81,7 +85,9 @@ __all__ = [
     "METHODS",
     "Certificate",
     "Certificates",
+    "Denoised",
     "Execution",
+    "OneStepDiffusion",
     "Region",
     "Request",
     "SmoothedClassifier",

@@ -42,5 +42,10 @@ def with_option(spec: str, name: str, value: str) -> str:
         spec: with or without options.
         name: of the option.
         value: of the option.
+
+    Raises:
+        ValueError: the value would be read as further options.
     """
+    if {"?", "&"} & set(value):
+        raise ValueError(f"{name} must not contain ? or &; got {value!r}")
     return f"{spec}{'&' if '?' in spec else '?'}{name}={value}"

@@ -26,6 +26,12 @@ def build():
         nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)
     )
 """
+DENOISER = """
+from torch import nn
+
+def build():
+    return nn.Conv2d(3, 3, 3, padding=1)
+"""
 MY_DATA = """
 import torch
 
@@ -44,6 +50,14 @@ p_A_symmetric_bar p_A_asymmetric_bar correct time
 0 7 7 0.409 45162 2412 0.898818 0.045145 1 0:00:01
 10 2 -1 0.0 7931 15881 0.153285 0.310787 0 0:00:01
 """
+
+
+def denoiser(here: Path) -> None:
+    """Write the module of a denoiser and its weights."""
+    (here / "denoiser.py").write_text(DENOISER)
+    torch.manual_seed(0)
+    network = nn.Conv2d(3, 3, 3, padding=1)
+    save_file(network.state_dict(), here / "denoiser.safetensors")
 
 
 def own(here: Path) -> None:

@@ -52,6 +52,7 @@ FILES = {
     "README.md": [prepared.own],
     "docs/tutorial.md": [prepared.own],
     "docs/classifiers.md": [prepared.own, prepared.files, prepared.hugging_face],
+    "docs/denoised.md": [prepared.own, prepared.denoiser],
     "docs/data.md": [prepared.own, prepared.files, prepared.hugging_face, prepared.cifar],
     "docs/runs.md": [prepared.runs, prepared.log(prepared.LOG)],
     "docs/report.md": [prepared.runs],

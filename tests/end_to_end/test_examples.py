@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sosmooth import load_run
+from sosmooth.datasets import mnist
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -52,6 +55,31 @@ def test_which_method(capsys):
         "second_order_dipole",
     ]
     assert re.fullmatch(r"chosen: \w+; on 10 inputs that the choice did not see: 0\.\d+", lines[5])
+
+
+@pytest.mark.slow
+def test_denoised_smoothing(tmp_path, monkeypatch, capsys):
+    generator = np.random.default_rng(0)
+    for part, count in (("train", 512), ("t10k", 20)):
+        labels = generator.integers(0, 10, count, dtype=np.uint8)
+        images = np.zeros((count, 28, 28), np.uint8)
+        for image, label in zip(images, labels, strict=True):  # the row says the digit
+            image[2 * label + 4 : 2 * label + 6] = 255
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            name = f"{part}-{kind}-ubyte"
+            content = bytes((0, 0, 8, array.ndim)) + b"".join(
+                size.to_bytes(4, "big") for size in array.shape
+            )
+            (tmp_path / name).write_bytes(content + array.tobytes())
+            digest = hashlib.sha256(content + array.tobytes()).hexdigest()
+            monkeypatch.setitem(mnist.FILES, name, digest)
+    scale = {"train_images": 512, "epochs": 10, "images": 10, "n": 200}
+    for _ in range(2):  # the second time everything is there
+        example("denoised_smoothing").main(str(tmp_path), tmp_path / "out", **scale)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:5] == lines[5:]
+    shares = [float(value.rstrip("%")) for value in re.findall(r"[\d.]+%", "".join(lines[1:3]))]
+    assert max(shares) >= 50  # at sigma 0.25
 
 
 def test_text_classifier(capsys):

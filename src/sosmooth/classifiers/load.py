@@ -20,7 +20,9 @@ from torch import Tensor, nn
 
 from sosmooth._objects import is_object_spec, load_object
 from sosmooth._spec_options import parse_options, split_options, with_option
+from sosmooth.classifiers import denoisers
 from sosmooth.classifiers.architectures import ARCHITECTURES, INPUT_SHAPES, build
+from sosmooth.classifiers.denoised import Denoised
 from sosmooth.classifiers.loaded import LoadedClassifier
 from sosmooth.classifiers.normalization import Normalized, parse_normalization
 from sosmooth.classifiers.outputs import OneOutput, TwoScores, Wanted, reading_note, threshold_of
@@ -54,6 +56,7 @@ def load_classifier(
     normalize: str | None = None,
     output: str | int | None = None,
     single_score: str | None = None,
+    denoiser: str | None = None,
 ) -> Callable[[Tensor], Tensor]:
     """The base classifier that `spec` names, on the CPU.
 
@@ -61,7 +64,8 @@ def load_classifier(
     trust.
 
     Args:
-        spec: one of the following, with `?normalize=…&output=…&single_score=…` behind it if needed.
+        spec: one of the following, with `?normalize=…&output=…&single_score=…&denoiser=…` behind it
+            if needed.
 
             - `mnist7`, `mnist7_pca10` or `swiss_roll`: bundled, trained with noise of `sigma`.
             - `FILE.safetensors`, as `sosmooth train` writes it.
@@ -73,7 +77,8 @@ def load_classifier(
               a torch module, a fitted classifier of scikit-learn, a function without arguments that
               returns one of these or another classifier, or a classifier itself: a function of a
               tensor.
-        sigma: the noise of training; required for bundled classifiers, else not used.
+        sigma: the noise of training, or of smoothing; required for bundled classifiers and for a
+            diffusion model as the denoiser, else not used.
         normalize: put in front of the classifier, so that sigma is in the units of the inputs:
             `imagenet`, `MEAN/STD` as in `0.5,0.5,0.5/0.2,0.2,0.2`, or `none`. None: what the spec
             says, or else the classifier's own files.
@@ -82,6 +87,8 @@ def load_classifier(
             outputs (`.onnx`, `.pt2`).
         single_score: how one score an input is read: `probability` (class 1 above 0.5) or `margin`
             (class 1 above 0). None: what the spec says, or the last operator of an `.onnx` file.
+        denoiser: put in front of it all, as `open_denoiser` reads it: `diffusers:FOLDER`,
+            `path/file.py:name+WEIGHTS`. None: what the spec says, or none.
 
     Returns:
         A torch module in eval mode, or a function of a tensor. Where they are known, it has the
@@ -95,7 +102,12 @@ def load_classifier(
             do not fit.
     """
     opened = open_classifier(
-        spec, sigma=sigma, normalize=normalize, output=output, single_score=single_score
+        spec,
+        sigma=sigma,
+        normalize=normalize,
+        output=output,
+        single_score=single_score,
+        denoiser=denoiser,
     )
     classifier = opened.classifier
     for name in ("num_classes", "input_shape"):
@@ -111,9 +123,12 @@ def runs_code(spec: str) -> bool:
     Args:
         spec: as for `load_classifier`.
     """
-    place, _ = split_options(spec)
+    place, options = split_options(spec)
     name, _, _ = place.partition("+")
     prefix, colon, _ = place.partition(":")
+    denoiser = parse_options(options, _OPTIONS).get("denoiser")
+    if denoiser is not None and denoisers.runs_code(denoiser):
+        return True
     if colon and prefix in _PREFIXES:
         return False
     return is_object_spec(name) or Path(place).suffix in _RUN_CODE
@@ -124,6 +139,7 @@ _OPTIONS = {
     "output": "logits",
     "single_score": "probability",
     "key": "ema",
+    "denoiser": "diffusers:FOLDER",
 }
 
 
@@ -134,6 +150,7 @@ def open_classifier(
     normalize: str | None = None,
     output: str | int | None = None,
     single_score: str | None = None,
+    denoiser: str | None = None,
     num_classes: int | None = None,
 ) -> LoadedClassifier:
     """As `load_classifier`, with the number of classes and what identifies it.
@@ -147,9 +164,15 @@ def open_classifier(
         normalize: as for `load_classifier`.
         output: as for `load_classifier`.
         single_score: as for `load_classifier`.
+        denoiser: as for `load_classifier`.
         num_classes: how many scores the output should have, which may tell which output it is.
     """
-    asked = {"normalize": normalize, "output": output, "single_score": single_score}
+    asked = {
+        "normalize": normalize,
+        "output": output,
+        "single_score": single_score,
+        "denoiser": denoiser,
+    }
     for name, value in asked.items():
         if value is not None:
             spec = with_option(spec, name, str(value))
@@ -172,6 +195,10 @@ def open_classifier(
         if normalization is None
         else Normalized(opened.classifier, normalization).eval()
     )
+    if (front := asked.get("denoiser")) is not None:
+        found = denoisers.open_denoiser(front, sigma)
+        classifier = Denoised(found.function, classifier).eval()
+        settings["denoiser"] = found.settings
     notes = opened.notes
     if (suffix := Path(place).suffix) in _RUN_CODE:
         notes = (

@@ -20,8 +20,8 @@ class LoadedClassifier:
         num_classes: None where the classifier does not say.
         settings: JSON-able: `spec`; `architecture`, `weights_sha256` and `training_sigma`, None
             where unknown; `source_sha256` of the user's Python file, `file_sha256` of a model's
-            file, `normalization` where the loader adds one, `output` and `single_score` where one
-            of several was named or chosen.
+            file, `normalization` and `denoiser` where the loader adds one, `output` and
+            `single_score` where one of several was named or chosen.
         normalization: what the classifier expects in front of it, as its files say;
             `open_classifier` puts it there. None: it takes inputs as they are.
         single_score: how its single score is read, as its files say: a key of `THRESHOLDS`, or

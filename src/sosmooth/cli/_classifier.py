@@ -23,6 +23,7 @@ def opened_pair(
     normalize: str | None = None,
     output: str | None = None,
     single_score: str | None = None,
+    denoiser: str | None = None,
     num_classes: int | None = None,
     class_names: Path | None = None,
     batch_timeout: float | None = None,
@@ -44,6 +45,7 @@ def opened_pair(
         normalize=normalize,
         output=output,
         single_score=single_score,
+        denoiser=denoiser,
         num_classes=num_classes or (inputs.num_classes if names is None else len(names)),
     )
     if names is not None:

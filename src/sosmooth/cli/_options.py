@@ -135,6 +135,14 @@ class Calling:
     ] = None
     output: Output = None
     single_score: SingleScore = None
+    denoiser: Annotated[
+        str | None,
+        Parameter(
+            help="Denoiser in front of the classifier, so that it need not know noise:"
+            " diffusers:FOLDER, or package.module:factory or FILE.py:factory, with +FILE for its"
+            " weights."
+        ),
+    ] = None
     class_names: Annotated[
         Path | None,
         Parameter(
@@ -182,6 +190,7 @@ class Calling:
             normalize=self.normalize,
             output=self.output,
             single_score=self.single_score,
+            denoiser=self.denoiser,
             num_classes=self.num_classes,
             class_names=self.class_names,
             batch_timeout=self.timeout,

@@ -80,14 +80,14 @@ def check_same(run: Run, classifier: LoadedClassifier, inputs: InputSet) -> Inpu
             f"{run.path} does not record its classifier or its data (it was imported, or the"
             " classifier has no file); certify the inputs again, with a classifier from a file"
         )
-    _check_settings(run, classifier, ["normalization"])
+    _check_settings(run, classifier, ["normalization", "denoiser"])
     return check_same_inputs(run, inputs)
 
 
 def check_same_classifier(run: Run, classifier: LoadedClassifier) -> None:
     """Refuse a classifier with other digests or settings than the run records.
 
-    The settings are its normalization, its output, and how its single score is read.
+    The settings are its normalization, denoiser, output, and how its single score is read.
 
     Args:
         run: the run.
@@ -96,7 +96,7 @@ def check_same_classifier(run: Run, classifier: LoadedClassifier) -> None:
     Raises:
         RunError: they differ.
     """
-    _check_settings(run, classifier, ["normalization", "output", "single_score"])
+    _check_settings(run, classifier, ["normalization", "denoiser", "output", "single_score"])
 
 
 def _check_settings(run: Run, classifier: LoadedClassifier, names: list[str]) -> None:
