@@ -8,19 +8,83 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from html import escape
+from typing import Any
 
 _SECONDS_BETWEEN_LINES = 15.0
 _SECONDS_BETWEEN_DRAWINGS = 0.2
+# Columns of a terminal: "100 %", "1.23 M samples/s", "23 h 59 min left", and spaces between them.
+_SHARE, _RATE, _LEFT, _SPACES = 5, 16, 16, 4
+_LEAST_BAR = 8
+
+
+class Advance:
+    """Called with the amount of work that was just done.
+
+    Attributes:
+        total: how much there is in all.
+        what: is being done, as text.
+        unit: what is counted.
+        done: what is done, stored work included.
+    """
+
+    def __init__(self, total: int, what: str, unit: str, show: Callable[[Advance], None]):
+        self.total, self.what, self.unit = total, what, unit
+        self.done = self._stored = 0
+        self._begun = self._last = time.monotonic()
+        self._show = show
+
+    def __call__(self, amount: int) -> None:
+        """Count work that was just done."""
+        self.done += amount
+        self._last = time.monotonic()
+        self._show(self)
+
+    def stored(self, amount: int) -> None:
+        """Count work of an earlier call; neither rate nor time left include it."""
+        self.done += amount
+        self._stored += amount
+        self._begun = self._last = time.monotonic()
+        self._show(self)
+
+    @property
+    def fraction(self) -> float:
+        """Of all work, in [0, 1]."""
+        return min(self.done / max(self.total, 1), 1.0)
+
+    @property
+    def rate(self) -> str:
+        """How fast this call works; empty where it has done nothing yet."""
+        speed = self._speed()
+        if not speed:
+            return ""
+        for size, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+            if speed >= 0.9995 * size:  # three digits would be 1000
+                return f"{speed / size:.3g} {prefix} {self.unit}/s"
+        if speed < 1:
+            return f"{60 * speed:.3g} {self.unit}/min"
+        return f"{speed:.3g} {self.unit}/s"
+
+    @property
+    def left(self) -> str:
+        """How long it takes from now on; empty where that is unknown or nothing is left."""
+        speed = self._speed()
+        if not speed or self.done >= self.total:
+            return ""
+        since = time.monotonic() - self._last
+        return f"{duration(max((self.total - self.done) / speed - since, 1.0))} left"
+
+    def _speed(self) -> float:
+        return (self.done - self._stored) / max(self._last - self._begun, 1e-9)
 
 
 @contextmanager
-def progress(total: int, what: str, unit: str = "samples") -> Iterator[Callable[[int], None]]:
-    """A function to call with the number of evaluations that were just done.
+def progress(total: int, what: str, unit: str = "samples") -> Iterator[Advance]:
+    """What to call with the amount of work that was just done.
 
     Args:
-        total: how many there are in all.
+        total: how much there is in all.
         what: is being done, as text.
         unit: what is counted.
     """
@@ -28,102 +92,114 @@ def progress(total: int, what: str, unit: str = "samples") -> Iterator[Callable[
 
     console = Console(stderr=True)
     if console.is_jupyter:
-        yield from _notebook(total, what, unit)
+        shown = nullcontext(_in_a_cell())
     elif console.is_terminal:
-        yield from _bar(console, total, what, unit)
+        shown = _bar(console, total, what)
     else:
-        yield from _lines(total, what, unit)
-
-
-def _bar(console, total: int, what: str, unit: str) -> Iterator[Callable[[int], None]]:
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    begun = time.monotonic()
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(what, total=total, rate="")
-        done = 0
-
-        def advance(evaluations: int) -> None:
-            nonlocal done
-            done += evaluations
-            bar.update(task, completed=done, rate=_rate(done, time.monotonic() - begun, unit))
-
+        shown = nullcontext(_in_lines())
+    with shown as show:
+        advance = Advance(total, what, unit, show)
+        show(advance)
         yield advance
 
 
-def _notebook(total: int, what: str, unit: str) -> Iterator[Callable[[int], None]]:
+def duration(seconds: float) -> str:
+    """Roughly how long that is, in two units at most."""
+    for size, name, smaller, part in (
+        (86400, "d", 3600, "h"),
+        (3600, "h", 60, "min"),
+        (60, "min", 1, "s"),
+    ):
+        if seconds >= size:
+            return f"{int(seconds // size)} {name} {int(seconds % size // smaller)} {part}"
+    return f"{seconds:.0f} s" if seconds >= 1 else "less than a second"
+
+
+@contextmanager
+def _bar(console: Any, total: int, what: str) -> Iterator[Callable[[Advance], None]]:
+    """A bar in one line, in which the time left is never cut off."""
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+    from rich.table import Column
+    from rich.text import Text
+
+    class Figure(ProgressColumn):
+        """A figure of the work, to the right of its place; drawn again as time passes."""
+
+        def __init__(self, figure: Callable[[Advance], str], width: int):
+            super().__init__(Column(width=width, justify="right", no_wrap=True))
+            self._figure = figure
+
+        def render(self, task: Task) -> Text:
+            return Text(self._figure(task.fields["advance"]))
+
+    task: TaskID | None = None
+
+    def show(advance: Advance) -> None:
+        nonlocal task
+        if task is None:
+            task = bar.add_task(what, total=total, advance=advance)
+        bar.update(task, completed=advance.done)
+
+    room = console.width - _SHARE - _LEFT - _SPACES - _RATE
+    figures = [Figure(lambda advance: f"{100 * advance.fraction:.0f} %", _SHARE)]
+    if room < 2 * _LEAST_BAR:
+        room += _RATE + 1
+    else:
+        figures.append(Figure(lambda advance: advance.rate, _RATE))
+    figures.append(Figure(lambda advance: advance.left, _LEFT))
+    words = max(min(len(what), room - _LEAST_BAR), 1)
+    described = Column(width=words, no_wrap=True, overflow="ellipsis")
+    with Progress(
+        TextColumn("{task.description}", markup=False, table_column=described),
+        BarColumn(max(room - words, 1)),
+        *figures,
+        console=console,
+        transient=True,
+    ) as bar:
+        yield show
+
+
+def _in_a_cell() -> Callable[[Advance], None]:
     """The browser's progress bar, which needs no widgets; it stays as output of the cell."""
     from importlib import import_module
 
     display = import_module("IPython.display")
-    begun = last = time.monotonic()
-    done = 0
-    shown = display.display(display.HTML(_as_html(0, total, what, "")), display_id=True)
+    shown, last = None, 0.0
 
-    def advance(evaluations: int) -> None:
-        nonlocal done, last
-        done += evaluations
+    def show(advance: Advance) -> None:
+        nonlocal shown, last
         now = time.monotonic()
-        if now - last >= _SECONDS_BETWEEN_DRAWINGS or done >= total:
-            last = now
-            left = (
-                ""
-                if done >= total
-                else f", {(now - begun) * (total - done) / max(done, 1):.0f} s left"
-            )
-            shown.update(
-                display.HTML(_as_html(done, total, what, f"{_rate(done, now - begun, unit)}{left}"))
-            )
+        if shown is None:
+            shown = display.display(display.HTML(_as_html(advance)), display_id=True)
+        elif now - last >= _SECONDS_BETWEEN_DRAWINGS or advance.done >= advance.total:
+            shown.update(display.HTML(_as_html(advance)))
+        else:
+            return
+        last = now
 
-    yield advance
+    return show
 
 
-def _as_html(done: int, total: int, what: str, rate: str) -> str:
+def _as_html(advance: Advance) -> str:
     """A bar with text on both sides."""
     style = "width: 20em; vertical-align: middle"
-    bar = f'<progress value="{done}" max="{max(total, 1)}" style="{style}"></progress>'
-    return f"<div>{escape(what)} {bar} {100 * done / max(total, 1):.0f} % {escape(rate)}</div>"
+    bar = (
+        f'<progress value="{advance.done}" max="{max(advance.total, 1)}" style="{style}">'
+        "</progress>"
+    )
+    figures = ", ".join(filter(None, (advance.rate, advance.left)))
+    return f"<div>{escape(advance.what)} {bar} {100 * advance.fraction:.0f} % {figures}</div>"
 
 
-def _lines(total: int, what: str, unit: str) -> Iterator[Callable[[int], None]]:
-    begun = last = time.monotonic()
-    done = 0
+def _in_lines() -> Callable[[Advance], None]:
+    last = time.monotonic()
 
-    def advance(evaluations: int) -> None:
-        nonlocal done, last
-        done += evaluations
+    def show(advance: Advance) -> None:
+        nonlocal last
         now = time.monotonic()
         if now - last >= _SECONDS_BETWEEN_LINES:
             last = now
-            left = (now - begun) * (total - done) / done
-            print(
-                f"{what}: {100 * done / total:.0f} %, {_rate(done, now - begun, unit)},"
-                f" {left:.0f} s left",
-                file=sys.stderr,
-            )
+            figures = (f"{100 * advance.fraction:.0f} %", advance.rate, advance.left)
+            print(f"{advance.what}: {', '.join(filter(None, figures))}", file=sys.stderr)
 
-    yield advance
-
-
-def _rate(done: int, seconds: float, unit: str) -> str:
-    rate = done / max(seconds, 1e-9)
-    for size, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if rate >= size:
-            return f"{rate / size:.3g} {prefix} {unit}/s"
-    return f"{rate:.3g} {unit}/s"
+    return show

@@ -144,13 +144,21 @@ class Sampler:
         batch, indices_ = self._checked(inputs, indices)
         return self._in_eval_mode(self._sampled(batch, indices_, request, rule, progress))
 
-    def votes(self, inputs: ArrayLike | torch.Tensor, *, n: int, seed: int) -> NDArray[np.int64]:
+    def votes(
+        self,
+        inputs: ArrayLike | torch.Tensor,
+        *,
+        n: int,
+        seed: int,
+        progress: Progress | None = None,
+    ) -> NDArray[np.int64]:
         """Votes of each class on noise that is used for predictions alone.
 
         Args:
             inputs: float array or tensor (batch, …), finite.
             n: samples of each input.
             seed: of the noise.
+            progress: called with the number of evaluations just done.
 
         Returns:
             int64 (batch, classes).
@@ -161,7 +169,7 @@ class Sampler:
         batch, indices = self._checked(inputs, None)
         with EvaluationMode(self.base_classifier), torch.inference_mode():
             evaluator = self._evaluator(batch)
-            engine = self._engine(evaluator, batch, seed)
+            engine = self._engine(evaluator, batch, seed, progress)
             votes = engine.count_classes(indices, Stage.PREDICTION, n)
             self.batch_size = evaluator.batch_size
         for index, invalid in zip(indices.tolist(), votes[:, -1].tolist(), strict=True):

@@ -177,9 +177,7 @@ class SmoothedClassifier:
         """
         request = Request(method, n0, n, alpha, seed, classes, radius, tolerance)
         size = math.prod(np.shape(inputs)[:1])
-        with _shown(
-            progress, size * request.evaluations, f"certifying {size} inputs, {method}"
-        ) as advance:
+        with _shown(progress, size * request.evaluations, f"{method}, {size} inputs") as advance:
             sampled = self.sampler.sample(inputs, request, indices=indices, progress=advance)
             found = [_succeeded(one) for one in sampled]
         return request.certificates(
@@ -225,7 +223,13 @@ class SmoothedClassifier:
         return self.sampler.sample(inputs, request, indices=indices, progress=progress)
 
     def predict(
-        self, inputs: ArrayLike | torch.Tensor, *, n: int, alpha: float = 0.001, seed: int = 0
+        self,
+        inputs: ArrayLike | torch.Tensor,
+        *,
+        n: int,
+        alpha: float = 0.001,
+        seed: int = 0,
+        progress: Progress | bool | None = None,
     ) -> NDArray[np.int64]:
         """The smoothed classifier's class of each input, or −1 where `n` samples do not settle it.
 
@@ -234,6 +238,7 @@ class SmoothedClassifier:
             n: samples of each input, at least 1.
             alpha: failure probability, in (0, 1).
             seed: of the noise; its samples are never those of `certify`.
+            progress: as for `certify`.
 
         Returns:
             int64 (batch,); −1 = abstained.
@@ -252,7 +257,9 @@ class SmoothedClassifier:
         """
         checked_alpha(alpha)
         n = whole_number("n", n, least=1)
-        votes = self.sampler.votes(inputs, n=n, seed=checked_seed(seed))
+        size = math.prod(np.shape(inputs)[:1])
+        with _shown(progress, size * n, f"predicting {size} inputs") as advance:
+            votes = self.sampler.votes(inputs, n=n, seed=checked_seed(seed), progress=advance)
         second, first = np.sort(votes, axis=1)[:, -2:].T
         # Two-sided test that the top two are equally likely: twice
         # P(Binomial(first + second, 1/2) ≥ first).

@@ -15,6 +15,7 @@ import pytest
 
 from sosmooth import load_run
 from sosmooth.cli import main
+from sosmooth.runs.writer import RunWriter
 from sosmooth.sampling import lattice, noise
 
 DEFAULTS = {
@@ -184,9 +185,8 @@ def test_wrong_calls_get_one_line_and_exit_code_2(tmp_path, capsys, arguments, s
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("certify", "certified inputs are stored; run the same command again to resume"),
-        ("train", "finished epochs are stored; add --resume to the same command to resume"),
-        ("predict", "run the same command again to start over"),
+        ("certify", "what was certified is stored; run the same command again to resume"),
+        ("predict", "nothing is stored; run the same command again to start over"),
         ("report", "run the same command again to start over"),
     ],
 )
@@ -196,6 +196,26 @@ def test_an_interruption_says_what_is_stored(capsys, monkeypatch, command, says)
 
     monkeypatch.setattr("sosmooth.cli._app.app", interrupted)
     assert call(capsys, command) == (130, "", f"sosmooth: interrupted; {says}\n")
+
+
+def test_what_an_interrupted_run_holds_is_said_then_and_later(tmp_path, capsys, monkeypatch):
+    certify, add = ("certify", *SMALL, "--out", tmp_path / "run"), RunWriter.add
+
+    def interrupted(writer, *arguments, **options):
+        if len(writer.done) == 3:
+            raise KeyboardInterrupt
+        add(writer, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunWriter, "add", interrupted)
+        code, _, err = call(capsys, *certify)
+    stored = f"3 of 4 inputs are stored in {tmp_path / 'run'}"
+    assert (code, err) == (
+        130,
+        f"sosmooth: interrupted; {stored}; run the same command again to resume\n",
+    )
+    assert "sosmooth: 3 of 4 inputs are stored, continuing\n" in call(capsys, *certify)[2]
+    assert "4 of 4 inputs are stored, nothing is left to do" in call(capsys, *certify)[2]
 
 
 def test_an_unwritable_folder(tmp_path, capsys):

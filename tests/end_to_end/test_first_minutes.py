@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+from sosmooth._progress import duration
 from sosmooth.cli import main
-from sosmooth.cli._advice import duration
 
 MODEL = """
 from torch import nn

@@ -87,6 +87,8 @@ def attack(
     prediction: int,
     radius: float,
     settings: AttackSettings | None = None,
+    *,
+    progress: Callable[[int], None] = lambda searches: None,
 ) -> Attacked:
     """Search points close to `x` where the smoothed classifier does not give the certified class.
 
@@ -100,6 +102,8 @@ def attack(
         prediction: its certified class.
         radius: its certified radius, input units, positive and finite.
         settings: how hard to try; None: the defaults.
+        progress: called with the number of balls just searched or found unnecessary; they add up to
+            the number of sizes.
 
     Returns:
         The closest adversarial point found, and how many were found inside.
@@ -121,9 +125,12 @@ def attack(
     x = x.detach().to(smoothed.device, torch.promote_types(x.dtype, torch.float32))
     judge = _Judge(smoothed, x, prediction, radius, settings)
     generator = torch.Generator().manual_seed(settings.seed)
-    for size in settings.sizes:
+    for searched, size in enumerate(settings.sizes, 1):
         far = _descended(smoothed, x, prediction, size * radius, settings, generator)
-        if judge.adversarial(far):
+        found = judge.adversarial(far)
+        progress(1)
+        if found:
+            progress(len(settings.sizes) - searched)
             break
     else:
         return judge.result()

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from sosmooth._errors import is_own_sentence, one_line, text_of
 from sosmooth.cli._flags import with_flags
+from sosmooth.cli._interruption import after
 from sosmooth.cli._warnings import shown_once
 
 _TRACEBACK = "--traceback"
@@ -26,15 +27,6 @@ _WRONG_CALL = (
     PermissionError,
 )
 _FAILED = (OSError, RuntimeError, ArithmeticError, MemoryError)
-_RESUMED = "certified inputs are stored; run the same command again to resume"
-# By command: what an interruption leaves behind, and how to continue.
-_AFTER_INTERRUPTION = {
-    "certify": _RESUMED,
-    "demo": _RESUMED,
-    "reproduce": _RESUMED,
-    "train": "finished epochs are stored; add --resume to the same command to resume",
-}
-_OTHERWISE = "run the same command again to start over"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,9 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has stopped: do not write to it
         return 1
-    except KeyboardInterrupt:
-        after = _AFTER_INTERRUPTION.get(words[0] if words else "", _OTHERWISE)
-        return _say(f"interrupted; {after}", 130)
+    except KeyboardInterrupt as interruption:
+        return _say(f"interrupted; {after(interruption, words[0] if words else '')}", 130)
     except Exception as error:
         if with_traceback:
             traceback.print_exception(error)

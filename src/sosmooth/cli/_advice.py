@@ -55,17 +55,5 @@ def advise_on_samples(n: int, alpha: float) -> None:
         _say(f"with {n} samples, alpha = {alpha:g} always gives −1; give --n {needed} or more")
 
 
-def duration(seconds: float) -> str:
-    """Roughly how long that is, in two units at most."""
-    for size, name, smaller, part in (
-        (86400, "d", 3600, "h"),
-        (3600, "h", 60, "min"),
-        (60, "min", 1, "s"),
-    ):
-        if seconds >= size:
-            return f"{int(seconds // size)} {name} {int(seconds % size // smaller)} {part}"
-    return f"{seconds:.0f} s" if seconds >= 1 else "less than a second"
-
-
 def _say(line: str, kind: str = "hint") -> None:
     print(f"{kind}: {line}", file=sys.stderr)

@@ -53,7 +53,7 @@ def audit(
     from sosmooth.cli._summary import opened
     from sosmooth.datasets import load as datasets
     from sosmooth.runs import RunError
-    from sosmooth.tasks.audit import audit_run
+    from sosmooth.tasks.audit import attackable, audit_run
     from sosmooth.tasks.recorded import recorded_specs
 
     if limit < 1:
@@ -79,7 +79,8 @@ def audit(
         classifiers.open_classifier(model, sigma=stored.manifest.settings["sigma"]),
         datasets.load_dataset(data),
     )
-    with progress(limit, f"attacking {limit} inputs", "inputs") as advance:
+    count = len(attackable(stored, limit))
+    with progress(count * len(settings.sizes), f"attacking {count} inputs", "searches") as advance:
         found = audit_run(
             stored,
             classifier,

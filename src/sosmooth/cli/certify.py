@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from sosmooth.cli._advice import advise_after, advise_on_samples, advise_on_units, duration
+from sosmooth._progress import duration, progress
+from sosmooth.cli._advice import advise_after, advise_on_samples, advise_on_units
+from sosmooth.cli._interruption import said_if_interrupted
 from sosmooth.cli._options import (
     ALL_INPUTS,
     AS_IT_IS,
@@ -152,7 +155,10 @@ def predict(
     smoothed = smoothed_classifier(
         classifier, inputs, calling.smoothing(sigma, inputs), batch_size=calling.batch_size
     )
-    predicted = smoothed.predict(inputs.get(chosen), n=n, alpha=alpha, seed=seed)
+    with progress(len(chosen) * n, f"predicting {len(chosen)} inputs") as advance:
+        predicted = smoothed.predict(
+            inputs.get(chosen), n=n, alpha=alpha, seed=seed, progress=advance
+        )
     rows: list[dict[str, Any]] = [
         {"index": index, "prediction": int(prediction), "label": int(inputs.labels[index])}
         for index, prediction in zip(chosen, predicted, strict=True)
@@ -214,11 +220,18 @@ def _notice(line: str) -> None:
 
 def certify_with_progress(out, classifier, inputs, request, smoothing, *, indices, **others):
     """Certify into `out` with progress on standard error; arguments as for `certify_run`."""
-    from sosmooth._progress import progress
     from sosmooth.tasks.certify import certify_run
 
+    def resumed(stored: int) -> None:
+        advance.stored(stored * request.evaluations)
+        doing = "continuing" if stored < len(indices) else "nothing is left to do"
+        _notice(f"{stored} of {len(indices)} inputs are stored, {doing}")
+
     evaluations = len(indices) * request.evaluations
-    with progress(evaluations, f"certifying {len(indices)} inputs, {request.method}") as advance:
+    with (
+        said_if_interrupted(lambda: _stored_in(out)),
+        progress(evaluations, f"{request.method}, {len(indices)} inputs") as advance,
+    ):
         return certify_run(
             out,
             classifier,
@@ -227,9 +240,23 @@ def certify_with_progress(out, classifier, inputs, request, smoothing, *, indice
             smoothing,
             indices=indices,
             progress=advance,
+            resumed=resumed,
             notice=_notice,
             **others,
         )
+
+
+def _stored_in(out: Path) -> str:
+    from sosmooth.runs import RunError, load_run
+
+    try:
+        run = load_run(out)
+    except RunError:
+        return "no input is stored yet; run the same command again to start over"
+    return (
+        f"{len(run)} of {run.inputs} inputs are stored in {out}; run the same command again to"
+        " resume"
+    )
 
 
 def report_failures(failed) -> int:

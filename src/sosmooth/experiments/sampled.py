@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sosmooth._progress import Advance
 from sosmooth.classifiers.load import LoadedClassifier, open_classifier
 from sosmooth.datasets import InputSet, load_dataset
 from sosmooth.experiments.paper import ALPHA, N0, SEEDS, SOURCES, Effort, Panel, chosen_images
@@ -16,8 +17,8 @@ from sosmooth.runs import Run
 from sosmooth.tasks.certify import certify_run
 from sosmooth.tasks.validate import recomputed
 
-#: `(evaluations, what) → context manager of a function that is told the evaluations just done`.
-Progress = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]
+#: `(evaluations, what) → context manager of what is told the evaluations just done`.
+Progress = Callable[[int, str], AbstractContextManager[Advance]]
 
 _CIFAR_SHAPE = (3, 32, 32)
 
@@ -148,6 +149,7 @@ def certify_panels(
                     Smoothing(sigma, device=device),
                     indices=indices,
                     progress=advance,
+                    resumed=lambda stored: advance.stored(stored * request.evaluations),
                 )
             failures.extend(one.message for one in failed)
             runs[sigma, effort, method] = found

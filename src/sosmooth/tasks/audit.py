@@ -66,6 +66,18 @@ class Audit:
         return len(self) * self.alpha
 
 
+def attackable(run: Run, limit: int | None) -> NDArray[np.int64]:
+    """The rows of the certified inputs with a finite radius, which can be attacked.
+
+    Args:
+        run: the run.
+        limit: of these the first ones, at most so many; None: all.
+    """
+    radius = run["radius"]
+    certified = (run["prediction"] != ABSTAINED) & (radius > 0) & np.isfinite(radius)
+    return np.flatnonzero(certified)[:limit]
+
+
 def audit_run(
     run: Run,
     classifier: LoadedClassifier,
@@ -74,7 +86,7 @@ def audit_run(
     limit: int | None = 20,
     settings: AttackSettings | None = None,
     device: str | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda searches: None,
 ) -> Audit:
     """Attack certified inputs of a run, just inside and outside their radii.
 
@@ -85,7 +97,8 @@ def audit_run(
         limit: inputs attacked at most; None: all.
         settings: of the attack.
         device: where it runs; None: the CPU.
-        progress: called with 1 after each input.
+        progress: called with the number of balls just searched or found unnecessary; they add up to
+            the number of sizes for each input.
 
     Returns:
         One element an attacked input; abstentions are skipped.
@@ -105,7 +118,7 @@ def audit_run(
 
     inputs = check_same(run, classifier, inputs)
     radius, prediction = run["radius"], run["prediction"]
-    chosen = np.flatnonzero((prediction != ABSTAINED) & (radius > 0) & np.isfinite(radius))[:limit]
+    chosen = attackable(run, limit)
     if not len(chosen):
         raise RunError(
             f"{run.path} certifies no input, so there is nothing to attack; audit a run that"
@@ -120,9 +133,16 @@ def audit_run(
     found = []
     for row in chosen:
         x = as_tensor(inputs.get([int(run["index"][row])])[0])
-        found.append(attack(smoothed, x, int(prediction[row]), float(radius[row]), settings))
-        if progress is not None:
-            progress(1)
+        found.append(
+            attack(
+                smoothed,
+                x,
+                int(prediction[row]),
+                float(radius[row]),
+                settings,
+                progress=progress,
+            )
+        )
     return Audit(
         index=run["index"][chosen],
         prediction=prediction[chosen],

@@ -42,6 +42,7 @@ def certify_run(
     batch_size: int | None = None,
     pool: Pool | None = None,
     progress: Callable[[int], None] | None = None,
+    resumed: Callable[[int], None] | None = None,
     accept_other_environment: bool = False,
     notice: Callable[[str], None] = warnings.warn,
 ) -> tuple[Run, list[Failed]]:
@@ -60,6 +61,7 @@ def certify_run(
         pool: workers of this classifier, which have their own copy of it; None: the sampling
             happens in this process. Who samples is no part of the run.
         progress: called with the number of evaluations just done.
+        resumed: called with the number of inputs that are stored already, where there are any.
         accept_other_environment: resume a run with a torch, sosmooth or processor that it was not
             certified with so far; the manifest records it.
         notice: called with what a user should know about a resumed run, in one line.
@@ -126,7 +128,8 @@ def certify_run(
         except RunError:
             writer.close()  # a call that is refused changes nothing
             raise
-        progress((len(chosen) - len(todo)) * request.evaluations)
+        if resumed is not None and len(todo) < len(chosen):
+            resumed(len(chosen) - len(todo))
         for one, found_batch_size in place.sampled(inputs, request, todo, size, progress):
             if isinstance(one, Failed):
                 failures.append(one)
