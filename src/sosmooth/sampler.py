@@ -182,7 +182,15 @@ class Sampler:
     def select(
         self, x: ArrayLike, *, index: int, n0: int, seed: int, progress: Progress | None = None
     ) -> Selection:
-        """The first step of `sample` for one input, float array (…)."""
+        """The first step of `sample` for one input.
+
+        Args:
+            x: the input, float array (…).
+            index: its index, which its noise follows from.
+            n0: selection samples.
+            seed: of the noise.
+            progress: called with the number of evaluations just done.
+        """
         with self._engine_of_one(x, seed, progress) as engine:
             columns = self._select(engine, np.array([index]), n0)
             selected, first, runner_up, second, invalid = (int(column[0]) for column in columns)
@@ -192,7 +200,14 @@ class Sampler:
     def count(
         self, x: ArrayLike, part: Part, *, seed: int, progress: Progress | None = None
     ) -> Counts:
-        """The second step for one input, float array (…), or for a part of its noise vectors."""
+        """The second step for one input, or for a part of its noise vectors.
+
+        Args:
+            x: the input, float array (…).
+            part: its index, its selected class, and which noise vectors are drawn.
+            seed: of the noise.
+            progress: called with the number of evaluations just done.
+        """
         with self._engine_of_one(x, seed, progress) as engine:
             (counts,) = engine.count([part])
             return replace(counts, why=engine.why_no_vote()) if counts.invalid else counts

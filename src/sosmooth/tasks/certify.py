@@ -217,6 +217,14 @@ def rehearse(
 ) -> dict[str, object]:
     """What `certify_run` would do and how long it would take: one input with few samples.
 
+    Args:
+        classifier: as `load_classifier` returns it.
+        inputs: as `load_dataset` returns them.
+        request: what is asked for.
+        smoothing: how the classifier is smoothed.
+        indices: the inputs that would be certified, at least one; the first one is sampled.
+        batch_size: evaluations at once; None: what fits in memory.
+
     Returns:
         Plain values by name; `seconds` is an estimate for this machine, and the most it takes where
         a rule may stop earlier.

@@ -13,6 +13,11 @@ ENGINES = ("local", "ray")
 def check_engine(engine: str, workers: int | None, address: str | None) -> None:
     """Refuse what no engine can do.
 
+    Args:
+        engine: should be one of `ENGINES`.
+        workers: how many, at least 1; None: as many as there are devices.
+        address: of a Ray cluster, or None.
+
     Raises:
         ValueError: an unknown engine, fewer than one worker, an address without a cluster.
     """
@@ -28,7 +33,13 @@ def check_engine(engine: str, workers: int | None, address: str | None) -> None:
 
 
 def workers_wanted(engine: str, workers: int | None, device: str) -> bool:
-    """Whether there are workers, or the sampling happens in this process."""
+    """Whether there are workers, or the sampling happens in this process.
+
+    Args:
+        engine: one of `ENGINES`.
+        workers: how many were asked for; None: none.
+        device: a torch device; "cuda" means all GPUs of this machine.
+    """
     return engine == "ray" or workers is not None or len(_gpus(device)) > 1
 
 

@@ -175,6 +175,7 @@ class Pool(AbstractContextManager["Pool"]):
         """Let every worker, from now on, do a share before those of jobs; return when one has.
 
         Args:
+            probe: the share.
             accept: called with what came of it; raises where the worker must not take part.
 
         Raises:
