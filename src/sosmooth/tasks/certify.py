@@ -17,7 +17,7 @@ from sosmooth.runs.files import RunError
 from sosmooth.runs.manifest import described
 from sosmooth.runs.run import Run
 from sosmooth.runs.writer import RunWriter
-from sosmooth.tasks.opening import settled_classifier, smoothed_classifier
+from sosmooth.tasks.opening import settled_smoothing, smoothed_classifier
 from sosmooth.tasks.pairing import paired, with_columns
 from sosmooth.tasks.recognition import Recognition, probe_of
 
@@ -85,14 +85,7 @@ def certify_run(
 
     request.rule(smoothing.sigma)  # refuses what cannot be asked
     chosen = list(range(len(inputs))) if indices is None else list(indices)
-    classifier = settled_classifier(
-        classifier,
-        inputs,
-        smoothing.num_classes,
-        batch_timeout=smoothing.batch_timeout,
-        batch_size=batch_size,
-    )
-    known = replace(smoothing, num_classes=classifier.num_classes)
+    classifier, known = settled_smoothing(classifier, inputs, smoothing, batch_size=batch_size)
     pair = paired(classifier, inputs, known.classes)
     inputs, class_names = pair.inputs, pair.class_names
     check_range(inputs.labels, chosen, known.classes, inputs.name)

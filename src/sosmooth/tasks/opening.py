@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sosmooth.tasks.pairing import with_columns
@@ -50,6 +51,31 @@ def settled_classifier(
     )
 
 
+def settled_smoothing(
+    classifier: LoadedClassifier,
+    inputs: InputSet,
+    smoothing: Smoothing,
+    *,
+    batch_size: int | None = None,
+) -> tuple[LoadedClassifier, Smoothing]:
+    """The classifier with every setting known, and its smoothing with the number of classes.
+
+    Args:
+        classifier: as `open_classifier` returns it.
+        inputs: the data set.
+        smoothing: sigma, device, noise; `num_classes` None: as in `settled_classifier`.
+        batch_size: as for `SmoothedClassifier`.
+    """
+    classifier = settled_classifier(
+        classifier,
+        inputs,
+        smoothing.num_classes,
+        batch_timeout=smoothing.batch_timeout,
+        batch_size=batch_size,
+    )
+    return classifier, replace(smoothing, num_classes=classifier.num_classes)
+
+
 def smoothed_classifier(
     classifier: LoadedClassifier,
     inputs: InputSet,
@@ -67,12 +93,6 @@ def smoothed_classifier(
     """
     from sosmooth.smoothed import SmoothedClassifier
 
-    classifier = settled_classifier(
-        classifier,
-        inputs,
-        smoothing.num_classes,
-        batch_timeout=smoothing.batch_timeout,
-        batch_size=batch_size,
-    )
-    known: dict[str, Any] = vars(smoothing) | {"num_classes": classifier.num_classes}
-    return SmoothedClassifier(classifier.classifier, **known, batch_size=batch_size)
+    classifier, known = settled_smoothing(classifier, inputs, smoothing, batch_size=batch_size)
+    arguments: dict[str, Any] = vars(known)
+    return SmoothedClassifier(classifier.classifier, **arguments, batch_size=batch_size)
