@@ -54,6 +54,7 @@ class Method:
         source: where it is from.
         pair_gradient: whether the gradient that the pairs see is drawn, where the selection samples
             show that it can help.
+        curvature: whether the curvature that the pairs see is drawn, likewise.
         classes: what it compares the selected class with by default, one of `CLASSES`.
     """
 
@@ -62,6 +63,7 @@ class Method:
     region: Callable[[Bounds, float], Region]
     source: str
     pair_gradient: bool = False
+    curvature: bool = False
     classes: str = "top"
 
     def bounds(self, tally: Tally, alpha: float, sigma: float) -> Bounds:

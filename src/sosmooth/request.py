@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosmooth._numbers import checked_alpha, checked_sigma, whole_number
+from sosmooth.confidence.curvature_plan import CURVATURE, MOST_FEATURES, planned_curvature
 from sosmooth.confidence.joint_pairs import planned_gradient
 from sosmooth.methods import (
     DEFAULT_METHOD,
+    METHODS,
     certify_tally,
     check_evaluations,
     classes_of,
@@ -85,9 +87,12 @@ class Request:
             None: what the method does by default.
         radius: stop when it is decided whether this radius can be certified, input units; None: no.
         tolerance: stop when more samples could not raise the radius by more, input units; None: no.
+        curvature: "auto", "on" or "off": whether the methods that use it draw the curvature where
+            it is likely to pay, everywhere, or nowhere.
 
     Raises:
-        ValueError: an unknown method, a number outside its range, or an odd n for pairs.
+        ValueError: an unknown method, a number outside its range, an odd n for pairs, or curvature
+            "on" where none can be drawn.
     """
 
     method: str = DEFAULT_METHOD
@@ -98,6 +103,7 @@ class Request:
     classes: str | None = None
     radius: float | None = None
     tolerance: float | None = None
+    curvature: str = "auto"
 
     def __post_init__(self) -> None:
         method_named(self.method)  # or ValueError
@@ -111,6 +117,38 @@ class Request:
             object.__setattr__(self, name, value)
         check_evaluations(self.method, self.n)
         classes_of(self.method, self.classes)
+        self._check_curvature()
+
+    def _check_curvature(self) -> None:
+        if self.curvature not in CURVATURE:
+            raise ValueError(
+                f"curvature must be one of {', '.join(CURVATURE)}; got {self.curvature!r}"
+            )
+        if self.curvature == "on" and not method_named(self.method).curvature:
+            using = ", ".join(name for name, method in METHODS.items() if method.curvature)
+            raise ValueError(
+                f"curvature 'on' is for {using}; {self.method} draws none: leave it out"
+            )
+        if self.curvature == "on" and self.stops:
+            raise ValueError(
+                "curvature 'on' is not possible with radius or tolerance, which stop on counts"
+                " alone; leave one of them out"
+            )
+
+    def check_dimension(self, dimension: int) -> None:
+        """Refuse inputs for which what is asked cannot be drawn.
+
+        Args:
+            dimension: features of one input.
+
+        Raises:
+            ValueError: curvature "on" for too many features.
+        """
+        if self.curvature == "on" and dimension > MOST_FEATURES:
+            raise ValueError(
+                f"curvature 'on' is possible with at most {MOST_FEATURES} features an input; got"
+                f" {dimension}: leave it out"
+            )
 
     @property
     def design(self) -> Design:
@@ -162,10 +200,12 @@ class Request:
             dimension: features of the input.
             num_classes: of the classifier.
         """
-        method, gradient = method_named(self.method), None
+        method, gradient, curvature = method_named(self.method), None, None
+        votes = (self.n0 - selection.first, self.n0, self.n, dimension, self.alpha)
         if method.pair_gradient:
-            wrong = self.n0 - selection.first
-            gradient = planned_gradient(wrong, self.n0, self.n, dimension, self.alpha)
+            gradient = planned_gradient(*votes)
+        if method.curvature:
+            curvature = planned_curvature(*votes, self.curvature)
         return Estimation(
             index,
             method.design,
@@ -174,6 +214,8 @@ class Request:
             dimension,
             direction_share=gradient and gradient.direction_share,
             gradient_share=gradient.alpha_share if gradient else 0.0,
+            curvature_center=curvature and curvature.center,
+            curvature_share=curvature.alpha_share if curvature else 0.0,
             num_classes=num_classes,
             runner_up=selection.runner_up,
         )

@@ -15,7 +15,7 @@ from sosmooth._numbers import whole_number
 from sosmooth.methods import method_named
 from sosmooth.request import Request, Smoothing
 from sosmooth.sampling.batch_size import find_batch_size
-from sosmooth.sampling.counts import Counts, no_gradient
+from sosmooth.sampling.counts import Counts, no_curvature, no_gradient
 from sosmooth.sampling.engine import Engine, Progress
 from sosmooth.sampling.evaluator import (
     BaseClassifier,
@@ -142,6 +142,7 @@ class Sampler:
         """
         rule = request.rule(self.smoothing.sigma)
         batch, indices_ = self._checked(inputs, indices)
+        request.check_dimension(batch[:1].numel())
         return self._in_eval_mode(self._sampled(batch, indices_, request, rule, progress))
 
     def votes(
@@ -322,15 +323,9 @@ class Sampler:
             if counts.invalid:
                 yield Failed(position, of.index, engine.why_no_vote(), counts.invalid)
                 continue
-            ended = time.perf_counter()
-            yield Sampled(
-                position,
-                of.index,
-                of.selected,
-                margin,
-                counts.tally(of, self.smoothing.sigma),
-                share + ended - begun,
-            )
+            tally = counts.tally(of, self.smoothing.sigma)
+            seconds = share + time.perf_counter() - begun
+            yield Sampled(position, of.index, of.selected, margin, tally, seconds)
             begun = time.perf_counter()
 
     def _sample_until_stopped(
@@ -345,14 +340,16 @@ class Sampler:
         """Selection and estimation of the whole group in shared batches, look by look."""
         begun = time.perf_counter()
         selected, first, runner_up, second, invalid = self._select(engine, indices, request.n0)
-        going = invalid == 0
+        method, going = method_named(request.method), invalid == 0
         tallies: dict[int, Tally] = {}
         for tally, found_invalid in engine.tallies_by_look(
             indices, request.design, rule.looks(), selected, going
         ):
             tally = replace(tally, runner_up=runner_up)
-            if method_named(request.method).pair_gradient:
+            if method.pair_gradient:
                 tally = replace(tally, **no_gradient(len(tally)))
+            if method.curvature:
+                tally = replace(tally, **no_curvature(len(tally), engine.dimension))
             invalid[going] = found_invalid[going]
             going &= invalid == 0
             last = tally.n[0] == rule.n

@@ -136,6 +136,7 @@ class SmoothedClassifier:
         classes: str | None = None,
         radius: float | None = None,
         tolerance: float | None = None,
+        curvature: str = "auto",
         progress: Progress | bool | None = None,
     ) -> Certificates:
         """Certify each input: its class, and a radius within which no perturbation changes it.
@@ -158,6 +159,8 @@ class SmoothedClassifier:
                 gradient; it says nothing about the classifier).
             tolerance: stop when more samples, up to n, could not raise the radius by more than
                 this; without the gradient.
+            curvature: "auto": methods that use the curvature draw it where it is likely to pay.
+                "on": for every input. "off": for none.
             progress: called with the number of evaluations just done or found unnecessary; True
                 shows a bar with the time left, in notebooks too.
 
@@ -175,7 +178,7 @@ class SmoothedClassifier:
             classifier's class is `prediction` everywhere within `radius`. Simultaneous over all
             classes of an input, not over inputs.
         """
-        request = Request(method, n0, n, alpha, seed, classes, radius, tolerance)
+        request = Request(method, n0, n, alpha, seed, classes, radius, tolerance, curvature)
         size = math.prod(np.shape(inputs)[:1])
         with _shown(progress, size * request.evaluations, f"{method}, {size} inputs") as advance:
             sampled = self.sampler.sample(inputs, request, indices=indices, progress=advance)
@@ -200,6 +203,7 @@ class SmoothedClassifier:
         indices: Sequence[int] | NDArray[np.int64] | None = None,
         radius: float | None = None,
         tolerance: float | None = None,
+        curvature: str = "auto",
         progress: Progress | None = None,
     ) -> Iterator[Sampled | Failed]:
         """The sampling half of `certify`: yields the tally of each input as it is done.
@@ -214,12 +218,13 @@ class SmoothedClassifier:
             indices: as for `certify`.
             radius: as for `certify`.
             tolerance: as for `certify`.
+            curvature: as for `certify`.
             progress: called with the number of evaluations just done.
 
         Yields:
             `Sampled`, or `Failed` where evaluations were no vote.
         """
-        request = Request(method, n0, n, alpha, seed, radius=radius, tolerance=tolerance)
+        request = Request(method, n0, n, alpha, seed, None, radius, tolerance, curvature)
         return self.sampler.sample(inputs, request, indices=indices, progress=progress)
 
     def predict(

@@ -31,6 +31,8 @@ SLOPE_CAP = 2.5
 
 #: For the curvature, z is rounded to multiples of this, so that its sums are exact.
 CURVATURE_STEP = 2.0**-16
+#: The number by which it is centred is a multiple of this, for the same reason.
+CURVATURE_CENTER_STEP = 1 / 32
 #: Eigenvalues of the curvature that a tally holds at most, and as many squares.
 CURVATURE_GROUPS = 64
 

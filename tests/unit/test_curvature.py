@@ -8,7 +8,7 @@ import torch
 
 from sosmooth.confidence.direction_bounds import curvature_rounding, slope_rounding
 from sosmooth.sampling.counts import Counts, Estimation
-from sosmooth.sampling.curvature import WEIGHT_STEP, moments
+from sosmooth.sampling.curvature import moments
 from sosmooth.sampling.engine import Engine
 from sosmooth.sampling.evaluator import Evaluator
 from sosmooth.sampling.lattice import LatticeNoise
@@ -16,7 +16,7 @@ from sosmooth.sampling.noise import NoiseSource, Stage, blocks_of
 from sosmooth.sampling.normal import _beyond
 from sosmooth.sampling.spectrum import shortened, spectrum
 from sosmooth.sampling.sums import Part
-from sosmooth.tally import CURVATURE_GROUPS, CURVATURE_STEP, Design
+from sosmooth.tally import CURVATURE_CENTER_STEP, CURVATURE_GROUPS, CURVATURE_STEP, Design
 
 SIGMA, SEED, CPU = 0.5, 7, torch.device("cpu")
 X = torch.tensor([[0.0, 0.25, 0.125, 0.5]])
@@ -95,7 +95,7 @@ def test_the_sums_are_what_computing_by_hand_gives(pairs, center):
     z = np.rint(noise.numpy().astype(np.float64) / CURVATURE_STEP).astype(object)
     plus, minus = (bowl(X + sign * SIGMA * noise).numpy() == 0 for sign in (1, -1))
     weight = np.array([32 - 16 * (int(a) + int(b)) for a, b in zip(plus, minus, strict=True)])
-    exact = ((weight - round(center / WEIGHT_STEP)).astype(object)[:, None] * z).T @ z
+    exact = ((weight - round(center / CURVATURE_CENTER_STEP)).astype(object)[:, None] * z).T @ z
     sums = counted(Part(0, estimation(pairs, center))).sums
     assert sums["curvature"].tolist() == exact[np.triu_indices(4)].tolist()
     assert (

@@ -67,6 +67,7 @@ ClassesName = Annotated[
         " it is ahead of each other class (all). Default: what the method does.",
     ),
 ]
+CurvatureName = Literal["auto", "on", "off"]
 Output = Annotated[
     str | None,
     Parameter(help="Name or position of the output that classifies, where there are several."),

@@ -19,6 +19,7 @@ from sosmooth.cli._options import (
     Alpha,
     Calling,
     ClassesName,
+    CurvatureName,
     Data,
     Json,
     MethodName,
@@ -57,6 +58,10 @@ def certify(
     tolerance: Annotated[
         float | None, Parameter(help="Stop when more samples could not raise the radius by more.")
     ] = None,
+    curvature: Annotated[
+        CurvatureName,
+        Parameter(help="Draw the curvature where it is likely to pay, everywhere, or nowhere."),
+    ] = "auto",
     seed: Seed = 0,
     which: Which = ALL_INPUTS,
     calling: Calling = AS_IT_IS,
@@ -102,7 +107,9 @@ def certify(
     check_engine(engine, workers, address)
     at = chosen_radii(radii)
     inputs = load_dataset(data)
-    request = Request(method or DEFAULT_METHOD, n0, n, alpha, seed, classes, radius, tolerance)
+    request = Request(
+        method or DEFAULT_METHOD, n0, n, alpha, seed, classes, radius, tolerance, curvature
+    )
     smoothing = calling.smoothing(sigma, inputs)
     indices = which.of(inputs)
     if not json:

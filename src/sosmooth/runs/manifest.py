@@ -289,8 +289,9 @@ def _plain(value: Any) -> Any:
 
 def differences(stored: Manifest, asked: Manifest) -> list[str]:
     """Every setting in which two manifests differ, with both values."""
-    # Earlier versions compared with one half only, and did not say so.
-    mine, theirs = ({"classes": "top"} | _flat(one.identity()) for one in (stored, asked))
+    # Earlier versions compared with one half only, drew no curvature, and did not say so.
+    silent = {"classes": "top", "curvature": "off"}
+    mine, theirs = (silent | _flat(one.identity()) for one in (stored, asked))
     names = sorted(mine.keys() | theirs.keys())
     return [
         f"{name} is {_short(mine.get(name))} there and {_short(theirs.get(name))} here"

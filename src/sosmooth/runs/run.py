@@ -99,8 +99,8 @@ class Run(Framed):
         """A column as a NumPy array, (inputs,).
 
         Null becomes −1 in integers, NaN in floats and the empty string in text. A column of lists
-        becomes an array (inputs, length of the longest), filled up with −1 in `class_ids` and with
-        0 in the counts.
+        becomes an array (inputs, length of the longest), filled up with −1 in `class_ids`, with 0
+        in the counts and with NaN in the curvature.
         """
         if column not in COLUMNS:
             raise KeyError(f"a run has no column {column!r}; there are: {', '.join(COLUMNS)}")

@@ -8,6 +8,7 @@ A column is filled from the field of that name in `Certificates`, `Tally` or `Bo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 
 import pyarrow as pa
@@ -28,7 +29,8 @@ class Column:
         nullable: null where it does not apply or is unknown.
         optional: files that lack it are read, as if it were null.
         unknown: the value that stands for "unknown" in arrays, stored as null.
-        fill: of a list, what fills the rows of its array up to a common width; not stored.
+        fill: of a list, what fills the rows of its array up to a common width; not stored. NaN: a
+            list is as wide as the array, or empty.
         partly: some rows may be null, those that an earlier version wrote: it is then unknown for
             all of the run.
     """
@@ -38,12 +40,13 @@ class Column:
     meaning: str
     nullable: bool = True
     optional: bool = False
-    unknown: int | None = None
-    fill: int = 0
+    unknown: float | None = None
+    fill: float = 0
     partly: bool = False
 
 
-_INT, _FLOAT, _TEXT, _INTS = pa.int64(), pa.float64(), pa.string(), pa.list_(pa.int64())
+_INT, _FLOAT, _TEXT = pa.int64(), pa.float64(), pa.string()
+_INTS, _FLOATS = pa.list_(_INT), pa.list_(_FLOAT)
 
 COLUMNS: dict[str, Column] = {
     column.name: column
@@ -110,6 +113,34 @@ COLUMNS: dict[str, Column] = {
             "gradient_share",
             _FLOAT,
             "share of alpha for the gradient norm, fixed before the pairs were drawn",
+            optional=True,
+        ),
+        Column(
+            "curvature_center",
+            _FLOAT,
+            "c, fixed before the pairs were drawn; null where no curvature was drawn",
+            optional=True,
+            unknown=nan,
+        ),
+        Column(
+            "curvature_eigenvalues",
+            _FLOATS,
+            "of the mean over all pairs of −(u − c)(z zᵀ − I), u the wrong share of a pair: the"
+            " lowest of each group of neighbours, ascending, rounded down; empty: none drawn",
+            optional=True,
+            fill=nan,
+        ),
+        Column(
+            "curvature_squares",
+            _FLOATS,
+            "squared coefficients of the mean of h z over them, added up in each group, rounded up",
+            optional=True,
+            fill=nan,
+        ),
+        Column(
+            "curvature_share",
+            _FLOAT,
+            "share of alpha for slope and curvature, fixed before the pairs were drawn",
             optional=True,
         ),
         Column("p_lower", _FLOAT, "lower bound of the probability of the selected class"),
@@ -209,7 +240,8 @@ def check_row(row: dict[str, Any]) -> None:
         elif pa.types.is_integer(column.type):
             right = type(value) is int
         elif pa.types.is_list(column.type):
-            right = isinstance(value, list) and all(type(one) is int for one in value)
+            kinds = (int,) if pa.types.is_integer(column.type.value_type) else (int, float)
+            right = isinstance(value, list) and all(type(one) in kinds for one in value)
         elif pa.types.is_floating(column.type):
             right = type(value) in (int, float)
         else:

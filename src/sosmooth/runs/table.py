@@ -26,10 +26,17 @@ from sosmooth.runs.schema import (
     with_settings,
 )
 from sosmooth.stopping import StoppingRule, stopping_rule
-from sosmooth.tally import NO_CLASS, Design, Tally
+from sosmooth.tally import CURVATURE_GROUPS, NO_CLASS, Design, Tally
 
 if TYPE_CHECKING:
     from sosmooth.runs.manifest import Manifest
+
+
+# Lists of one length in each row.
+_TOGETHER = (
+    ("class_ids", "class_same", "class_one"),
+    ("curvature_eigenvalues", "curvature_squares"),
+)
 
 
 def table_of(
@@ -59,11 +66,16 @@ def _arrow(name: str, value: ArrayLike | None, size: int, length: NDArray[np.int
     if value is None:
         return pa.nulls(size, column.type)
     if pa.types.is_list(column.type):
-        return _lists(np.asarray(value), column.type, length)
+        array = np.asarray(value)
+        if np.isnan(column.fill):
+            length = np.where(np.isnan(array).all(axis=1), 0, array.shape[1])
+        return _lists(array, column.type, length)
     array = np.broadcast_to(np.asarray(value), (size,))
     if pa.types.is_string(column.type):
         return pa.array(array.tolist(), column.type)
-    mask = None if column.unknown is None else array == column.unknown
+    mask = None
+    if column.unknown is not None:
+        mask = np.isnan(array) if np.isnan(column.unknown) else array == column.unknown
     return pa.array(array, column.type, mask=mask)
 
 
@@ -101,9 +113,10 @@ def _lengths(column: pa.ListArray) -> NDArray[np.int64]:
     return column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
 
 
-def _filled(column: pa.ListArray, fill: int) -> NDArray[np.int64]:
+def _filled(column: pa.ListArray, fill: float) -> NDArray:
     length = _lengths(column)
-    array = np.full((len(column), length.max(initial=0)), fill, dtype=np.int64)
+    kind = column.type.value_type.to_pandas_dtype()
+    array = np.full((len(column), length.max(initial=0)), fill, dtype=kind)
     array[np.arange(array.shape[1]) < length[:, None]] = column.flatten().to_numpy()
     return array
 
@@ -116,13 +129,13 @@ def certificates_of(table: pa.Table, manifest: Manifest) -> Certificates:
             together differ in length.
     """
     counted, bounded = _columns(table, Tally), _columns(table, Bounds)
-    lengths = [
-        _lengths(table[name].combine_chunks())
-        for name, values in counted.items()
-        if values is not None and pa.types.is_list(COLUMNS[name].type)
-    ]
-    if any(not np.array_equal(length, lengths[0]) for length in lengths):
-        raise RunError("the lists of class_ids, class_same and class_one differ in length")
+    for names in _TOGETHER:
+        lengths = [
+            _lengths(table[name].combine_chunks()) for name in names if counted[name] is not None
+        ]
+        if any(not np.array_equal(length, lengths[0]) for length in lengths):
+            raise RunError(f"the lists of {', '.join(names)} differ in length")
+    counted |= _curvature(table, counted, manifest.dimension)
     prediction, selected = numpy_of(table, "prediction"), numpy_of(table, "selected")
     settings = manifest.settings
     return Certificates(
@@ -148,6 +161,29 @@ def certificates_of(table: pa.Table, manifest: Manifest) -> Certificates:
         ),
         bounds=Bounds(n_used=numpy_of(table, "n_used"), **bounded),
     )
+
+
+def _curvature(
+    table: pa.Table, counted: dict[str, NDArray | None], dimension: int | None
+) -> dict[str, NDArray | None]:
+    """The curvature as a tally has it also where none was drawn for some inputs, or for any.
+
+    Raises:
+        RunError: some list is shorter or longer.
+    """
+    if counted["curvature_share"] is None:
+        return {}
+    found: dict[str, NDArray | None] = {"curvature_center": numpy_of(table, "curvature_center")}
+    for name in _TOGETHER[1]:
+        array = counted[name]
+        if array is None or dimension is None:
+            continue
+        width = min(dimension, CURVATURE_GROUPS)
+        if array.shape[1] == 0:
+            found[name] = np.full((len(array), width), np.nan)
+        elif array.shape[1] != width or np.any(np.isnan(array).any(1) != np.isnan(array).all(1)):
+            raise RunError(f"the lists of {name} must have {width} numbers or none")
+    return found
 
 
 def rule_of(settings: Mapping[str, Any]) -> StoppingRule | None:
@@ -176,6 +212,8 @@ def _columns(table: pa.Table, kind: type[Tally] | type[Bounds]) -> dict[str, NDA
         field.name for field in fields(kind) if field.default is None and field.name in COLUMNS
     ):
         nulls = table[name].null_count
+        if COLUMNS[name].unknown is not None and nulls < len(table):
+            nulls = 0
         if 0 < nulls < len(table) and COLUMNS[name].partly:
             nulls = len(table)
         if 0 < nulls < len(table):

@@ -13,10 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from sosmooth.sampling.noise import Noise
-from sosmooth.tally import CURVATURE_STEP
+from sosmooth.tally import CURVATURE_CENTER_STEP, CURVATURE_STEP
 
-#: Sums of `u − c` are whole numbers of this: c is a multiple of it.
-WEIGHT_STEP = 1 / 32
 # In sums of so many pairs, |u − c| ≤ 1 times products of z stay below 2^53 steps while the mean of
 # z² is at most 4 in each coordinate.
 _EXACT_PAIRS = 2**14
@@ -29,13 +27,17 @@ class PairCurvature:
 
     Args:
         dimension: features of the input.
-        center: c, in [0, 1/2], a multiple of `WEIGHT_STEP`.
+        center: c, in [0, 1/2], a multiple of `CURVATURE_CENTER_STEP`.
         device: where the sums are kept; must have float64.
         noise: what was drawn is read with it.
     """
 
     def __init__(self, dimension: int, center: float, device: torch.device, noise: Noise):
-        self._center, self._device, self._noise = round(center / WEIGHT_STEP), device, noise
+        self._center, self._device, self._noise = (
+            round(center / CURVATURE_CENTER_STEP),
+            device,
+            noise,
+        )
         self._mean = torch.zeros(dimension, dtype=torch.int64, device=device)
         self._total = torch.zeros(dimension, dimension, dtype=torch.int64, device=device)
         self._recent = torch.zeros(dimension, dimension, dtype=torch.float64, device=device)
@@ -56,7 +58,9 @@ class PairCurvature:
             wrong = (~(right[0] & right[1])).nonzero()[:, 0]
             noise, right = noise.index_select(0, wrong), right.index_select(1, wrong)
         plus, minus = right.double()
-        weight = (1 / WEIGHT_STEP - self._center) - (0.5 / WEIGHT_STEP) * (plus + minus)
+        weight = (1 / CURVATURE_CENTER_STEP - self._center) - (0.5 / CURVATURE_CENTER_STEP) * (
+            plus + minus
+        )
         z = self._noise.rounded(noise)
         weighted = z * weight[:, None]
         for start in range(0, z.shape[1], _ROWS):
@@ -101,7 +105,7 @@ def moments(
     """
     dimension = len(mean)
     hessian = np.empty((dimension, dimension))
-    unit, start = WEIGHT_STEP * CURVATURE_STEP**2, 0
+    unit, start = CURVATURE_CENTER_STEP * CURVATURE_STEP**2, 0
     for i in range(dimension):
         row = curvature[start : start + dimension - i] * unit
         row[0] -= weight

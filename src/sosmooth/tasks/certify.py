@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sosmooth.datasets.labels import check_range
+from sosmooth.methods import method_named
 from sosmooth.request import Request, Smoothing
 from sosmooth.runs.files import RunError
 from sosmooth.runs.manifest import described
@@ -96,6 +97,7 @@ def certify_run(
     failures: list[Failed] = []
     progress = progress or (lambda evaluations: None)
     like = inputs.get(chosen[:1])
+    request.check_dimension(like[0].size)
     with RunWriter.open(
         Path(out),
         settings=_identity(classifier, inputs, request, smoothing, chosen),
@@ -259,6 +261,7 @@ def _identity(
         "sigma": smoothing.sigma,
         **asdict(request),
         "classes": request.compared,
+        "curvature": request.curvature if method_named(request.method).curvature else "off",
         "num_classes": smoothing.num_classes,
         "lattice": smoothing.lattice,
         **smoothing.execution.settings(),

@@ -14,7 +14,7 @@ from sosmooth.results import ABSTAIN_REASONS, Certificates
 from sosmooth.runs.files import RunError
 from sosmooth.runs.run import Run, load_run
 from sosmooth.runs.table import rule_of
-from sosmooth.tally import NO_CLASS
+from sosmooth.tally import NO_CLASS, Tally
 
 
 def validate_run(path: str | Path) -> list[str]:
@@ -92,7 +92,7 @@ def _row_findings(certificates: Certificates) -> list[str]:
         if whole and tally.count_top is not None:
             right = 2 * pairs["pair_both"] + pairs["pair_plus_only"] + pairs["pair_minus_only"]
             checks["count_top is not what the pair counts say"] = tally.count_top != right
-    checks |= _class_checks(certificates)
+    checks |= _class_checks(certificates) | _curvature_checks(tally)
     return [
         f"{what} in {np.sum(wrong)} rows, the first of index"
         f" {certificates.input_index[np.argmax(wrong)]}"
@@ -129,6 +129,25 @@ def _class_checks(certificates: Certificates) -> dict[str, NDArray[np.bool_]]:
             axis=1,
         ),
         "the votes of all classes do not add up to n": tally.count_top + votes != tally.n,
+    }
+
+
+def _curvature_checks(tally: Tally) -> dict[str, NDArray[np.bool_]]:
+    """Contradictions in the curvature, by name; none where none belongs to the run."""
+    center, share = tally.curvature_center, tally.curvature_share
+    theta, squares = tally.curvature_eigenvalues, tally.curvature_squares
+    if center is None or share is None or theta is None or squares is None:
+        return {}
+    drawn = ~np.isnan(center)
+    return {
+        "curvature_center is outside [0, 1/2]": drawn & ~((center >= 0) & (center <= 0.5)),
+        "curvature_share is not in (0, 1), or not 0 where none was drawn": np.where(
+            drawn, ~((share > 0) & (share < 1)), share != 0
+        ),
+        "the curvature is given where none was drawn, or missing": drawn
+        != np.isfinite(theta).all(axis=1),
+        "curvature_eigenvalues is not ascending": np.any(np.diff(theta, axis=1) < 0, axis=1),
+        "a number in curvature_squares is negative": np.any(squares < 0, axis=1),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -139,7 +140,9 @@ class _Work:
             counts, seconds = counts + answer.result, seconds + answer.seconds
         if counts.invalid:
             return [Failed(position, index, counts.why, counts.invalid)]
+        begun = time.perf_counter()
         tally = counts.tally(estimation, self.smoothing.sigma)
+        seconds += time.perf_counter() - begun
         return [Sampled(position, index, selection.selected, selection.margin, tally, seconds)]
 
 

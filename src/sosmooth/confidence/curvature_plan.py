@@ -1,0 +1,85 @@
+"""Whether the curvature that pairs see is drawn, from the selection samples alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from sosmooth.confidence.direction_bounds import curvature_shortfall
+from sosmooth.tally import CURVATURE_CENTER_STEP
+
+#: Whether to draw it: where it is likely to pay, wherever it can be drawn, or never.
+CURVATURE = ("auto", "on", "off")
+#: What slope and curvature together get of alpha.
+CURVATURE_SHARE = 0.1
+#: More features would need more than 0.7 GB for the curvature and its eigenvectors.
+MOST_FEATURES = 4096
+#: More pairs could overflow its sums.
+MOST_PAIRS = 2**24
+# Of the largest curvature, what the bound may be short of the estimate for it to pay, and how far
+# chance alone may move the eigenvalues of the estimate.
+_SHORTFALL, _SPREAD = 0.25, 1 / np.sqrt(2)
+
+
+@dataclass(frozen=True)
+class CurvaturePlan:
+    """How an input's pairs are used for the curvature.
+
+    Attributes:
+        center: by which the wrong share of a pair is centred; NaN: no curvature is drawn.
+        alpha_share: of alpha, for slope and curvature together; 0 where none is drawn.
+    """
+
+    center: float
+    alpha_share: float
+
+
+NONE = CurvaturePlan(np.nan, 0.0)
+
+
+def planned_curvature(
+    selection_wrong: int, n0: int, n: int, dimension: int, alpha: float, asked: str = "auto"
+) -> CurvaturePlan:
+    """Whether and how the curvature of one input is drawn.
+
+    It takes an error rate that the selection samples make likely. "auto" draws the curvature where
+    at that rate the slack of the bound, and the eigenvalues of the noise, are well below the
+    largest curvature: that of a half-space, `c φ(c)`, `c = Φ⁻¹(p)`.
+
+    Args:
+        selection_wrong: selection evaluations that did not return the selected class.
+        n0: selection evaluations, at least 1.
+        n: estimation evaluations.
+        dimension: features of one input.
+        alpha: failure probability of the certificate, in (0, 1).
+        asked: one of `CURVATURE`.
+
+    Returns:
+        The plan. It depends on the selection samples only, so the guarantee holds for each of them.
+    """
+    pairs = n // 2
+    if asked == "off" or not 0 < pairs <= MOST_PAIRS or dimension > MOST_FEATURES:
+        return NONE
+    # About the median of the error rates that the samples make likely.
+    error = min((selection_wrong + 0.7) / (n0 + 0.4), 0.5)
+    center = round(error / CURVATURE_CENTER_STEP) * CURVATURE_CENTER_STEP
+    if asked == "auto" and not _pays(
+        error, center, pairs, dimension, 0.5 * CURVATURE_SHARE * alpha
+    ):
+        return NONE
+    return CurvaturePlan(center, CURVATURE_SHARE)
+
+
+def _pays(error: float, center: float, pairs: int, dimension: int, alpha: float) -> bool:
+    """Whether the curvature is likely to say more than chance does."""
+    c = -special.ndtri(error)
+    largest = c * np.exp(-0.5 * c * c) / np.sqrt(2 * np.pi)
+    # The sides of a pair as if they were independent.
+    one, none = 2 * error * (1 - error), error**2
+    short = float(curvature_shortfall(one, none, pairs, alpha, center=center))
+    square = one * (0.5 - center) ** 2 + none * (1 - center) ** 2 + (1 - error) ** 2 * center**2
+    # The edge of the semicircle that the eigenvalues of pure noise fill.
+    edge = 2 * np.sqrt(square * dimension / pairs)
+    return bool(short < _SHORTFALL * largest and edge < _SPREAD * largest)
