@@ -15,6 +15,7 @@ import pytest
 
 from sosmooth import load_run
 from sosmooth.cli import main
+from sosmooth.cli._options import chosen_indices
 from sosmooth.runs.writer import RunWriter
 from sosmooth.sampling import lattice, noise
 
@@ -310,6 +311,10 @@ def test_a_whole_number_in_any_way_of_writing_it(own, capsys, n):
     arguments = [n if word == "200" else word for word in own_call(own, "half", "--skip", "1e0")]
     assert call(capsys, *arguments)[0] == 0
     assert load_run(own / "run")["n"].tolist() == [200] * 3
+
+
+def test_whole_numbers_among_the_indices():
+    assert chosen_indices(10_000, "0:1e4:2.5e3, 7", 1, None) == [0, 2500, 5000, 7500, 7]
 
 
 @pytest.mark.parametrize("n", ["200.5", "1e400", "nan", "many", ""])

@@ -17,7 +17,9 @@ from PIL import Image
 from torch import nn
 
 from sosmooth import SmoothedClassifier, load_classifier, load_run
+from sosmooth.classifiers.architectures import build
 from sosmooth.classifiers.load import open_classifier, runs_code
+from sosmooth.classifiers.weights import save_weights
 from sosmooth.cli import main
 from sosmooth.datasets import load_dataset
 from sosmooth.runs import RunError
@@ -499,8 +501,11 @@ def test_texts_that_cannot_be_read(tmp_path, text_model):
     with pytest.raises(ValueError, match="line 2 has 1 cells, the first line 2"):
         load_dataset(f"text:{tmp_path}/texts.csv?model={tmp_path}/bert")
     (tmp_path / "texts.csv").write_text("words,label\nx,1\n")
-    with pytest.raises(ValueError, match="must name the columns text; it names words, label"):
-        load_dataset(f"text:{tmp_path}/texts.csv?model={tmp_path}/bert")
+    for columns, lacking in (("", "text"), ("&text=a&label=b", "a, b")):
+        with pytest.raises(ValueError, match=f"name the columns {lacking}; it names words, label"):
+            load_dataset(f"text:{tmp_path}/texts.csv?model={tmp_path}/bert{columns}")
+    other = load_dataset(f"text:{tmp_path}/texts.csv?model={tmp_path}/bert&text=words&label=label")
+    assert (other.get([0]).shape, other.labels.tolist()) == ((1, 64, 17), [1])
     (tmp_path / "texts.csv").write_text("text,label\na good film,yes\na bad film,no\n")
     named = load_dataset(f"text:{tmp_path}/texts.csv?model={tmp_path}/bert")
     assert (named.labels.tolist(), named.class_names) == ([1, 0], ("no", "yes"))
@@ -720,6 +725,8 @@ def test_csv_features(tmp_path):
         ("a,b\n\n1\n", "line 3 has 1 cells, the first line 2"),
         ("a,b\n1,2\n1,x\n", "line 3: the column 'b' holds 'x'; features must be numbers"),
         ("a,b\n1,\n", "line 2: the column 'b' is empty"),
+        ("a,b\n1,x\n", r"holds the labels, write \S+b\.csv\?label=b; .*\?model=FOLDER&text=b"),
+        ("a,label\nx,1\n", r"incomplete lines; if it holds texts, write text:\S+&text=a"),
         ("a,b\n1,nan\n", "input 0 holds NaN"),
         ("label\n1\n", "has no features"),
     ):
@@ -731,6 +738,44 @@ def test_csv_features(tmp_path):
         load_dataset(f"csv:{tmp_path}/a.csv?standardize={tmp_path}/b.csv")
     with pytest.raises(ValueError, match="has no column 'y'"):
         load_dataset(f"csv:{tmp_path}/a.csv?label=y")
+
+
+def test_the_suffix_of_a_table_says_its_format(tmp_path):
+    write_csv(tmp_path / "a.csv")
+    short, long = (load_dataset(f"{kind}{tmp_path}/a.csv?label=label") for kind in ("", "csv:"))
+    assert short.settings == long.settings
+    (tmp_path / "table.txt").write_text("a,label\n1,0\n")
+    with pytest.raises(ValueError, match=r"write csv:\S+table\.txt"):
+        load_dataset(f"{tmp_path}/table.txt")
+    assert len(load_dataset(f"csv:{tmp_path}/table.txt")) == 1
+    with pytest.raises(FileNotFoundError, match="no file"):
+        load_dataset(f"{tmp_path}/none.parquet")
+
+
+def test_weights_without_an_architecture_are_given_one(tmp_path, capsys):
+    said = {"architecture": "mnist7_cnn", "num_classes": 10}
+    torch.save(build("mnist7_cnn").state_dict(), tmp_path / "net.pt")
+    save_weights(tmp_path / "said.safetensors", build("mnist7_cnn"), said)
+    for file in ("net.pt", "said.safetensors"):
+        found, _ = certified(
+            tmp_path / file.partition(".")[0],
+            f"{tmp_path}/{file}",
+            "mnist7",
+            "--max",
+            "1",
+            "--architecture",
+            "mnist7_cnn",
+            capsys=capsys,
+            n=4,
+        )
+        spec = found.manifest.settings["model"]["spec"]
+        assert spec == f"{'mnist7_cnn+' if file == 'net.pt' else ''}{tmp_path}/{file}"
+    line = f"doctor --model {tmp_path}/net.pt --data mnist7 --sigma 0.25 --architecture"
+    for name, message in (("resnet9", "unknown architecture 'resnet9'"), ("resnet20", "fit")):
+        assert main([*line.split(), name]) == 2
+        assert message in capsys.readouterr().err
+    assert main([*line.replace("net.pt", "net.onnx").split(), "resnet20"]) == 2
+    assert "--architecture='resnet20' is for weights alone" in capsys.readouterr().err
 
 
 def test_shuffle_seed_chooses_as_by_chance_and_is_recorded_by_the_indices(tmp_path, capsys):

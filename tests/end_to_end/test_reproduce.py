@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from sosmooth import load_run
 from sosmooth.classifiers.architectures import build
@@ -129,6 +130,14 @@ def test_data_of_ones_own_with_another_architecture(cifar, capsys):
     assert "has the architecture resnet20, this figure resnet110" in err
     assert "give --architecture='resnet20'" in err
     assert not (cifar / "out").exists()
+
+
+def test_weights_that_do_not_say_their_architecture(cifar, capsys):
+    torch.save(build("resnet20").state_dict(), cifar / "net.pt")
+    weights = given(cifar, weights=cifar / "net.pt")
+    assert "ARCHITECTURE+" in call(capsys, "reproduce", "fig6", *weights)[2]
+    weights = given(cifar, weights=cifar / "net.pt", architecture="resnet32")
+    assert "it fits resnet20" in call(capsys, "reproduce", "fig6", *weights)[2]
 
 
 @pytest.mark.slow

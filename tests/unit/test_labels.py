@@ -237,6 +237,10 @@ def test_columns_follow_those_of_the_classifier():
     assert found.inputs.settings["mean"] == [10, 20, 30]
     with pytest.raises(ValueError, match=r"features c, a, b; .* with a, d; lacking: d; not known"):
         paired(classifier(features=["a", "d"]), given, 2)
+    # One column more, and no labels.
+    unlabelled = data([-1, -1], features=["c", "a", "b"], inputs=inputs)
+    with pytest.raises(ValueError, match=r"if 'c' holds the labels, write set\?label=c"):
+        paired(classifier(features=["a", "b"]), unlabelled, 2)
     unnamed = paired(classifier(features=["a", "b", "c"]), data([0, 1], inputs=inputs), 2)
     assert "does not name its features" in unnamed.notes[0]
     assert "a, b, c" in unnamed.notes[0]

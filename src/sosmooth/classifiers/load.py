@@ -31,6 +31,7 @@ from sosmooth.classifiers.torch_files import TORCH_SUFFIXES
 from sosmooth.classifiers.weights import (
     fill_fitting,
     load_weights,
+    named_architecture,
     read_weights,
     weights_sha256,
 )
@@ -115,6 +116,31 @@ def load_classifier(
         if known is not None and getattr(classifier, name, None) != known:
             setattr(classifier, name, known)
     return classifier
+
+
+def with_architecture(spec: str, architecture: str | None) -> str:
+    """The spec of weights for a network; unchanged where their file names this network itself.
+
+    Args:
+        spec: a weights file, with options or without.
+        architecture: a key of `ARCHITECTURES`; None: the spec is complete.
+
+    Raises:
+        ValueError: no such architecture, or the spec names more than a weights file.
+    """
+    if architecture is None:
+        return spec
+    place, _ = split_options(spec)
+    if architecture not in ARCHITECTURES:
+        raise ValueError(
+            f"unknown architecture {architecture!r}; there are: {', '.join(ARCHITECTURES)}"
+        )
+    if not place.endswith((".safetensors", *TORCH_SUFFIXES)) or "+" in place:
+        raise ValueError(
+            f"architecture='{architecture}' is for weights alone, a file of kind .safetensors,"
+            f" {', '.join(TORCH_SUFFIXES)}; {spec} names its network itself"
+        )
+    return spec if named_architecture(Path(place)) == architecture else f"{architecture}+{spec}"
 
 
 def runs_code(spec: str) -> bool:

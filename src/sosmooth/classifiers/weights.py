@@ -92,6 +92,20 @@ def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     return model.eval(), metadata
 
 
+def named_architecture(path: Path) -> str | None:
+    """The architecture that a weights file says it belongs to; None where it says none.
+
+    Args:
+        path: any file; it need not exist.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = json.loads((file.metadata() or {}).get(_KEY, "{}"))
+    except (SafetensorError, OSError, ValueError, RecursionError):
+        return None
+    return metadata.get("architecture") if isinstance(metadata, dict) else None
+
+
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """The tensors of a safetensors file, on the CPU, and the metadata that sosmooth put there.
 

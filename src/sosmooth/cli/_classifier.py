@@ -20,6 +20,7 @@ def opened_pair(
     inputs: InputSet,
     *,
     sigma: float,
+    architecture: str | None = None,
     normalize: str | None = None,
     output: str | None = None,
     single_score: str | None = None,
@@ -34,13 +35,13 @@ def opened_pair(
     Prints one line for each thing that was chosen or assumed for the user.
     """
     from sosmooth.classifiers.class_names import named, read_class_names
-    from sosmooth.classifiers.load import open_classifier
+    from sosmooth.classifiers.load import open_classifier, with_architecture
     from sosmooth.tasks.opening import settled_classifier
     from sosmooth.tasks.pairing import paired
 
     names = None if class_names is None else read_class_names(class_names)
     found = open_classifier(
-        model,
+        with_architecture(model, architecture),
         sigma=sigma,
         normalize=normalize,
         output=output,

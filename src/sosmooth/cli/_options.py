@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 
 def _whole(kind: object, tokens: Sequence[Token]) -> int:
+    return _whole_number(tokens[0].value)
+
+
+def _whole_number(text: str) -> int:
     """A whole number in any way of writing it: 100000, 100_000, 1e5, 4.0."""
-    text = tokens[0].value
     try:
         return int(text)
     except ValueError:
@@ -68,6 +71,13 @@ ClassesName = Annotated[
     ),
 ]
 CurvatureName = Literal["auto", "on", "off"]
+Architecture = Annotated[
+    str | None,
+    Parameter(
+        help="Network of the weights, where their file does not say it: resnet20, resnet32,"
+        " resnet44, resnet56, resnet110, resnet50, …; the same as `--model ARCHITECTURE+FILE`."
+    ),
+]
 Output = Annotated[
     str | None,
     Parameter(help="Name or position of the output that classifies, where there are several."),
@@ -125,6 +135,7 @@ class Calling:
     num_classes: Annotated[
         WholeOrNone, Parameter(help="Number of classes, where the classifier returns labels.")
     ] = None
+    architecture: Architecture = None
     normalize: Annotated[
         str | None,
         Parameter(
@@ -188,6 +199,7 @@ class Calling:
             model,
             inputs,
             sigma=sigma,
+            architecture=self.architecture,
             normalize=self.normalize,
             output=self.output,
             single_score=self.single_score,
@@ -269,7 +281,10 @@ def chosen_indices(
     chosen: list[int] = []
     for part in (indices or f"0:{count}").split(","):
         try:
-            numbers = [int(number) if number.strip() else None for number in part.split(":")]
+            numbers = [
+                _whole_number(number.strip()) if number.strip() else None
+                for number in part.split(":")
+            ]
         except ValueError:
             numbers = []
         if len(numbers) == 1 and numbers[0] is not None:

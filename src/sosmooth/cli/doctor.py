@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from sosmooth.cli._flags import with_flags
-from sosmooth.cli._options import Json, Output, SingleScore, WholeOrNone
+from sosmooth.cli._options import Architecture, Json, Output, SingleScore, WholeOrNone
 from sosmooth.cli._output import print_json
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def doctor(
     num_classes: Annotated[
         WholeOrNone, Parameter(help="Number of classes, where the classifier returns labels.")
     ] = None,
+    architecture: Architecture = None,
     output: Output = None,
     single_score: SingleScore = None,
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps.")] = "cpu",
@@ -45,7 +46,9 @@ def doctor(
     examined = (
         examine_installation()
         if model is None
-        else _with_classifier(model, data, sigma, num_classes, output, single_score, device)
+        else _with_classifier(
+            model, data, sigma, num_classes, architecture, output, single_score, device
+        )
     )
     findings = []
     for finding in examined:
@@ -63,6 +66,7 @@ def _with_classifier(
     data: str | None,
     sigma: float | None,
     num_classes: int | None,
+    architecture: str | None,
     output: str | None,
     single_score: str | None,
     device: str,
@@ -86,6 +90,7 @@ def _with_classifier(
             model,
             inputs,
             sigma=sigma,
+            architecture=architecture,
             output=output,
             single_score=single_score,
             num_classes=num_classes,

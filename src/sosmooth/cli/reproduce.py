@@ -39,7 +39,10 @@ def reproduce(
     ] = None,
     architecture: Annotated[
         str | None,
-        Parameter(help="Architecture of the weights, where it is not the figure's."),
+        Parameter(
+            help="Architecture of the weights, where it is not the figure's, or where their file"
+            " does not say it."
+        ),
     ] = None,
     runs: Annotated[
         str | None,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sosmooth.datasets.inputs import InputSet
+import numpy as np
+
+from sosmooth.datasets.inputs import UNKNOWN_LABEL, InputSet
 
 # Settings of a table with one value a feature, in the order of its columns.
 _OF_EACH_FEATURE = ("features", "mean", "std")
@@ -34,12 +36,17 @@ def in_order(inputs: InputSet, wanted: Sequence[str]) -> tuple[InputSet, tuple[s
     if sorted(have) != sorted(wanted):
         lacking = [name for name in wanted if name not in have]
         further = [name for name in have if name not in wanted]
+        alone = not lacking and len(further) == 1 and not np.any(inputs.labels != UNKNOWN_LABEL)
         raise ValueError(
             f"{inputs.name} has the features {', '.join(have)}; the classifier was fitted with"
             f" {', '.join(wanted)}"
             + (f"; lacking: {', '.join(lacking)}" if lacking else "")
             + (f"; not known to it: {', '.join(further)}" if further else "")
-            + "; give a table with its features"
+            + (
+                f"; if {further[0]!r} holds the labels, write {inputs.name}?label={further[0]}"
+                if alone
+                else "; give a table with its features"
+            )
         )
     order = [have.index(name) for name in wanted]
     settings = dict(inputs.settings)

@@ -42,6 +42,8 @@ FOLDER_DATASETS: dict[str, Callable[[Path, str], InputSet]] = {
 #: Formats of files: name → module with `load(path, options)`, imported when it is needed. Written
 #: `name:PATH` or `name:PATH?option=value&option=value`.
 FILE_KINDS = {"csv": "table", "parquet": "parquet", "hf": "hugging_face", "text": "text"}
+# Formats that the suffix of a file tells, so that their name need not be written.
+_BY_SUFFIX = {".csv": "csv", ".parquet": "parquet"}
 _ARRAYS = (".npz", ".npy")
 _SPLITS = ("test", "train")
 
@@ -57,8 +59,8 @@ def load_dataset(spec: str) -> InputSet:
               folder: `cifar10:train:FOLDER`.
             - A `.npz` or `.npy` file.
             - A folder of images, with `?resize=256&crop=224` to bring them to one size.
-            - `csv:FILE`, `parquet:FILE`, `hf:FOLDER` or `text:FILE?model=FOLDER`; their modules
-              describe their options.
+            - `FILE.csv`, `FILE.parquet`, or with their format `csv:FILE`, `parquet:FILE`,
+              `hf:FOLDER` and `text:FILE?model=FOLDER`; their modules describe their options.
             - `package.module:factory` or `path/file.py:factory`, which run that code.
 
     Returns:
@@ -68,6 +70,7 @@ def load_dataset(spec: str) -> InputSet:
         FileNotFoundError: a file, folder or module does not exist.
         ValueError: `spec` names nothing that can be read, or something broken.
     """
+    spec = _with_format(spec)
     name, _, rest = spec.partition(":")
     if name in DATASETS:
         return DATASETS[name](rest or "test")
@@ -94,15 +97,24 @@ def load_dataset(spec: str) -> InputSet:
         return factory.load(spec)
     if path.is_file():
         raise ValueError(
-            f"cannot read the file {spec!r} as data; files must be .npz, with the arrays inputs and"
-            f" labels, or .npy; write csv:{spec}, parquet:{spec} or text:{spec} for other formats"
+            f"cannot read the file {spec!r} as data; files must be .csv, .parquet, .npz, with the"
+            f" arrays inputs and labels, or .npy; for another suffix, write csv:{spec},"
+            f" parquet:{spec} or text:{spec}"
         )
     raise FileNotFoundError(
         f"no data set {spec!r}; write {', '.join(DATASETS)},"
         f" {', '.join(f'{each}:FOLDER' for each in FOLDER_DATASETS)},"
-        f" {', '.join(f'{each}:PATH' for each in FILE_KINDS)}, the path of an .npz file or of a"
-        " folder of images, package.module:factory or path/file.py:factory"
+        f" {', '.join(f'{each}:PATH' for each in FILE_KINDS)}, the path of a .csv, .parquet or"
+        " .npz file or of a folder of images, package.module:factory or path/file.py:factory"
     )
+
+
+def _with_format(spec: str) -> str:
+    """`csv:FILE.csv` for `FILE.csv`, and alike, so that both name the same data."""
+    place, _ = split_options(spec)
+    kind = _BY_SUFFIX.get(Path(place).suffix.lower())
+    known = kind is None or place.partition(":")[0] in (*FOLDER_DATASETS, *FILE_KINDS)
+    return spec if known else f"{kind}:{spec}"
 
 
 def _holds_a_table(folder: Path) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sosmooth._objects import file_sha256
 from sosmooth._spec_options import parse_options
-from sosmooth.datasets._csv import read_csv
+from sosmooth.datasets._csv import CsvTable, read_csv
 from sosmooth.datasets.inputs import InputSet, in_memory
 from sosmooth.datasets.labels import numbered
 
@@ -90,7 +90,7 @@ def _read(path: Path, label: str) -> tuple[NDArray[np.float64], list[str], list[
         raise ValueError(f"{path} has no features, only the column {label!r}")
     values = [
         [
-            _number(path, number, name, cell)
+            _number(table, number, name, cell, labelled=label in table.columns)
             for name, cell in zip(table.columns, cells, strict=True)
             if name != label
         ]
@@ -101,12 +101,17 @@ def _read(path: Path, label: str) -> tuple[NDArray[np.float64], list[str], list[
     return features, names, labels
 
 
-def _number(path: Path, line: int, column: str, cell: str) -> float:
+def _number(table: CsvTable, line: int, column: str, cell: str, *, labelled: bool) -> float:
     try:
         return float(cell)
     except ValueError:
         what = "is empty" if not cell.strip() else f"holds {cell!r}"
+        advice = "remove other columns and incomplete lines"
+        if cell.strip() and line == table.lines[0][0]:  # perhaps the whole column
+            if not labelled:
+                advice += f"; if it holds the labels, write {table.path}?label={column}"
+            advice += f"; if it holds texts, write text:{table.path}?model=FOLDER&text={column}"
         raise ValueError(
-            f"{path}: line {line}: the column {column!r} {what}; features must be numbers: remove"
-            " other columns and incomplete lines"
+            f"{table.path}: line {line}: the column {column!r} {what}; features must be numbers:"
+            f" {advice}"
         ) from None

@@ -30,17 +30,18 @@ def load(path: Path, options: str = "") -> InputSet:
     perturbation of the embeddings alone is one of the whole, so the radius holds for it.
 
     Args:
-        path: the file, with the column `text` and, if labels are known, `label`: integers or names.
-        options: `model=PLACE`: a folder, or a model in the cache, required; `tokens=64`: longer
-            texts are cut.
+        path: the file, with a column of texts and, if labels are known, one of integers or names.
+        options: `model=PLACE`: a folder, or a model in the cache, required; `text=COLUMN` and
+            `label=COLUMN` (default: `text` and `label`); `tokens=64`: longer texts are cut.
 
     Raises:
         ModuleNotFoundError: no transformers.
         FileNotFoundError: no such file or model.
         ValueError: no CSV file with texts, no model, no number of tokens.
     """
-    asked = parse_options(options, {"model": "FOLDER", "tokens": "64"})
-    texts, written = _read(path)
+    allowed = {"model": "FOLDER", "text": "COLUMN", "label": "COLUMN", "tokens": "64"}
+    asked = parse_options(options, allowed)
+    texts, written = _read(path, asked.get("text", "text"), asked.get("label"))
     names, labels = numbered(written)
     if not asked.get("model"):
         raise ValueError(f"the embeddings of which model? write text:{path}?model=FOLDER")
@@ -85,15 +86,21 @@ def load(path: Path, options: str = "") -> InputSet:
     )
 
 
-def _read(path: Path) -> tuple[list[str], Sequence[str | None]]:
+def _read(path: Path, text: str, label: str | None) -> tuple[list[str], Sequence[str | None]]:
     """The texts, and the labels as they are written."""
     if not path.is_file():
         raise FileNotFoundError(
             f"no file {str(path)!r}; give the path of a CSV file with the columns text,label"
         )
-    table = read_csv(path, needed=["text"])
-    texts = table.column("text")
-    return texts, table.column("label") if "label" in table.columns else [None] * len(texts)
+    table = read_csv(path)
+    lacking = [name for name in (text, label) if name is not None and name not in table.columns]
+    if lacking:
+        raise ValueError(
+            f"{path}: the first line must name the columns {', '.join(lacking)}; it names"
+            f" {', '.join(table.columns)}; choose columns by text=COLUMN&label=COLUMN"
+        )
+    texts, label = table.column(text), label or "label"
+    return texts, table.column(label) if label in table.columns else [None] * len(texts)
 
 
 def _opened(place: str) -> tuple[Any, Any]:

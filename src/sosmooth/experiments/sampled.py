@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sosmooth._progress import Advance
-from sosmooth.classifiers.load import LoadedClassifier, open_classifier
+from sosmooth.classifiers.load import LoadedClassifier, open_classifier, with_architecture
+from sosmooth.classifiers.weights import named_architecture
 from sosmooth.datasets import InputSet, load_dataset
 from sosmooth.experiments.paper import ALPHA, N0, SEEDS, SOURCES, Effort, Panel, chosen_images
 from sosmooth.report.series import Pair, Series, on_shared_images, series_of
@@ -31,7 +32,7 @@ class Given:
         data: an input spec; None: the bundled data.
         weights: a classifier spec, in which `{sigma}` stands for the sigma with two decimals; None:
             the bundled classifiers.
-        architecture: of the weights, to allow another one than the figure's.
+        architecture: of the weights, where it is not the figure's, or their file does not say it.
         device: where the classifiers run.
     """
 
@@ -206,6 +207,8 @@ def _told_by_shape(inputs: InputSet) -> str:
 
 def _open_classifier(key: str, sigma: float, given: Given, panels: list[Panel]) -> LoadedClassifier:
     spec = (given.weights or key).replace("{sigma}", f"{sigma:.2f}")
+    if given.weights is not None and named_architecture(Path(spec)) is None and "+" not in spec:
+        spec = with_architecture(spec, given.architecture)
     try:
         opened = open_classifier(spec, sigma=sigma)
     except FileNotFoundError as error:
