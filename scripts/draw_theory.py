@@ -250,14 +250,15 @@ def pair_counts() -> Figure:
         pair_minus_only=np.array([one - one // 2]),
         pair_none=np.array([none]),
     )
-    worst = {name: METHODS[name].bounds(tally, alpha, 1.0) for name in ("dipole", "dipole_joint")}
+    worst = {name: METHODS[name].certify(tally, alpha, 1.0) for name in ("dipole", "dipole_joint")}
     cells = pair_cells([both], [one], [none], alpha, partial(one_sided_cost, gradient_share=1.0))
     wrong, neither = np.linspace(0.41, 0.488, 313), np.linspace(0.03, 0.075, 181)
     radius = dipole_radius(1 - wrong, 0.5 * (wrong - neither[:, None]))
     with styled():
         figure, axes = blank(6.6, 4.6)
         # Published: C_S is at least one bound, C_N = (W − p_Z)/2 at least the other.
-        c_s, c_n = float(worst["dipole"]["c_s_lower"][0]), float(worst["dipole"]["c_n_lower"][0])
+        published, _ = worst["dipole"]
+        c_s, c_n = float(published["c_s_lower"][0]), float(published["c_n_lower"][0])
         edge = np.array([wrong[0], 1 - c_s])
         axes.fill_between(
             edge, edge - 2 * c_n, color=colour_of("first_order"), alpha=0.22, linewidth=0
@@ -273,9 +274,9 @@ def pair_counts() -> Figure:
         axes.fill_between(edge, height, color=colour_of("dipole_joint"), alpha=0.25, linewidth=0)
         axes.plot(edge, height, color=colour_of("dipole_joint"), linewidth=1.3)
         for name in ("dipole", "dipole_joint"):
-            bounds = worst[name]
+            bounds, found = worst[name]
             c_s, c_n = float(bounds["c_s_lower"][0]), float(bounds["c_n_lower"][0])
-            at = float(METHODS[name].radius(bounds, 1.0)[0])
+            at = float(found[0])
             colour = colour_of("first_order" if name == "dipole" else name)
             axes.contour(
                 wrong,

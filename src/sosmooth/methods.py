@@ -1,4 +1,4 @@
-"""The methods: each is one row that names its sampling design, its bounds and its certificate.
+"""The methods: each is one row that names its sampling design and its theorem.
 
 To add one, write the bounds (`confidence/`), the certificate (`certificates/`), and a row here. The
 exports, the command line and the contract tests read this table.
@@ -6,7 +6,7 @@ exports, the command line and the contract tests read this table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,7 +17,7 @@ from sosmooth._numbers import checked_alpha
 from sosmooth.certificates._checks import in_input_units
 from sosmooth.certificates.dipole import dipole_region
 from sosmooth.certificates.first_order import first_order_region
-from sosmooth.certificates.region import Region, worst_multiclass_radius
+from sosmooth.certificates.region import Region
 from sosmooth.certificates.second_order import second_order_region
 from sosmooth.certificates.second_order_dipole import one_sided_cost, second_order_dipole_region
 from sosmooth.confidence import published
@@ -33,6 +33,7 @@ from sosmooth.confidence.rivals import (
 from sosmooth.measures import ABSTAINED
 from sosmooth.results import Certificates
 from sosmooth.tally import Design, Tally
+from sosmooth.theorems import AtCorners, Theorem
 
 #: What a certificate may compare the selected class with: one half, or each other class.
 CLASSES = ("top", "all")
@@ -47,10 +48,7 @@ class Method:
 
     Attributes:
         design: how the samples must be drawn to certify with it directly.
-        corners: `(tally, alpha, sigma) → Bounds`, (batch,), or (corners, batch) where the truth is
-            at least as good as one of several corners; raises LookupError naming what the tally
-            lacks.
-        region: `(bounds, sigma) → extremal region`; its arrays have the shape of the bounds.
+        theorem: from the counts to the radius.
         source: where it is from.
         pair_gradient: whether the gradient that the pairs see is drawn, where the selection samples
             show that it can help.
@@ -59,50 +57,47 @@ class Method:
     """
 
     design: Design
-    corners: Callable[[Tally, float, float], Bounds]
-    region: Callable[[Bounds, float], Region]
+    theorem: Theorem
     source: str
     pair_gradient: bool = False
     curvature: bool = False
     classes: str = "top"
 
-    def bounds(self, tally: Tally, alpha: float, sigma: float) -> Bounds:
-        """The bounds that the radius comes from: those at the corner with the smallest one.
+    def certify(
+        self, tally: Tally, alpha: float, sigma: float
+    ) -> tuple[Bounds, NDArray[np.float64]]:
+        """The bounds that the radius comes from, and the radius.
+
+        The class is compared with one half.
 
         Args:
             tally: what was counted, (batch,).
             alpha: failure probability, in (0, 1).
             sigma: noise level, input units.
-        """
-        return concatenate(
-            [self.worst(tally[part], alpha, sigma)[0] for part in _chunks(len(tally), _CORNERS)]
-        )
 
-    def radius(self, bounds: Bounds, sigma: float) -> NDArray[np.float64]:
-        """Radii in input units, of the shape of the bounds.
+        Returns:
+            Bounds at the worst truth that alpha leaves, (batch,), and float64 (batch,), input
+            units, rounded down.
+
+        Raises:
+            LookupError: the tally lacks what is needed (the message names it).
+        """
+        found = [
+            self.theorem.certify(tally[part], alpha, sigma)
+            for part in _chunks(len(tally), _CORNERS)
+        ]
+        distance = np.concatenate([distance for _, distance in found])
+        bounds = concatenate([bounds for bounds, _ in found])
+        return bounds, in_input_units(distance, np.asarray(sigma))
+
+    def region(self, bounds: Bounds, sigma: float) -> Region:
+        """The extremal regions of bounds (batch,), units of sigma.
 
         Args:
-            bounds: as `bounds` returns them.
+            bounds: as `certify` returns them.
             sigma: noise level, input units.
         """
-        return _radius(self.region(bounds, sigma), sigma)
-
-    def worst(self, tally: Tally, alpha: float, sigma: float) -> tuple[Bounds, Region]:
-        """The bounds at the worst corner of each input, and the regions of all corners.
-
-        Args:
-            tally: what was counted, (batch,).
-            alpha: failure probability, in (0, 1).
-            sigma: noise level, input units.
-        """
-        corners = self.corners(tally, alpha, sigma)
-        region = self.region(corners, sigma)
-        radius = _radius(region, sigma)
-        return corners if radius.ndim == 1 else corners.at(np.argmin(radius, axis=0)), region
-
-
-def _radius(region: Region, sigma: float) -> NDArray[np.float64]:
-    return in_input_units(region.radius(), np.asarray(sigma))
+        return self.theorem.region(bounds, sigma)
 
 
 def _chunks(size: int, rows: int) -> Iterator[slice]:
@@ -142,44 +137,44 @@ def _second_order_dipole(bounds: Bounds, sigma: float) -> Region:
     )
 
 
+_SECOND_ORDER_DIPOLE = AtCorners(
+    partial(joint_corners, costs=[_BY_DIPOLE], costs_with_gradient=[_BY_HALF_GRADIENT, _BY_DIPOLE]),
+    _second_order_dipole,
+)
+
 METHODS: dict[str, Method] = {
     "first_order": Method(
         Design.INDEPENDENT,
-        published.top_probability,
-        _first_order,
+        AtCorners(published.top_probability, _first_order),
         "Cohen, Rosenfeld, Kolter 2019",
     ),
     "second_order": Method(
         Design.DISJOINT_PAIRS,
-        published.top_probability_and_gradient,
-        _second_order,
+        AtCorners(published.top_probability_and_gradient, _second_order),
         "Levine, Kumar, Goldstein, Feizi 2020, Theorems 1 and 2",
     ),
     "dipole": Method(
         Design.ANTITHETIC,
-        published.pair_probabilities,
-        _dipole,
+        AtCorners(published.pair_probabilities, _dipole),
         "Levine, Kumar, Goldstein, Feizi 2020, Theorem 3",
     ),
     "dipole_joint": Method(
         Design.ANTITHETIC,
-        partial(joint_corners, costs=[_BY_DIPOLE]),
-        _dipole,
+        AtCorners(partial(joint_corners, costs=[_BY_DIPOLE]), _dipole),
         "docs/theory/pair_counts.md, with Theorem 3 of Levine et al. 2020",
     ),
     "second_order_pairs": Method(
         Design.ANTITHETIC,
-        partial(joint_corners, costs=[_by_probability], costs_with_gradient=[_by_probability]),
-        _second_order,
+        AtCorners(
+            partial(joint_corners, costs=[_by_probability], costs_with_gradient=[_by_probability]),
+            _second_order,
+        ),
         "docs/theory/gradient_from_pairs.md, with Theorem 1 of Levine et al. 2020",
         pair_gradient=True,
     ),
     "second_order_dipole": Method(
         Design.ANTITHETIC,
-        partial(
-            joint_corners, costs=[_BY_DIPOLE], costs_with_gradient=[_BY_HALF_GRADIENT, _BY_DIPOLE]
-        ),
-        _second_order_dipole,
+        _SECOND_ORDER_DIPOLE,
         "docs/theory/second_order_dipole.md",
         pair_gradient=True,
         classes="all",
@@ -222,7 +217,7 @@ def _against_each(
     tally.class_votes()  # or LookupError
     if tally.num_classes == 2:
         # Ahead of the only other class means above one half, and that needs one set of bounds.
-        bounds = method.bounds(tally, alpha, sigma)
+        bounds, radius = method.certify(tally, alpha, sigma)
         nothing = np.full(required(tally, "class_ids").shape, np.nan)
         bounds = replace(
             bounds,
@@ -230,7 +225,7 @@ def _against_each(
             unseen_upper=np.full(len(tally), np.nan),
             limiting_class=np.full(len(tally), ONE_HALF),
         )
-        return bounds, method.radius(bounds, sigma)
+        return bounds, radius
     has_runner_up = required(tally, "runner_up") >= 0
     rows = _CORNERS + required(tally, "class_ids").shape[1]
     found, order = [], []
@@ -250,25 +245,21 @@ def _ahead(
     method: Method, tally: Tally, alpha: float, split: Split, sigma: float
 ) -> tuple[Bounds, NDArray[np.float64]]:
     """The same for inputs that share one split of alpha; all their corners are in memory."""
-    bounds, tops = method.worst(tally, split.selected * alpha, sigma)
     rivals = rival_bounds(tally, alpha, split, _BY_DIPOLE)
     pairs = rivals.bounds.c_s_lower is not None
     complements = (_dipole if pairs else _first_order)(rivals.bounds, sigma)
-    distance = worst_multiclass_radius(tops, complements)
-    # All the bounds hold at once, and each of the two radii follows from them.
-    half, ahead = method.radius(bounds, sigma), in_input_units(distance, np.asarray(sigma))
-    nearest = np.argmin(np.atleast_2d(complements.measure(distance)), axis=0)
+    bounds, distance = method.theorem.certify(tally, split.selected * alpha, sigma, complements)
+    ahead = np.atleast_2d(complements.measure(distance))
+    nearest = np.argmin(ahead, axis=0)
     limiting = np.take_along_axis(rivals.class_ids, nearest[None], axis=0)[0]
-    limiting = np.where((half >= ahead) & (half > 0), ONE_HALF, limiting)
-    return (
-        replace(
-            bounds,
-            other_upper=rivals.upper,
-            unseen_upper=rivals.unseen_upper,
-            limiting_class=limiting,
-        ),
-        np.maximum(half, ahead),
+    limiting = np.where((ahead.min(axis=0) <= 0.5) & (distance > 0), ONE_HALF, limiting)
+    bounds = replace(
+        bounds,
+        other_upper=rivals.upper,
+        unseen_upper=rivals.unseen_upper,
+        limiting_class=limiting,
     )
+    return bounds, in_input_units(distance, np.asarray(sigma))
 
 
 def _leads(tally: Tally) -> NDArray[np.bool_]:
@@ -304,8 +295,7 @@ def bounds_and_radii(
     checked_alpha(alpha)
     if classes_of(name, classes) == "all":
         return _against_each(method, tally, alpha, sigma)
-    bounds = method.bounds(tally, alpha, sigma)
-    return bounds, method.radius(bounds, sigma)
+    return method.certify(tally, alpha, sigma)
 
 
 def certify_tally(

@@ -163,7 +163,7 @@ def test_the_true_radius_of_the_extremal_region_is_exceeded_by_at_most_alpha(nam
     known, repetitions = extremal(0.62, 0.18, gradient), 600
     method = METHODS[name]
     tally = draw(known, 30, 1000, repetitions, np.random.default_rng(int(100 * gradient)), share)
-    radius = method.radius(method.bounds(tally, ALPHA, 1.0), 1.0)
+    _, radius = method.certify(tally, ALPHA, 1.0)
     truth = second_order_dipole_radius(*known.pair_masses, known.gamma)
     assert np.sum(radius > truth) <= stats.binom.isf(FALSE_ALARM, repetitions, ALPHA)
 
@@ -179,7 +179,7 @@ def test_the_gain_on_a_classifier_as_measured_on_images():
     reference = first_order_radius(proportion_lower_bound(tally.count_top, tally.n, 0.001))
     ratio = {}
     for name in ("dipole", "dipole_joint", "second_order_pairs", "second_order_dipole"):
-        radius = METHODS[name].radius(METHODS[name].bounds(tally, 0.001, 1.0), 1.0)
+        _, radius = METHODS[name].certify(tally, 0.001, 1.0)
         ratio[name] = float(np.mean(radius / reference))
     assert (
         1.0
@@ -196,7 +196,7 @@ def test_where_no_gradient_was_drawn_nothing_is_spent_on_it():
     without = Tally(**(vars(tally) | {"direction_pairs": np.zeros(3, dtype=np.int64)}))
     radius = {}
     for name in ("dipole_joint", "second_order_dipole"):
-        radius[name] = METHODS[name].radius(METHODS[name].bounds(without, 0.001, 1.0), 1.0)
+        _, radius[name] = METHODS[name].certify(without, 0.001, 1.0)
     np.testing.assert_allclose(radius["second_order_dipole"], radius["dipole_joint"], rtol=1e-9)
 
 
@@ -220,17 +220,17 @@ def test_the_share_of_alpha_follows_the_selection_and_is_kept_with_the_tally():
     assert planned_gradient(16, 100, 10, 49, 0.001) == GradientPlan(0.0, 0.0)
 
     tally = draw(KNOWN[0], 10, 2000, 3, np.random.default_rng(0))
-    bounds = METHODS["second_order_dipole"].bounds
-    unnamed = bounds(replace(tally, gradient_share=None), 0.001, 1.0)
+    certify = METHODS["second_order_dipole"].certify
+    unnamed, _ = certify(replace(tally, gradient_share=None), 0.001, 1.0)
     for share in (GRADIENT_SHARE, LARGER_GRADIENT_SHARE):
-        found = bounds(replace(tally, gradient_share=np.full(3, share)), 0.001, 1.0)
+        found, _ = certify(replace(tally, gradient_share=np.full(3, share)), 0.001, 1.0)
         smaller = found["gradient_norm_upper"] < unnamed["gradient_norm_upper"]
         assert np.all(smaller if share > GRADIENT_SHARE else ~smaller)
     mixed = replace(tally, gradient_share=np.array([0.05, 0.3, 0.05]))
     for i, share in enumerate((0.05, 0.3, 0.05)):
-        alone = bounds(replace(tally, gradient_share=np.full(3, share)), 0.001, 1.0)
-        together = bounds(mixed, 0.001, 1.0)
+        alone, _ = certify(replace(tally, gradient_share=np.full(3, share)), 0.001, 1.0)
+        together, _ = certify(mixed, 0.001, 1.0)
         for name in ("gradient_norm_upper", "c_s_lower"):
             assert together[name][i] == alone[name][i]
     with pytest.raises(ValueError, match="gradient_share must be in"):
-        bounds(replace(tally, gradient_share=np.ones(3)), 0.001, 1.0)
+        certify(replace(tally, gradient_share=np.ones(3)), 0.001, 1.0)

@@ -83,14 +83,14 @@ class TestRow:
 
     def test_bounds_are_arrays_of_the_batch(self, name):
         method = METHODS[name]
-        bounds = method.bounds(tally_of(method.design, [99, 80, 60]), 0.01, 1.0)
+        bounds, radius = method.certify(tally_of(method.design, [99, 80, 60]), 0.01, 1.0)
         stated = [
             getattr(bounds, field.name)
             for field in fields(Bounds)
             if getattr(bounds, field.name) is not None
         ]
         assert all(value.shape == (3,) for value in stated)
-        assert method.radius(bounds, 1.0).shape == (3,)
+        assert radius.shape == (3,)
 
     def test_smaller_alpha_smaller_radius(self, name):
         tally = tally_of(METHODS[name].design, [99, 80])
@@ -101,7 +101,7 @@ class TestRow:
     def test_an_empty_tally_is_refused_by_name(self, name):
         method = METHODS[name]
         with pytest.raises(LookupError, match=r"which .* samples do not count"):
-            method.bounds(Tally(method.design, n=np.array([1000])), 0.01, 1.0)
+            method.certify(Tally(method.design, n=np.array([1000])), 0.01, 1.0)
 
     def test_unknown_class_is_no_certificate(self, name):
         result = certify(
@@ -193,8 +193,7 @@ def test_dipole_covers_exactly(alpha):
     tally = Tally(
         Design.ANTITHETIC, n=np.full(both.shape, 2 * pairs), pair_both=both, pair_plus_only=plus
     )
-    method = METHODS["dipole"]
-    radius = method.radius(method.bounds(tally, alpha, 1.0), 1.0)
+    _, radius = METHODS["dipole"].certify(tally, alpha, 1.0)
     failures = []
     for c_s in np.linspace(0.02, 0.98, 25):
         for c_n in np.linspace(0, 0.5 * (1 - c_s), 5):

@@ -100,9 +100,8 @@ def test_python_refuses_them(rule):
         lambda: certify_tally(
             "first_order", found.tally, **arguments(found), sigma=SIGMA, alpha=ALPHA
         ),
-        lambda: METHODS["first_order"].bounds(found.tally, ALPHA, SIGMA),
-        lambda: METHODS["first_order"].corners(found.tally, ALPHA, SIGMA),
-        lambda: METHODS["first_order"].worst(found.tally, ALPHA, SIGMA),
+        lambda: METHODS["first_order"].certify(found.tally, ALPHA, SIGMA),
+        lambda: METHODS["first_order"].theorem.certify(found.tally, ALPHA, SIGMA),
         lambda: expected_radius("first_order", found.tally, 9000, alpha=ALPHA, sigma=SIGMA),
         lambda: samples_for_radius("first_order", found.tally, 0.3, alpha=ALPHA, sigma=SIGMA),
     ]
@@ -117,7 +116,7 @@ def test_every_method_refuses_what_another_rule_of_its_design_stopped(method):
     for row in METHODS.values():
         if row.design is METHODS[method].design:
             with pytest.raises((ValueError, LookupError)):
-                row.bounds(found.tally, ALPHA, SIGMA)
+                row.certify(found.tally, ALPHA, SIGMA)
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -119,7 +119,7 @@ def _counted(stored: Certificates) -> tuple[tuple[str, ...], list[list]]:
     if not layout.columns or stored.classes == "all":
         return (), []
     try:
-        bounds = method_named(stored.method).bounds(stored.tally, stored.alpha, stored.sigma)
+        bounds, _ = method_named(stored.method).certify(stored.tally, stored.alpha, stored.sigma)
     except LookupError:
         return (), []
     values = {"first_order": _first_order, "second_order": _second_order, "dipole": _dipole}[

@@ -121,8 +121,7 @@ def contradictions(
     )
     if tally.arrays().keys() == {"n"}:
         return
-    row_of_method = method_named(method)
-    bounds = row_of_method.bounds(tally, alpha, sigma)
+    bounds, _ = method_named(method).certify(tally, alpha, sigma)
     for name, expected in _bounds_by_column(tally, bounds, alpha).items():
         if name in printed:
             yield Contradiction(
@@ -164,5 +163,5 @@ def _between(
     if (root := printed.get("raw_grad_norm")) is not None:
         ends = (root - rounding(root), root + rounding(root))
         tallies = [replace(tally, gradient_sq_estimate=np.sign(end) * end**2) for end in ends]
-    radii = [row.radius(row.bounds(one, alpha, sigma), sigma) for one in tallies]
+    radii = [row.certify(one, alpha, sigma)[1] for one in tallies]
     return np.minimum.reduce(radii), np.maximum.reduce(radii)

@@ -1,0 +1,90 @@
+"""How bounds of the truth become a radius: by the extremal regions at the corners of a truth.
+
+A theorem that finds its radius in another way keeps the same contract: `directions.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from sosmooth._numbers import Floats
+from sosmooth.certificates.region import Region, worst_multiclass_radius
+from sosmooth.confidence.bounds import Bounds
+from sosmooth.tally import Tally
+
+#: `(tally, alpha, sigma) → Bounds`, (batch,), or (corners, batch) where the truth is at least as
+#: good as one of several corners; raises LookupError naming what the tally lacks.
+CornersOf = Callable[[Tally, float, float], Bounds]
+#: `(bounds, sigma) → extremal region`; its arrays have the shape of the bounds.
+RegionOf = Callable[[Bounds, float], Region]
+
+
+class Theorem(Protocol):
+    """From counts to the distance within which the class holds."""
+
+    def certify(
+        self, tally: Tally, alpha: float, sigma: float, rivals: Region | None = None
+    ) -> tuple[Bounds, Floats]:
+        """The bounds at the worst truth, and the certified distance.
+
+        Args:
+            tally: what was counted, (batch,).
+            alpha: failure probability, in (0, 1).
+            sigma: noise level, input units.
+            rivals: extremal regions of `1 − f_c`, (rivals, batch), from bounds that hold at the
+                same time; None: the class is compared with one half alone.
+
+        Returns:
+            Bounds (batch,), and float64 (batch,), units of sigma, rounded down: up to there the
+            class has more than one half, or more than each rival.
+
+        Raises:
+            LookupError: the tally lacks what is needed (the message names it).
+
+        Guarantee:
+            For each input alone, with probability at least 1 − alpha where the bounds of the rivals
+            hold.
+        """
+        ...
+
+    def region(self, bounds: Bounds, sigma: float) -> Region:
+        """The extremal region of bounds (batch,), as `certify` returns them.
+
+        Args:
+            bounds: of the truth.
+            sigma: noise level, input units.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class AtCorners:
+    """The smallest radius of the extremal regions at all corners.
+
+    Attributes:
+        corners: what the truth can be.
+        extremal: the region at each corner.
+    """
+
+    corners: CornersOf
+    extremal: RegionOf
+
+    def certify(
+        self, tally: Tally, alpha: float, sigma: float, rivals: Region | None = None
+    ) -> tuple[Bounds, Floats]:
+        corners = self.corners(tally, alpha, sigma)
+        region = self.extremal(corners, sigma)
+        distance, bounds = np.asarray(region.radius()), corners
+        if distance.ndim > 1:
+            bounds, distance = corners.at(np.argmin(distance, axis=0)), distance.min(axis=0)
+        if rivals is not None:
+            # All the bounds hold at once, and each of the two radii follows from them.
+            distance = np.maximum(distance, worst_multiclass_radius(region, rivals))
+        return bounds, distance
+
+    def region(self, bounds: Bounds, sigma: float) -> Region:
+        return self.extremal(bounds, sigma)
