@@ -17,11 +17,15 @@ from sosmooth.tally import CURVATURE_STEP
 #: The largest constant by which the curvature may be centred.
 LARGEST_CENTER = 0.5
 # Cells of |t|; 1, where t² − 1 changes its sign, is an edge.
-_EDGES = np.concatenate([np.linspace(0, 6, 1801), np.linspace(6, 14, 161)[1:]])
+_EDGES = np.concatenate([np.linspace(0, 6, 601), np.linspace(6, 14, 81)[1:]])
 _MASS = 2 * (special.ndtr(-_EDGES[:-1]) - special.ndtr(-_EDGES[1:]))
 _SQUARE = _EDGES**2 - 1
-# Curvature: λ from here up to this, or to this share of 1/(2c), where the exponential mean ends.
-_SMALLEST_LAMBDA, _LARGEST_LAMBDA, _LAMBDA_SHARE, _LAMBDA_COUNT = 1e-3, 8.0, 0.98, 120
+# Curvature: λ up to this, or to this share of 1/(2c), where the exponential mean ends; first these
+# multiples of a guess, then of the best of them.
+_LARGEST_LAMBDA, _LAMBDA_SHARE = 8.0, 0.98
+_TRIALS = tuple(np.array(steps) for steps in ([0.25, 0.5, 1, 2, 4], [0.6, 0.8, 1, 1.25, 1.6]))
+# Elements at a time.
+_CHUNK = 64
 # Relative error of the sums below, and of the closed form.
 _ERROR = 1e-9
 
@@ -99,11 +103,12 @@ def curvature_shortfall(
     _check_probabilities("none_upper", none)
     if not np.all((c >= 0) & (c <= LARGEST_CENTER)):
         raise ValueError(f"center must be in [0, {LARGEST_CENTER}]; got {c.ravel()[:3].tolist()}")
-    result = np.empty(one.shape)
-    for value in np.unique(c):
-        at = c == value
-        result[at] = _curvature_shortfall(one[at], none[at], -np.log(alpha) / n[at], float(value))
-    return result[()]
+    rows = np.stack([one.ravel(), none.ravel(), -np.log(alpha) / n.ravel(), c.ravel()])
+    found = [
+        _curvature_shortfall(*rows[:, start : start + _CHUNK])
+        for start in range(0, max(one.size, 1), _CHUNK)
+    ]
+    return np.concatenate(found).reshape(one.shape)[()]
 
 
 def slope_rounding(pairs: ArrayLike, alpha: float) -> NDArray[np.float64]:
@@ -164,43 +169,54 @@ def _check_probabilities(name: str, values: Floats) -> None:
         raise ValueError(f"{name} must be in [0, 1]; got {values.ravel()[:3].tolist()}")
 
 
-def _curvature_shortfall(one: Floats, none: Floats, cost: Floats, c: float) -> Floats:
-    """`min_λ (A(λ) + cost)/λ`, (n,), for one constant c."""
-    largest = min(_LARGEST_LAMBDA, _LAMBDA_SHARE * 0.5 / c if c else np.inf)
-    lambdas = np.geomspace(_SMALLEST_LAMBDA, largest, _LAMBDA_COUNT)
+def _curvature_shortfall(one: Floats, none: Floats, cost: Floats, c: Floats) -> Floats:
+    """`min_λ (A(λ) + cost)/λ`, (n,): any λ will do."""
+    square = 2 * (one * (0.5 - c) ** 2 + none * (1 - c) ** 2 + c * c)
+    with np.errstate(divide="ignore"):
+        largest = np.minimum(_LARGEST_LAMBDA, _LAMBDA_SHARE * 0.5 / c)
+        best = np.sqrt(2 * cost / square)
+    shortfall = np.full(one.shape, np.inf)
+    for steps in _TRIALS:
+        lambdas = np.minimum(best[:, None] * steps, largest[:, None])
+        found = (_exponent(lambdas, one, none, c[:, None]) + cost[:, None]) / lambdas
+        best = np.take_along_axis(lambdas, found.argmin(axis=1)[:, None], axis=1)[:, 0]
+        shortfall = np.minimum(shortfall, found.min(axis=1))
+    return shortfall * (1 + _ERROR)
+
+
+def _exponent(lambdas: Floats, one: Floats, none: Floats, c: Floats) -> Floats:
+    """`A(λ)`, (n, lambdas)."""
     # E κ(λ c q): exp and the root are accurate, their difference to 1 is not.
     right = np.exp(-lambdas * c) / np.sqrt(1 - 2 * lambdas * c)
-    total = (right - 1 + 16 * EPS * (1 + right)) * np.ones((one.size, 1))
+    total = right - 1 + 16 * EPS * (1 + right)
+    saved = _kappa((c * lambdas)[..., None] * _SQUARE)
     for share, probability in ((0.5, one), (1.0, none)):
-        total = total + _largest_mean(lambdas, share, c, probability)
-    return ((total + cost[:, None]) / lambdas).min(axis=1) * (1 + _ERROR)
+        gain = _kappa(-((share - c) * lambdas)[..., None] * _SQUARE)
+        total = total + _largest_mean(lambdas, gain, saved, probability[:, None])
+    return total
 
 
-def _largest_mean(lambdas: Floats, share: float, c: float, probability: Floats) -> Floats:
+def _largest_mean(lambdas: Floats, gain: Floats, saved: Floats, probability: Floats) -> Floats:
     """`sup over events of this probability of E[d(q)₊; A]`, `q = t² − 1`, (n, lambdas).
 
-    d is what a pair of this wrong share adds to `κ(λ c q)`. Both terms of d are monotone on either
-    side of `q = 0`, so on a cell d is at most a difference of their values at its ends. Beyond the
-    last edge `d ≤ λ q`.
+    d is what a pair of this wrong share adds to `κ(λ c q)`: `gain − saved`, both at the edges of
+    the cells, (n, lambdas, edges). Both are monotone on either side of `q = 0`, so on a cell d is
+    at most a difference of their values at its ends. Beyond the last edge `d ≤ λ q`.
     """
-    x = lambdas[:, None] * _SQUARE
-    gain, saved = _kappa(-(share - c) * x), _kappa(c * x)
-    cells = np.maximum(gain[:, 1:], gain[:, :-1]) - np.minimum(saved[:, 1:], saved[:, :-1])
+    cells = np.maximum(gain[..., 1:], gain[..., :-1]) - np.minimum(saved[..., 1:], saved[..., :-1])
     cells = np.maximum(cells, 0.0)
-    order = np.argsort(-cells, axis=1)
-    cells = np.take_along_axis(cells, order, axis=1)
-    mass = _MASS[order]
-    summed = np.cumsum(cells * mass, axis=1)
-    reached = np.cumsum(mass, axis=1)
+    order = np.argsort(-cells, axis=-1)
+    cells, mass = np.take_along_axis(cells, order, axis=-1), _MASS[order]
+    summed, reached = np.cumsum(cells * mass, axis=-1), np.cumsum(mass, axis=-1)
     # Whole cells until the probability is reached: one too many is on the safe side.
-    result = np.empty((probability.size, lambdas.size))
-    for k in range(lambdas.size):
-        index = np.minimum(np.searchsorted(reached[k], probability), mass.shape[1] - 1)
-        result[:, k] = (
-            summed[k, index] - (reached[k, index] - probability).clip(0) * cells[k, index]
-        )
+    enough = (reached < probability[..., None]).sum(axis=-1, keepdims=True)
+    enough = np.minimum(enough, mass.shape[-1] - 1)
+    summed, reached, last = (
+        np.take_along_axis(values, enough, axis=-1)[..., 0] for values in (summed, reached, cells)
+    )
+    result = summed - (reached - probability).clip(0) * last
     beyond = 2 * lambdas * _EDGES[-1] * np.exp(-0.5 * _EDGES[-1] ** 2)
-    return np.where(probability[:, None] > 0, result + beyond, 0.0) * (1 + _ERROR)
+    return np.where(probability > 0, result + beyond, 0.0) * (1 + _ERROR)
 
 
 def _kappa(y: Floats) -> Floats:
