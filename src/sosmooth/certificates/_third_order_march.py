@@ -8,6 +8,7 @@ Two lemmas carry the bound from a distance to all smaller ones (docs/theory/thir
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,17 +25,63 @@ from sosmooth.certificates._third_order_search import (
     residual,
 )
 from sosmooth.certificates._third_order_smooth import natural_scale, smoothed
-from sosmooth.certificates.region import pdf
+from sosmooth.certificates.region import Region, pdf
 
 # Elements at a time: their arrays stay in the processor's cache.
 _CHUNK = 8192
 _ROUNDS, _TOLERANCE = 24, 1e-11
 # Below this distance the programme is not solved but extrapolated to: its terms would cancel.
 _NEAREST = 0.02
+# Over this distance the slope of the level is taken.
+_STEP = 1e-4
 # Constraints missed by more than this, relative to the wrong mass: the search is begun afresh.
 _LOST = 1e-3
 #: A wrong mass that provably lies below zero by more than this contradicts the bounds given.
 CONTRADICTION = -1e-9
+
+
+class Level(Protocol):
+    """The wrong mass below which the class is safe at a distance, for each of n elements.
+
+    It is at least 1/2 and does not rise, and the normal quantile of it is 1-Lipschitz.
+    """
+
+    def take(self, index: NDArray[np.intp]) -> Level:
+        """Those of some elements."""
+        ...
+
+    def at(self, r: Floats) -> Floats:
+        """The level at distances, (n,), rounded down."""
+        ...
+
+
+@dataclass(frozen=True)
+class OneHalf:
+    """The class keeps more than one half of the probability."""
+
+    def take(self, index: NDArray[np.intp]) -> OneHalf:
+        return self
+
+    def at(self, r: Floats) -> Floats:
+        return np.full(r.shape, 0.5)
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """The class keeps more than one half, or more than each rival.
+
+    Attributes:
+        complements: extremal regions of `1 − f_c`, (rivals, n).
+    """
+
+    complements: Region
+
+    def take(self, index: NDArray[np.intp]) -> Rivals:
+        return Rivals(self.complements.take(index))
+
+    def at(self, r: Floats) -> Floats:
+        ends = 2 * len(self.complements.intervals)
+        return np.maximum(self.complements.measure(r).min(axis=0) - 4 * EPS * ends, 0.5)
 
 
 @dataclass(frozen=True)
@@ -42,7 +89,8 @@ class Marched:
     """What the march has found, for each element.
 
     Attributes:
-        radius: up to here the value is at least one half, at least where the march started, (n,).
+        radius: up to here the wrong mass is at most the level, at least where the march started,
+            (n,).
         least: the smallest bound of the wrong mass on the way; below 0 the bounds contradict.
         multipliers: of the last distance looked at, (4, n).
         distance: that distance, (n,).
@@ -54,20 +102,34 @@ class Marched:
     distance: Floats
 
 
-def march(prices: Prices, start: Floats, multipliers: Floats, *, tied: bool) -> Marched:
-    """The largest distance up to which the dual certifies a value of at least one half.
+_HALF = OneHalf()
+
+
+def march(
+    prices: Prices, start: Floats, multipliers: Floats, *, tied: bool, level: Level = _HALF
+) -> Marched:
+    """The largest distance up to which the dual certifies a wrong mass of at most the level.
 
     Args:
         prices: the bounds; `tied`: 0, `1 − p`, γ and κ.
         start: a distance certified already, positive, (n,).
         multipliers: good ones there without curvature, (4, n).
         tied: nothing is known of pairs.
+        level: where the class is lost.
     """
     parts = []
     for first in range(0, start.size, _CHUNK):
         chunk = slice(first, first + _CHUNK)
         index = np.arange(start.size)[chunk]
-        parts.append(_march(prices.take(index), start[chunk], multipliers[:, chunk], tied=tied))
+        parts.append(
+            _march(
+                prices.take(index),
+                start[chunk],
+                multipliers[:, chunk],
+                level.take(index),
+                tied=tied,
+            )
+        )
     if not parts:
         return Marched(start, start, multipliers, start)
     return Marched(
@@ -80,7 +142,9 @@ def march(prices: Prices, start: Floats, multipliers: Floats, *, tied: bool) -> 
 
 # Overflow and undefined steps only spoil the search there, and the bound then certifies nothing.
 @np.errstate(all="ignore")
-def _march(prices: Prices, start: Floats, multipliers: Floats, *, tied: bool) -> Marched:
+def _march(
+    prices: Prices, start: Floats, multipliers: Floats, level: Level, *, tied: bool
+) -> Marched:
     certified, r = start.copy(), np.maximum(start, _NEAREST)
     # A first guess of ν: what it is for small distances.
     y = multipliers.copy()
@@ -94,21 +158,28 @@ def _march(prices: Prices, start: Floats, multipliers: Floats, *, tied: bool) ->
     # The last distance that is connected to 0, and the bound of the wrong mass there.
     anchor, anchored = start.copy(), np.full(r.size, np.inf)
     for _ in range(_ROUNDS):
+        at, limits = r[active], level.take(active)
+        allowed = limits.at(at)
         score = -special.ndtri(np.clip(wrong[active], 1e-300, 1.0))
-        at = r[active]
-        joins = (score > 0) & (
-            (at - score <= certified[active]) | _connected(anchor[active], anchored[active], at)
+        height = special.ndtri(allowed)
+        margin = score + height
+        joins = (margin > 0) & (
+            (at - margin <= certified[active])
+            | _connected(anchor[active], anchored[active], at, allowed)
         )
-        up_to = (at + score - 1e-15) * (1 - 4 * EPS)
+        # Ahead both may move towards each other, unless the level has come down to one half.
+        ahead = np.where(allowed > 0.5, 0.5, 1.0) * margin
+        up_to = (at + ahead - 2e-15) * (1 - 4 * EPS)
         certified[active] = np.where(joins, np.fmax(certified[active], up_to), certified[active])
         anchor[active[joins]], anchored[active[joins]] = at[joins], wrong[active[joins]]
-        # Where one half is expected, by Newton's method on Φ⁻¹ of the bound.
+        # Where the level is expected to be met, by Newton's method on Φ⁻¹ of both.
         speed = np.clip(found.slope[active] / np.maximum(pdf(score), 1e-300), 0.05, 1.0)
-        aim = at + score / speed
+        falls = (height - special.ndtri(limits.at(at + _STEP))) / _STEP
+        aim = at + margin / (speed + np.clip(falls, 0.0, 1.0))
         off = np.abs(aim - at)
         ahead = np.maximum(aim - certified[active], 0.0)
         following = aim - np.minimum(0.25 * off * off, 0.2 * ahead) - 2e-12 * (1 + aim)
-        too_far = (score > 0) & ~joins
+        too_far = (margin > 0) & ~joins
         following = np.where(too_far, 0.5 * (certified[active] + at), following)
         aim = np.where(too_far, at, aim)
         go = (aim - certified[active] > _TOLERANCE * (1 + aim)) & (following > certified[active])
@@ -158,11 +229,12 @@ def _retry(
     put(found, lost[better], pick(again_found, better))
 
 
-def _connected(near: Floats, wrong: Floats, far: Floats) -> NDArray[np.bool_]:
-    """Whether bounds of at most `wrong` at `near` and 1/2 at `far` give at most 1/2 between them.
+def _connected(near: Floats, wrong: Floats, far: Floats, level: Floats) -> NDArray[np.bool_]:
+    """Whether bounds of `wrong` at `near` and `level` at `far` give at most `level` between them.
 
     The bound times `exp(r²/2)` is convex in distance and scaled multipliers together, so it lies
-    below its chord; the chord lies below `exp(r²/2)/2` if both ends lie below its tangent at `far`.
+    below its chord; the chord lies below `level exp(r²/2)` if both ends lie below its tangent at
+    `far`.
     """
     growth = np.exp(0.5 * (far - near) * (far + near))
-    return wrong <= 0.5 * growth * (1 - far * (far - near)) * (1 - 1e-13)
+    return wrong <= level * growth * (1 - far * (far - near)) * (1 - 1e-13)

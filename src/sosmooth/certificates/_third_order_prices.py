@@ -16,6 +16,8 @@ _CORNER_BLUR = 3e-5
 # By how much eigenvalues may be off, relative to the largest; and the smallest gap to them.
 _EIGENVALUE_ERROR, _GAP = 1e-11, 1e-9
 _SECULAR_STEPS = 12
+# The smallest slope multiplier, relative to that of the mass, at which slopes are taken.
+_STEEP = 1e-6
 
 
 class Prices(Protocol):
@@ -110,7 +112,8 @@ class AnyDirection:
         bends[:, ONE, ONE] = (weight * off_both**2).sum(axis=0) / blur
         cross = (weight * off_none * off_both).sum(axis=0) / blur
         bends[:, BOTH, ONE] = bends[:, ONE, BOTH] = cross
-        mu, nu = y[SLOPE], y[CURVATURE]
+        # At 0 the slope would be that of no direction at all.
+        mu, nu = np.maximum(y[SLOPE], _STEEP * y[ONE]), y[CURVATURE]
         _, gap, eigenvalues = _shifted(mu, nu, self.eigenvalues, self.squares)
         share = self.squares / gap
         along = -0.5 * mu * share.sum(axis=0)

@@ -144,6 +144,19 @@ class Region:
             inside = inside | ((z > lower) & (z <= upper))
         return inside[()]
 
+    def take(self, index: slice | NDArray) -> Region:
+        """The regions of some elements of the last axis, the batch.
+
+        Args:
+            index: a slice, indices, or a mask of the batch; all arrays have that axis.
+        """
+
+        def of(values: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+            return None if values is None else values[..., index]
+
+        intervals = tuple((lower[..., index], upper[..., index]) for lower, upper in self.intervals)
+        return Region(intervals, of(self.excess), of(self.half_line))
+
     def radius(self) -> Floats:
         """The largest distance at which the smoothed value is at least 1/2, rounded down.
 
