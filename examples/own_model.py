@@ -17,7 +17,7 @@ Try it:
 import torch
 from torch import nn
 
-from sosmooth import SmoothedClassifier, average_certified_radius, certified_accuracy
+from sosmooth import SmoothedClassifier
 from sosmooth.datasets import load_dataset
 from sosmooth.measures import floored
 
@@ -54,8 +54,8 @@ def main(n: int = 10_000, steps: int = 500) -> None:
             f"label {label}: class {certificate.prediction:2} within {radius} ({grey} of 255) "
             f"{certificate.abstain_reason}"
         )
-    accuracy = certified_accuracy(found.prediction, labels, found.radius, at=0.1)
-    mean = average_certified_radius(found.prediction, labels, found.radius)
+    accuracy = found.certified_accuracy(labels, 0.1)
+    mean = found.average_certified_radius(labels)
     print(f"certified accuracy at 0.1: {accuracy:.0%}, average certified radius {floored(mean)}")
 
 

@@ -22,7 +22,6 @@ from pathlib import Path
 
 from sosmooth import (
     SmoothedClassifier,
-    average_certified_radius,
     certify_run,
     load_classifier,
     load_dataset,
@@ -69,9 +68,7 @@ def main(n: int = 10_000, images: int = 50) -> None:
     certificates = smoothed.certify(
         digits.get(others), method=chosen, n=n, alpha=ALPHA, indices=others
     )
-    radius = average_certified_radius(
-        certificates.prediction, digits.labels[others], certificates.radius
-    )
+    radius = certificates.average_certified_radius(digits.labels[others])
     print(f"chosen: {chosen}; on {len(others)} inputs that the choice did not see: {radius:.4f}")
 
 

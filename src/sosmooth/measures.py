@@ -12,9 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 #: The prediction of an input for which nothing is certified.
 ABSTAINED = -1
+#: The label of an input whose true class is not known.
+UNKNOWN_LABEL = -1
 
 
-def certified_accuracy(prediction, label, radius, at, *, inputs=None) -> NDArray[np.float64]:
+def certified_accuracy(prediction, label, radius, at) -> NDArray[np.float64]:
     """Fraction of the inputs certified with their label at a radius of at least `at`.
 
     Args:
@@ -22,14 +24,11 @@ def certified_accuracy(prediction, label, radius, at, *, inputs=None) -> NDArray
         label: classes, integers (batch,).
         radius: input units (batch,).
         at: radii, input units, any shape.
-        inputs: how many inputs there are, where some have no row; None: batch. Those without a row
-            count as not certified.
 
     Returns:
         Float64 of the shape of `at`, in [0, 1]; NaN where there are no inputs.
     """
-    reached = certified_count(prediction, label, radius, at)
-    total = np.size(prediction) if inputs is None else inputs
+    reached, total = certified_count(prediction, label, radius, at), np.size(prediction)
     return (reached / total if total else np.full(np.shape(at), math.nan))[()]
 
 
@@ -49,19 +48,18 @@ def certified_count(prediction, label, radius, at) -> NDArray[np.int64]:
     return np.asarray(len(reached) - np.searchsorted(reached, np.asarray(at)))
 
 
-def average_certified_radius(prediction, label, radius, *, inputs=None) -> float:
+def average_certified_radius(prediction, label, radius) -> float:
     """Mean over all inputs of the radius, counted 0 where the prediction is not the label.
 
     Args:
         prediction: classes, integers (batch,); −1 = abstained.
         label: classes, integers (batch,).
         radius: input units (batch,).
-        inputs: how many inputs there are, as in `certified_accuracy`.
 
     Returns:
         Input units; NaN where there are no inputs.
     """
-    total = np.size(prediction) if inputs is None else inputs
+    total = np.size(prediction)
     kept = np.where(_right(prediction, label), radius, 0.0)
     return float(np.sum(kept) / total) if total else math.nan
 

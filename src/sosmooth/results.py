@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import overload
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from sosmooth._frames import Framed
+from sosmooth._above import from_above
+from sosmooth._equal import same_values
 from sosmooth._html import ROWS, table
 from sosmooth.confidence.bounds import ONE_HALF, UNSEEN, Bounds
 from sosmooth.confidence.bounds import concatenate as concatenate_bounds
-from sosmooth.measures import ABSTAINED, floored, in_grey_levels, linf_radius
+from sosmooth.measures import (
+    ABSTAINED,
+    UNKNOWN_LABEL,
+    floored,
+    in_grey_levels,
+    linf_radius,
+)
+from sosmooth.surface import Results, checked_labels, positions
 from sosmooth.tally import Tally
 from sosmooth.tally import concatenate as concatenate_tallies
+
+if TYPE_CHECKING:
+    from sosmooth.runs.run import Run
 
 #: What stands for a class that is not known, or not certified, where people read it.
 UNKNOWN = "—"
@@ -38,13 +49,18 @@ ABSTAIN_REASONS = {
 }
 
 
+#: The reason of inputs without a certificate of their own, in `with_missing`.
+MISSING = "missing (failed or not reached)"
+
 #: What the class is compared with, in words.
 COMPARED = {"top": "one half", "all": "each other class"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Certificate:
     """The certificate of one input. `tally` and `bounds` hold arrays of length 1.
+
+    Two certificates are equal where all of these are.
 
     Attributes:
         input_index: the index of the input (the noise follows from it).
@@ -61,6 +77,7 @@ class Certificate:
         tally: what was counted.
         bounds: what the radius was computed from.
         classes: what the class was compared with, one of `methods.CLASSES`.
+        label: the true class, −1 = unknown.
     """
 
     input_index: int
@@ -77,6 +94,12 @@ class Certificate:
     tally: Tally
     bounds: Bounds
     classes: str = "top"
+    label: int = UNKNOWN_LABEL
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Certificate) and same_values(self, other)
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]  # arrays can change
 
     @property
     def radius_in_grey_levels(self) -> float:
@@ -127,9 +150,9 @@ def _limit(limiting_class: int) -> str:
     return others.get(limiting_class, f"class {limiting_class}")
 
 
-@dataclass(frozen=True)
-class Certificates(Framed, Sequence[Certificate]):
-    """Certificates of a batch: a sequence of `Certificate`.
+@dataclass(frozen=True, eq=False)
+class Certificates(Results):
+    """Certificates of a batch, in memory: a sequence of `Certificate`.
 
     Attributes:
         input_index: the indices of the inputs, int64 (batch,).
@@ -146,6 +169,9 @@ class Certificates(Framed, Sequence[Certificate]):
         tally: what was counted, (batch,).
         bounds: what the radii were computed from, (batch,).
         classes: what the classes were compared with, one of `methods.CLASSES`.
+        label: the true classes, −1 = unknown, int64 (batch,); None: all unknown.
+        class_names: the name of each class, by its number; None: unknown.
+        norm: what the radii are measured in: l2, or what an imported log was declared to have.
 
     Guarantee:
         Each input's certificate fails with probability at most `alpha`, over the noise; not
@@ -166,19 +192,59 @@ class Certificates(Framed, Sequence[Certificate]):
     tally: Tally
     bounds: Bounds
     classes: str = "top"
+    label: NDArray[np.int64] = None  # pyright: ignore[reportAssignmentType]  # until __post_init__
+    class_names: Sequence[str] | None = field(default=None, compare=False)
+    norm: str = "l2"
+
+    def __post_init__(self) -> None:
+        if self.label is None:
+            object.__setattr__(self, "label", np.full(len(self), UNKNOWN_LABEL))
 
     def __len__(self) -> int:
         return len(self.prediction)
 
-    def __iter__(self) -> Iterator[Certificate]:
-        return (self[i] for i in range(len(self)))
+    def certificates(self) -> Certificates:
+        """Themselves."""
+        return self
 
-    @overload
-    def __getitem__(self, which: int) -> Certificate: ...
-    @overload
-    def __getitem__(self, which: slice | NDArray) -> Certificates: ...
-    def __getitem__(self, which: int | slice | NDArray) -> Certificate | Certificates:
-        if isinstance(which, slice | np.ndarray):
+    def as_run(self) -> Run:
+        """The same as a run in memory, which has no folder."""
+        return from_above("runs.in_memory", "run_of")(self)
+
+    @classmethod
+    def of_run(cls, run: Run) -> Certificates:
+        """The certificates of a run.
+
+        Args:
+            run: the run.
+        """
+        return run.certificates()
+
+    @property
+    def missing(self) -> NDArray[np.int64]:
+        """The indices of inputs without a certificate: none."""
+        return np.zeros(0, dtype=np.int64)
+
+    def with_missing(self) -> Certificates:
+        """Themselves."""
+        return self
+
+    def labelled(self, labels: ArrayLike) -> Certificates:
+        """The same certificates with other labels.
+
+        Args:
+            labels: true classes, integers (batch,), −1 = unknown.
+        """
+        return replace(self, label=checked_labels(labels, len(self)))
+
+    def chosen(self, which: Any) -> Any:
+        """What `certificates[which]` gives: one certificate, or those of several inputs.
+
+        Args:
+            which: a position, a slice, a list of positions, or a mask (batch,).
+        """
+        if np.ndim(which) or isinstance(which, slice):
+            which = positions(which, len(self))
             part = {name: getattr(self, name)[which] for name in _ARRAYS}
             return replace(self, **part, tally=self.tally[which], bounds=self.bounds.rows(which))
         i = range(len(self))[which]
@@ -198,6 +264,7 @@ class Certificates(Framed, Sequence[Certificate]):
             self.tally[here],
             self.bounds.rows(here),
             self.classes,
+            int(self.label[i]),
         )
 
     @property
@@ -210,25 +277,6 @@ class Certificates(Framed, Sequence[Certificate]):
         """The l∞ radius that the l2 radius implies, as the function `linf_radius`. LookupError:
         the dimension is unknown."""
         return linf_radius(self.radius, _dimension(self.tally))
-
-    def columns(self) -> dict[str, NDArray]:
-        """Arrays (batch,) by name: the certificates, the counts and the bounds that there are;
-        settings are repeated."""
-        settings = {
-            name: getattr(self, name) for name in ("method", "sigma", "alpha", "n0", "seed")
-        }
-        values = (
-            {"index": self.input_index}
-            | {name: getattr(self, name) for name in _ARRAYS[1:]}
-            | settings
-        )
-        values |= self.tally.arrays() | vars(self.bounds)
-        flat = {name: np.asarray(value) for name, value in values.items() if value is not None}
-        return {
-            name: np.broadcast_to(value, (len(self),)).copy()
-            for name, value in flat.items()
-            if value.ndim < 2
-        }
 
     def __repr__(self) -> str:
         certified = int(np.sum(self.prediction != ABSTAINED))
@@ -243,7 +291,15 @@ class Certificates(Framed, Sequence[Certificate]):
         return table(listed(self), caption=repr(self).strip("<>"), total=len(self))
 
 
-_ARRAYS = ("input_index", "prediction", "radius", "abstain_reason", "selected", "selection_margin")
+_ARRAYS = (
+    "input_index",
+    "prediction",
+    "radius",
+    "abstain_reason",
+    "selected",
+    "selection_margin",
+    "label",
+)
 
 
 def listed(certificates: Certificates) -> dict[str, list]:
@@ -267,6 +323,45 @@ def concatenate(parts: Sequence[Certificates]) -> Certificates:
         tally=concatenate_tallies([part.tally for part in parts]),
         bounds=concatenate_bounds([part.bounds for part in parts]),
     )
+
+
+def with_missing(stored: Certificates, missing: NDArray[np.int64], n: int) -> Certificates:
+    """The certificates, followed by an abstention without a vote for each missing input.
+
+    So every fraction and average counts them: this is the one place that says how.
+
+    Args:
+        stored: the certificates that there are.
+        missing: the indices of the other inputs, int64.
+        n: evaluations that each of them was to have.
+    """
+    size = len(missing)
+    if not size:
+        return stored
+    tally = {
+        name: np.zeros((size, *values.shape[1:]), values.dtype)
+        for name, values in stored.tally.arrays().items()
+    }
+    tally["n"] = np.full(size, n)
+    if "pair_none" in tally:
+        tally["pair_none"] = np.full(size, n // 2)
+    found = {name: value for name, value in vars(stored.bounds).items() if value is not None}
+    bounds = {
+        name: np.zeros((size, *value.shape[1:]), value.dtype) for name, value in found.items()
+    }
+    none = replace(
+        stored,
+        input_index=missing,
+        prediction=np.full(size, ABSTAINED),
+        radius=np.zeros(size),
+        abstain_reason=np.full(size, MISSING),
+        selected=np.full(size, ABSTAINED),
+        selection_margin=np.full(size, -1),
+        label=np.full(size, UNKNOWN_LABEL),
+        tally=replace(stored.tally, **tally),
+        bounds=replace(stored.bounds, **bounds),
+    )
+    return concatenate([stored, none])
 
 
 def _dimension(tally: Tally) -> int:

@@ -6,6 +6,7 @@ hold whenever they stop. Neither uses the gradient. Statements and proofs: docs/
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,6 +58,10 @@ class RobustAt:
     sigma: float
     alpha: float
     classes: str = "top"
+
+    def asked(self) -> dict[str, float]:
+        """What the user asked for, by the name of the argument."""
+        return {"radius": self.radius}
 
     def looks(self) -> list[int]:
         """Evaluations drawn at each look."""
@@ -143,6 +148,10 @@ class WithinTolerance:
     alpha: float
     classes: str = "top"
 
+    def asked(self) -> dict[str, float]:
+        """What the user asked for, by the name of the argument."""
+        return {"tolerance": self.tolerance}
+
     def looks(self) -> list[int]:
         """Evaluations drawn at each look."""
         sides = _sides(self.method)
@@ -223,6 +232,25 @@ def _counts_of(rule: StoppingRule, tally: Tally) -> Tally:
             f" {rule!r}"
         )
     return replace(tally, stopped_by=None)
+
+
+def rule_of_text(text: str) -> StoppingRule:
+    """The rule that a tally says it was stopped by.
+
+    Args:
+        text: `Tally.stopped_by`.
+
+    Raises:
+        ValueError: it names no rule.
+    """
+    try:
+        call = ast.parse(text, mode="eval").body
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+            kind = {"RobustAt": RobustAt, "WithinTolerance": WithinTolerance}[call.func.id]
+            return kind(**{str(one.arg): ast.literal_eval(one.value) for one in call.keywords})
+    except (KeyError, SyntaxError, TypeError, ValueError):
+        pass
+    raise ValueError(f"{text!r} names no rule that stops the drawing")
 
 
 def stopping_rule(

@@ -14,6 +14,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from sosmooth._equal import same_values
+
 
 class Design(StrEnum):
     """How the noise of the estimation samples is drawn."""
@@ -43,7 +45,7 @@ NO_CLASS = -1
 _FILL = {"class_ids": NO_CLASS, "class_same": 0, "class_one": 0}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tally:
     """Counts of `batch` inputs. What the design did not count is None.
 
@@ -124,6 +126,11 @@ class Tally:
     class_same: NDArray[np.int64] | None = None
     class_one: NDArray[np.int64] | None = None
     stopped_by: str | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tally) and same_values(self.trimmed(), other.trimmed())
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]  # arrays can change
 
     def __len__(self) -> int:
         return len(self.n)

@@ -384,7 +384,7 @@ def test_inputs_without_a_result_count_everywhere(half_failed, tmp_path):
     assert figures["certified_accuracy"] == 0.5
     assert figures["complete"] is False
     assert figures["average_certified_radius"] == pytest.approx(run["radius"].mean() / 2)
-    assert run.certified_accuracy([0.0, 9.0]).tolist() == [0.5, 0.0]
+    assert run.certified_accuracy(radii=[0.0, 9.0]).tolist() == [0.5, 0.0]
     assert run.average_certified_radius() == pytest.approx(run["radius"].mean() / 2)
     (row,) = summary_rows([run])
     assert row["inputs"] == "10, 5 missing"

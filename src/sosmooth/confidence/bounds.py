@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sosmooth._equal import same_values
 from sosmooth._numbers import Floats
 from sosmooth.tally import stacked
 
@@ -17,7 +18,7 @@ ONE_HALF = -1
 UNSEEN = -2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bounds:
     """Bounds that hold simultaneously with probability at least `1 − alpha`, for each input alone.
 
@@ -49,9 +50,15 @@ class Bounds:
     c_s_lower: Floats | None = None
     c_n_lower: Floats | None = None
     gradient_norm_upper: Floats | None = None
-    other_upper: Floats | None = None
-    unseen_upper: Floats | None = None
+    # Runs do not store these two: they follow from the counts.
+    other_upper: Floats | None = field(default=None, compare=False)
+    unseen_upper: Floats | None = field(default=None, compare=False)
     limiting_class: NDArray[np.int64] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Bounds) and same_values(self, other)
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]  # arrays can change
 
     def __getitem__(self, name: str) -> Floats:
         """The bound of that name; `LookupError` where this method has none."""

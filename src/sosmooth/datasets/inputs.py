@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-UNKNOWN_LABEL = -1
+from sosmooth.measures import UNKNOWN_LABEL
+
 _DIGEST_CHUNK = 256
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from datetime import timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from pathlib import Path
@@ -16,14 +15,12 @@ from sosmooth._files import write_atomically
 from sosmooth.certificates.region import pdf, quantile_from_tail
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.interchange.log_layout import AFTER, BEFORE, LAYOUTS, NO_COUNTS, STOPPED_BY
-from sosmooth.measures import ABSTAINED
 from sosmooth.methods import method_named
-from sosmooth.results import Certificates, concatenate
+from sosmooth.results import Certificates
 from sosmooth.runs.files import unwritable
 from sosmooth.runs.run import Run, load_run
 from sosmooth.tally import Design
 
-_UNKNOWN_LABEL = -1
 _LAST_DIGIT = Decimal("1e-6")
 
 
@@ -52,9 +49,9 @@ def export_tsv(run: Run | str | Path, file: TextIO | str | Path) -> None:
         samples entered than were drawn.
     """
     run = run if isinstance(run, Run) else load_run(run)
-    written, missing = _with_missing(run), len(run.missing)
-    label = np.append(run["label"], np.full(missing, _UNKNOWN_LABEL))
-    seconds = np.append(np.nan_to_num(run["seconds"]), np.zeros(missing))
+    # A log does not say which inputs it lacks.
+    written, label = run.with_missing(), run.with_missing().label
+    seconds = np.append(np.nan_to_num(run["seconds"]), np.zeros(len(run.missing)))
     names, counted = _counted(written)
     lines = ["\t".join((*BEFORE, *names, *AFTER))]
     columns = (
@@ -79,36 +76,6 @@ def export_tsv(run: Run | str | Path, file: TextIO | str | Path) -> None:
         raise
     except OSError as error:
         raise unwritable(Path(path), error) from error
-
-
-def _with_missing(run: Run) -> Certificates:
-    """The certificates, and an abstention without a vote for each input that has none.
-
-    A log does not say which inputs it lacks, so a fraction computed from it would leave them out.
-    """
-    stored, missing = run.certificates(), run.missing
-    size, n = len(missing), run.manifest.settings["n"]
-    tally = {
-        name: np.zeros((size, *values.shape[1:]), values.dtype)
-        for name, values in stored.tally.arrays().items()
-    }
-    tally["n"] = np.full(size, n)
-    if "pair_none" in tally:
-        tally["pair_none"] = np.full(size, n // 2)
-    found = {name: value for name, value in vars(stored.bounds).items() if value is not None}
-    bounds = {name: np.zeros(size, value.dtype) for name, value in found.items()}
-    none = replace(
-        stored,
-        input_index=missing,
-        prediction=np.full(size, ABSTAINED),
-        radius=np.zeros(size),
-        abstain_reason=np.full(size, "too_few_samples"),
-        selected=np.full(size, ABSTAINED),
-        selection_margin=np.full(size, -1),
-        tally=replace(stored.tally, **tally),
-        bounds=replace(stored.bounds, **bounds),
-    )
-    return concatenate([stored, none])
 
 
 def _counted(stored: Certificates) -> tuple[tuple[str, ...], list[list]]:

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from sosmooth._frames import Framed
 from sosmooth._html import ROWS, table
-from sosmooth.measures import average_certified_radius, certified_accuracy, norm_of
-from sosmooth.results import UNKNOWN, Certificates, listed
+from sosmooth.measures import norm_of
+from sosmooth.results import UNKNOWN, Certificates, listed, with_missing
 from sosmooth.runs.files import RunError, unreadable
 from sosmooth.runs.journal import read_journal
 from sosmooth.runs.manifest import REQUIRED_SETTINGS, Manifest, read_manifest
 from sosmooth.runs.schema import COLUMNS, SCHEMA, check_row, settings_of, with_settings
-from sosmooth.runs.table import certificates_of, digest, numpy_of, parquet_bytes, table_from_parquet
+from sosmooth.runs.table import (
+    certificates_of,
+    digest,
+    numpy_of,
+    parquet_bytes,
+    table_from_parquet,
+    table_of,
+)
+from sosmooth.surface import Results
 
 RESULTS = "results.parquet"
 _NAMED = 5
 _ATTEMPTS = 5
 
 
-@dataclass(frozen=True)
-class Run(Framed):
-    """The rows of a run and its manifest.
+@dataclass(frozen=True, eq=False)
+class Run(Results):
+    """A run: its certificates, one row an input, and its manifest.
 
     Attributes:
         path: its folder.
@@ -72,39 +79,52 @@ class Run(Framed):
         """How many inputs the run is to hold, those without a certificate included."""
         return len(self) + len(self.missing)
 
-    def certified_accuracy(self, at: ArrayLike) -> NDArray[np.float64]:
-        """Fraction of all inputs certified with their label at a radius of at least `at`.
-
-        Args:
-            at: radii, input units, any shape.
-
-        Returns:
-            Float64 of the shape of `at`, in [0, 1]; missing inputs count as not certified.
-        """
-        columns = (self["prediction"], self["label"], self["radius"])
-        return certified_accuracy(*columns, at, inputs=self.inputs)
-
-    def average_certified_radius(self) -> float:
-        """Mean radius over all inputs of the run, input units.
-
-        An input that is missing, or whose prediction is not its label, counts as radius 0.
-        """
-        columns = (self["prediction"], self["label"], self["radius"])
-        return average_certified_radius(*columns, inputs=self.inputs)
-
     def __len__(self) -> int:
         return len(self.table)
 
-    def __getitem__(self, column: str) -> NDArray:
-        """A column as a NumPy array, (inputs,).
+    def certificates(self) -> Certificates:
+        """The certificates, with their tallies and bounds."""
+        return certificates_of(self.table, self.manifest)
+
+    def as_run(self) -> Run:
+        """Itself."""
+        return self
+
+    @classmethod
+    def of_run(cls, run: Run) -> Run:
+        """The run.
+
+        Args:
+            run: the run.
+        """
+        return run
+
+    def with_missing(self) -> Certificates:
+        """The certificates, followed by abstentions for the missing inputs."""
+        return with_missing(self.certificates(), self.missing, self.manifest.settings["n"])
+
+    def labelled(self, labels: ArrayLike) -> Run:
+        """The same run with other labels, in memory; the stored one is not changed.
+
+        Args:
+            labels: true classes, integers (inputs,), −1 = unknown.
+        """
+        certificates = self.certificates().labelled(labels)
+        return replace(self, table=table_of(certificates, None, self["seconds"]), table_digest="")
+
+    def column(self, name: str) -> NDArray:
+        """What `run[name]` gives: a column as a NumPy array, (inputs,).
 
         Null becomes −1 in integers, NaN in floats and the empty string in text. A column of lists
         becomes an array (inputs, length of the longest), filled up with −1 in `class_ids`, with 0
         in the counts and with NaN in the curvature.
+
+        Args:
+            name: of the column, one of `runs.schema.COLUMNS`.
         """
-        if column not in COLUMNS:
-            raise KeyError(f"a run has no column {column!r}; there are: {', '.join(COLUMNS)}")
-        return numpy_of(self.table, column)
+        if name not in COLUMNS:
+            raise KeyError(f"there is no column {name!r}; there are: {', '.join(COLUMNS)}")
+        return numpy_of(self.table, name)
 
     def columns(self) -> dict[str, NDArray]:
         """The columns with a known value, as arrays (inputs,): −1 and NaN mean unknown.
@@ -140,10 +160,6 @@ class Run(Framed):
         labels = [UNKNOWN if label < 0 else label for label in self["label"][:ROWS].tolist()]
         columns = {"input": columns.pop("input"), "label": labels} | columns
         return table(columns, caption=repr(self).strip("<>"), total=len(self))
-
-    def certificates(self) -> Certificates:
-        """The certificates, with their tallies and bounds."""
-        return certificates_of(self.table, self.manifest)
 
 
 def load_run(path: str | Path) -> Run:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import ArrayLike, NDArray
 
 from sosmooth.confidence.bounds import Bounds
-from sosmooth.measures import ABSTAINED
+from sosmooth.measures import ABSTAINED, norm_of
 from sosmooth.results import Certificates
 from sosmooth.runs.files import RunError, unreadable
 from sosmooth.runs.schema import (
@@ -46,7 +46,7 @@ def table_of(
 
     Args:
         certificates: of a batch.
-        labels: true classes, integers (batch,), −1 = unknown; None: all unknown.
+        labels: true classes, integers (batch,), −1 = unknown; None: those of the certificates.
         seconds: time spent on each input, (batch,); None: unknown.
 
     Returns:
@@ -54,7 +54,8 @@ def table_of(
     """
     size = len(certificates)
     values = vars(certificates) | certificates.tally.arrays() | vars(certificates.bounds)
-    values |= {"index": certificates.input_index, "label": labels, "seconds": seconds}
+    values |= {"index": certificates.input_index, "seconds": seconds}
+    values |= {} if labels is None else {"label": labels}
     ids = certificates.tally.class_ids
     seen = np.zeros(size, np.int64) if ids is None else np.sum(ids != NO_CLASS, axis=1)
     columns = [_arrow(name, values.get(name), size, seen) for name in COLUMNS]
@@ -151,6 +152,9 @@ def certificates_of(table: pa.Table, manifest: Manifest) -> Certificates:
         n0=settings["n0"],
         seed=settings["seed"],
         classes=settings.get("classes", "top"),
+        label=numpy_of(table, "label"),
+        class_names=manifest.class_names,
+        norm=norm_of(settings),
         tally=Tally(
             design=_design(counted),
             n=numpy_of(table, "n"),

@@ -75,6 +75,7 @@ class RunWriter:
         num_classes: int | None = None,
         class_names: list[str] | None = None,
         device: str | None = None,
+        environment: Mapping[str, Any] | None = None,
         derived_from: Mapping[str, Any] | None = None,
     ) -> RunWriter:
         """Begin a run, or resume it where an earlier session with the same settings stopped.
@@ -90,6 +91,7 @@ class RunWriter:
             num_classes: of the data; None: as in the settings.
             class_names: names of the classes, recorded.
             device: where the classifier runs, recorded.
+            environment: versions and host, recorded; None: of this process.
             derived_from: what the run is computed from, with a "digest".
 
         Returns:
@@ -112,7 +114,7 @@ class RunWriter:
             )
         asked = Manifest(
             settings=manifest.as_json(dict(settings)),
-            environment=describe_environment(device),
+            environment=dict(environment or describe_environment(device)),
             inputs=len(wanted),
             indices=described(wanted),
             created=timestamp(),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from sosmooth.methods import classes_of
 from sosmooth.runs.files import RunError
+from sosmooth.runs.manifest import describe_environment, timestamp
 from sosmooth.runs.run import Run, load_run
-from sosmooth.runs.table import table_of
-from sosmooth.runs.writer import RunWriter
+from sosmooth.runs.saving import saved
+from sosmooth.runs.table import digest, parquet_bytes, table_of
 from sosmooth.tasks.validate import recomputed
 
 
@@ -46,30 +48,51 @@ def recertify(
         That of `certify_tally`, for one method, alpha and `classes` chosen without looking at this
         run. Inputs whose selected class is unknown (abstentions of imported logs) stay abstained.
     """
-    source = load_run(run)
-    compared = classes_of(method, classes)
-    alpha = float(source.manifest.settings["alpha"]) if alpha is None else alpha
     if Path(out).resolve() == Path(run).resolve():
         raise RunError(
             f"{out} is the run that is read, and a run is never changed; give another folder"
         )
+    source = load_run(run)
+    return saved(recertified(source, method=method, alpha=alpha, classes=classes), out)
+
+
+def recertified(
+    source: Run,
+    *,
+    method: str | None = None,
+    alpha: float | None = None,
+    classes: str | None = None,
+) -> Run:
+    """As `recertify`, in memory.
+
+    Args:
+        source: the run that is read.
+        method: as for `recertify`; None: that of the run, compared with what the run compares.
+        alpha: as for `recertify`.
+        classes: as for `recertify`.
+    """
+    manifest, settings = source.manifest, source.manifest.settings
+    if method is None:
+        method, classes = str(settings["method"]), classes or settings.get("classes", "top")
+    compared = classes_of(method, classes)
+    alpha = float(settings["alpha"]) if alpha is None else alpha
     if source.stops:
         raise RunError(
-            f"{run} stopped drawing when its question was decided, so its counts cannot answer"
-            " another one; certify the inputs instead"
+            f"{source.path} stopped drawing when its question was decided, so its counts cannot"
+            " answer another one; certify the inputs instead"
         )
     if source.norm != "l2":
         raise RunError(
-            f"{run} holds {source.norm} radii of other code, but sosmooth certifies l2; certify the"
-            " inputs instead"
+            f"{source.path} holds {source.norm} radii of other code, but sosmooth certifies l2;"
+            " certify the inputs instead"
         )
     if not len(source):
-        raise RunError(f"{run} holds no certificates yet; certify its inputs first")
+        raise RunError(f"{source.path} holds no certificates yet; certify its inputs first")
     stored = source.certificates()
     if stored.tally.arrays().keys() == {"n"}:
         raise RunError(
-            f"{run} holds radii but no counts (the logs of Cohen et al.'s code print none), so it"
-            " cannot be certified again; certify the inputs instead"
+            f"{source.path} holds radii but no counts (the logs of Cohen et al.'s code print none),"
+            " so it cannot be certified again; certify the inputs instead"
         )
     if classes is None and not stored.tally.counts_classes:
         compared = "top"
@@ -77,27 +100,25 @@ def recertify(
         certificates = recomputed(stored, method, alpha, compared)
     except LookupError as error:
         raise RunError(
-            f"{run} cannot be certified with {method} and classes {compared!r}: it lacks"
+            f"{source.path} cannot be certified with {method} and classes {compared!r}: it lacks"
             f" {error.args[0]}"
         ) from None
-    manifest = source.manifest
-    with RunWriter.open(
-        out,
-        settings=manifest.settings | {"method": method, "alpha": alpha, "classes": compared},
-        indices=source.manifest.asked() or source["index"].tolist(),
-        digests=manifest.digests,
-        dimension=manifest.dimension,
-        num_classes=manifest.num_classes,
-        class_names=manifest.class_names,
-        derived_from={
-            "kind": "run",
-            "path": str(run),
-            "method": manifest.settings["method"],
-            "alpha": manifest.settings["alpha"],
-            "digest": source.table_digest,
-        },
-    ) as writer:
-        if manifest.answers is not None:  # of the same classifier
-            writer.record(answers=manifest.answers, environments=manifest.environments)
-        writer.replace(table_of(certificates, source["label"], source["seconds"]))
-        return writer.finish() if source.complete else writer.pause()
+    table = table_of(certificates, source["label"], source["seconds"])
+    derived_from = {
+        "kind": "run",
+        "path": str(source.path),
+        "method": settings["method"],
+        "alpha": settings["alpha"],
+        "digest": source.table_digest or digest(parquet_bytes(source.table)),
+    }
+    changed = replace(
+        manifest,
+        settings=settings | {"method": method, "alpha": alpha, "classes": compared},
+        environment=describe_environment(),
+        created=timestamp(),
+        batch_size=None,
+        finished=None,
+        derived_from=derived_from,
+        table_digest=None,
+    )
+    return Run(Path(f"{source.path}, {method}"), changed, table, table_digest="")
