@@ -36,7 +36,7 @@ CURVATURE_STEP = 2.0**-16
 #: The number by which it is centred is a multiple of this, for the same reason.
 CURVATURE_CENTER_STEP = 1 / 32
 #: Eigenvalues of the curvature that a tally holds at most, and as many squares.
-CURVATURE_GROUPS = 64
+CURVATURE_KEPT = 64
 
 #: In `runner_up` and `class_ids`: there is no such class.
 NO_CLASS = -1
@@ -80,10 +80,11 @@ class Tally:
         curvature_center: c, by which the curvature was centred, fixed before the pairs were drawn,
             float64 (batch,); this and the next ones are NaN where no curvature was drawn.
         curvature_eigenvalues: of `Ĥ`, the mean over all pairs of `−(u − c)(z zᵀ − I)`, u the wrong
-            share of a pair (0, 1/2 or 1); ascending, float64 (batch, groups), at most
-            `CURVATURE_GROUPS`. With more features each is the lowest one of a group of neighbours.
+            share of a pair (0, 1/2 or 1); ascending, float64 (batch, kept), at most
+            `CURVATURE_KEPT` of them, with the lowest and the highest; rounded down.
         curvature_squares: squared coefficients of `X̂`, the mean over all pairs of `h z`, in the
-            eigenvectors, float64 (batch, groups); those of a group are added.
+            eigenvectors, float64 (batch, kept); the square of an eigenvalue that was not kept is
+            shared out between its neighbours; rounded up.
         curvature_share: of alpha, for slope and curvature together, fixed before the pairs were
             drawn, float64 (batch,); 0 where none was drawn.
         num_classes: number of classes of the classifier; None where unknown.

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from benchmarks import cases, driver, engine, peer
+from benchmarks import cases, curvature, driver, engine, peer
 from benchmarks.bare import Bare
 from scipy.special import ndtri
 from scipy.stats import norm
@@ -35,6 +35,14 @@ def test_the_gradient_is_drawn_while_it_is_timed():
     smoothed = SmoothedClassifier(classifier, sigma=SMALL.sigma, num_classes=10)
     with engine.DRAWN:
         assert smoothed.certify(images[:1], n=600).tally.direction_pairs.tolist() == [150]
+
+
+def test_the_cost_of_the_curvature_is_that_of_all_samples():
+    found = curvature.cost(SMALL, n=8192 * 50, evaluations=8192, batch_size=4096)
+    assert len(found.cells()) == len(curvature.COLUMNS)
+    assert min(found.bare, found.sums, found.eigenvalues) > 0
+    assert found.sums < found.bare
+    assert found.sent == pytest.approx(8 * (49 * 50 / 2 + 49) / 1e6)
 
 
 @pytest.mark.parametrize(

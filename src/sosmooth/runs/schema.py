@@ -125,15 +125,16 @@ COLUMNS: dict[str, Column] = {
         Column(
             "curvature_eigenvalues",
             _FLOATS,
-            "of the mean over all pairs of −(u − c)(z zᵀ − I), u the wrong share of a pair: the"
-            " lowest of each group of neighbours, ascending, rounded down; empty: none drawn",
+            "of the mean over all pairs of −(u − c)(z zᵀ − I), u the wrong share of a pair: at most"
+            " 64 of them, ascending, rounded down; empty: none drawn",
             optional=True,
             fill=nan,
         ),
         Column(
             "curvature_squares",
             _FLOATS,
-            "squared coefficients of the mean of h z over them, added up in each group, rounded up",
+            "squared coefficients of the mean of h z in the eigenvectors, those of others shared"
+            " out between neighbours, rounded up",
             optional=True,
             fill=nan,
         ),

@@ -26,7 +26,7 @@ from sosmooth.runs.schema import (
     with_settings,
 )
 from sosmooth.stopping import StoppingRule, stopping_rule
-from sosmooth.tally import CURVATURE_GROUPS, NO_CLASS, Design, Tally
+from sosmooth.tally import CURVATURE_KEPT, NO_CLASS, Design, Tally
 
 if TYPE_CHECKING:
     from sosmooth.runs.manifest import Manifest
@@ -182,7 +182,7 @@ def _curvature(
         array = counted[name]
         if array is None or dimension is None:
             continue
-        width = min(dimension, CURVATURE_GROUPS)
+        width = min(dimension, CURVATURE_KEPT)
         if array.shape[1] == 0:
             found[name] = np.full((len(array), width), np.nan)
         elif array.shape[1] != width or np.any(np.isnan(array).any(1) != np.isnan(array).all(1)):

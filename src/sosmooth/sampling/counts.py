@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sosmooth.sampling.curvature import moments
 from sosmooth.sampling.noise import block_vectors
 from sosmooth.sampling.spectrum import shortened, spectrum
-from sosmooth.tally import CURVATURE_GROUPS, NO_CLASS, Design, Tally
+from sosmooth.tally import CURVATURE_KEPT, NO_CLASS, Design, Tally
 
 _SUM_BITS = 30
 _PRODUCT_BITS = 20  # products over all features are larger
@@ -273,11 +273,11 @@ def no_gradient(batch: int = 1) -> dict[str, Any]:
 
 def no_curvature(batch: int, dimension: int) -> dict[str, Any]:
     """The fields of a tally for which no curvature was drawn."""
-    of_groups = np.full((batch, min(dimension, CURVATURE_GROUPS)), np.nan)
+    kept = np.full((batch, min(dimension, CURVATURE_KEPT)), np.nan)
     return {
         "curvature_center": np.full(batch, np.nan),
-        "curvature_eigenvalues": of_groups,
-        "curvature_squares": of_groups,
+        "curvature_eigenvalues": kept,
+        "curvature_squares": kept,
         "curvature_share": np.zeros(batch),
     }
 

@@ -18,7 +18,7 @@ from sosmooth.tally import CURVATURE_CENTER_STEP, CURVATURE_STEP
 # In sums of so many pairs, |u − c| ≤ 1 times products of z stay below 2^53 steps while the mean of
 # z² is at most 4 in each coordinate.
 _EXACT_PAIRS = 2**14
-# Rows of the symmetric matrix that are computed at once; those left of the diagonal are not.
+# Rows of the symmetric matrix that are computed at once, at most, from their diagonal on.
 _ROWS = 512
 
 
@@ -42,6 +42,8 @@ class PairCurvature:
         self._total = torch.zeros(dimension, dimension, dtype=torch.int64, device=device)
         self._recent = torch.zeros(dimension, dimension, dtype=torch.float64, device=device)
         self._recent_pairs = 0
+        size = min(_ROWS, (dimension + 1) // 2)
+        self._parts = [slice(start, start + size) for start in range(0, dimension, size)]
 
     def add(self, noise: torch.Tensor, right: torch.Tensor) -> None:
         """Add pairs.
@@ -63,9 +65,9 @@ class PairCurvature:
         )
         z = self._noise.rounded(noise)
         weighted = z * weight[:, None]
-        for start in range(0, z.shape[1], _ROWS):
-            rows = slice(start, start + _ROWS)
-            self._recent[rows, start:].addmm_(weighted[:, rows].T, z[:, start:])
+        for rows in self._parts:
+            right_of = slice(rows.start, None)
+            self._recent[rows, right_of].addmm_(weighted[:, rows].T, z[:, right_of])
         if (spread := self._noise.spread(noise)) is not None:
             self._recent.diagonal().add_(weight @ spread)
         self._mean += ((plus - minus) @ z).long()
@@ -78,8 +80,7 @@ class PairCurvature:
 
     def _settle(self) -> None:
         """Move the recent sums to where they are exact for 2^24 pairs."""
-        for start in range(0, len(self._total), _ROWS):
-            rows = slice(start, start + _ROWS)
+        for rows in self._parts:
             self._total[rows].add_(self._recent[rows].long())
         self._recent.zero_()
         self._recent_pairs = 0

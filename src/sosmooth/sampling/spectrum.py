@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from sosmooth._numbers import EPS, Floats
-from sosmooth.tally import CURVATURE_GROUPS
+from sosmooth.tally import CURVATURE_KEPT
 
 # What is stored is a multiple of this, rounded to the safe side: so it hardly ever depends on how
 # many threads the eigenvectors were computed with.
@@ -63,34 +63,56 @@ def spectrum(mean: Floats, hessian: Floats) -> tuple[Floats, Floats]:
 
 
 def shortened(
-    eigenvalues: Floats, squares: Floats, groups: int = CURVATURE_GROUPS
+    eigenvalues: Floats, squares: Floats, most: int = CURVATURE_KEPT
 ) -> tuple[Floats, Floats]:
     """At most so many values and squares, by which no bound is larger than by those given.
+
+    Some eigenvalues stay, with the lowest and the highest. The square of each other one is shared
+    out between its two neighbours among them, as by linear interpolation.
 
     Args:
         eigenvalues: as `spectrum` returns them, (d,).
         squares: likewise.
-        groups: at least 1.
+        most: at least 2.
 
     Returns:
-        Float64 (min(d, groups),) each: the lowest value of each group of neighbours, and the sum of
-        its squares, which is exact.
+        Float64 (min(d, most),) each, multiples of 2^−30.
+
+    Guarantee:
+        `Σ s/(νθ + λ)` does not fall, for any `ν ≥ 0` and `λ > −ν θ_min`, as that is convex in θ.
+
+    Source:
+        docs/theory/third_order.md, "Fewer numbers".
     """
-    starts = _starts(len(eigenvalues), groups)
-    return eigenvalues[starts], np.add.reduceat(squares, starts)
+    size = len(eigenvalues)
+    if size <= most:
+        return eigenvalues, squares
+    nodes = _nodes(size, most)
+    below = np.repeat(np.arange(most - 1), np.diff(nodes))
+    theta = eigenvalues[nodes]
+    width = np.diff(theta)[below]
+    above = np.divide(
+        eigenvalues[:-1] - theta[below], width, out=np.zeros(size - 1), where=width > 0
+    )
+    shares = np.zeros(most)
+    shares[-1] = squares[-1]
+    # The lower neighbour weighs more: it gets what rounding may have moved.
+    np.add.at(shares, below, squares[:-1] * (1 - above + 4 * EPS))
+    np.add.at(shares, below + 1, squares[:-1] * above)
+    return theta, np.ceil(shares / _STEP + 0.5) * _STEP
 
 
-def _starts(size: int, groups: int) -> NDArray[np.int64]:
-    """Where groups begin: they grow by a factor from 1 on, since the lowest values matter most."""
-    if size <= groups:
-        return np.arange(size)
-    place = np.arange(groups + 1)
+def _nodes(size: int, most: int) -> NDArray[np.int64]:
+    """Which eigenvalues stay: the distance grows by a factor, as the lowest ones matter most."""
+    place = np.arange(most)
     low, high = 0.0, 64.0
-    for _ in range(60):  # the rate at which the next group would begin at the end
+    for _ in range(60):  # the rate at which the last one is the highest
         rate = 0.5 * (low + high)
-        too_few = groups + np.expm1(rate) < size
+        too_few = place[-1] + np.expm1(rate) < size - 1
         low, high = (rate, high) if too_few else (low, rate)
-    return (place + np.expm1(low * place / groups)).astype(np.int64)[:-1]
+    nodes = (place + np.expm1(low * place / place[-1])).astype(np.int64)
+    nodes[-1] = size - 1
+    return nodes
 
 
 def _norm(values: torch.Tensor) -> float:
