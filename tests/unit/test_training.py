@@ -13,11 +13,18 @@ from sosmooth.datasets import cifar10
 from sosmooth.training import train as training
 from sosmooth.training.accuracy import accuracy
 from sosmooth.training.augmentation import cropped_and_flipped
-from sosmooth.training.recipes import RECIPES
+from sosmooth.training.recipes import RECIPES, changed_recipe
+from sosmooth.training.settings import TrainingSettings
 from sosmooth.training.sgd import train_with_noise
 from sosmooth.training.train import train_dataset
 
 BUNDLED = ("mnist7", "mnist7_pca10", "swiss_roll")
+
+
+def train(name, *, out, folder=None, resume=False, on_epoch=None, **settings):
+    """Train by the recipe of the data set with these settings."""
+    recipe = changed_recipe(name, **settings)
+    return train_dataset(name, recipe, out=out, folder=folder, resume=resume, on_epoch=on_epoch)
 
 
 def blobs(length):
@@ -37,18 +44,10 @@ def test_training_learns_and_repeats_itself(schedule):
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.zero_()
-        train_with_noise(
-            model,
-            inputs,
-            labels,
-            sigma=0.1,
-            epochs=5,
-            batch_size=64,
-            learning_rate=0.5,
-            schedule=schedule,
-            seed=seed,
-            on_epoch=epochs.append,
+        settings = TrainingSettings(
+            sigma=0.1, epochs=5, batch_size=64, learning_rate=0.5, schedule=schedule, seed=seed
         )
+        train_with_noise(model, inputs, labels, settings, on_epoch=epochs.append)
         return model
 
     model = trained(0)
@@ -70,43 +69,40 @@ def test_training_learns_and_repeats_itself(schedule):
         {"epochs": 0},
         {"batch_size": 0},
         {"learning_rate": 0.0},
+        {"momentum": 1.0},
+        {"weight_decay": -0.1},
         {"schedule": "constant"},
-        {"labels": torch.full((300,), -1)},
-        {"labels": torch.zeros(299, dtype=torch.int64)},
+        {"seed": -1},
     ],
 )
-def test_training_refuses_what_makes_no_sense(change):
-    inputs, labels = blobs(300)
-    arguments = {
-        "labels": labels,
-        "sigma": 0.1,
-        "epochs": 1,
-        "batch_size": 64,
-        "learning_rate": 0.1,
-        **change,
-    }
-    with pytest.raises(ValueError, match=next(iter(change)) + "|label"):
-        train_with_noise(nn.Linear(2, 2), inputs, **arguments)
+def test_settings_outside_their_range_are_refused(change):
+    possible = {"sigma": 0.1, "epochs": 1, "batch_size": 64, "learning_rate": 0.1}
+    TrainingSettings(**possible)
+    with pytest.raises(ValueError, match=next(iter(change))):
+        TrainingSettings(**possible | change)
+
+
+@pytest.mark.parametrize(
+    "labels", [torch.full((300,), -1), torch.zeros(299, dtype=torch.int64)], ids=["-1", "299"]
+)
+def test_labels_that_do_not_fit_the_inputs_are_refused(labels):
+    inputs, _ = blobs(300)
+    settings = TrainingSettings(epochs=1, batch_size=64, learning_rate=0.1)
+    with pytest.raises(ValueError, match="label"):
+        train_with_noise(nn.Linear(2, 2), inputs, labels, settings)
 
 
 def test_training_that_diverges_says_so():
     inputs, labels = blobs(300)
+    settings = TrainingSettings(epochs=3, batch_size=64, learning_rate=1e10)
     with pytest.raises(ArithmeticError, match="lower the learning rate"):
-        train_with_noise(
-            nn.Linear(2, 2),
-            inputs * 1e30,
-            labels,
-            sigma=0,
-            epochs=3,
-            batch_size=64,
-            learning_rate=1e10,
-        )
+        train_with_noise(nn.Linear(2, 2), inputs * 1e30, labels, settings)
 
 
 def test_training_a_data_set_writes_weights_that_load(tmp_path):
     out = tmp_path / "a.safetensors"
     threads = torch.get_num_threads()
-    metadata = train_dataset("mnist7", sigma=0.25, out=out, epochs=1)
+    metadata = train("mnist7", sigma=0.25, out=out, epochs=1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.log.csv", "a.safetensors"]
     assert torch.get_num_threads() == threads
     opened = open_classifier(str(out))
@@ -115,13 +111,13 @@ def test_training_a_data_set_writes_weights_that_load(tmp_path):
     assert load_weights(out)[1] == metadata
     assert metadata["noisy_accuracy"] > 0.65
     with pytest.raises(ValueError, match="no training recipe for 'mnist8'; there are: mnist7"):
-        train_dataset("mnist8", sigma=0.25, out=out)
+        train("mnist8", sigma=0.25, out=out)
     with pytest.raises(ValueError, match="mnist7 is bundled and takes no folder"):
-        train_dataset("mnist7", sigma=0.25, out=out, folder=tmp_path)
+        train("mnist7", sigma=0.25, out=out, folder=tmp_path)
     with pytest.raises(FileNotFoundError, match="write cifar10:FOLDER"):
-        train_dataset("cifar10", sigma=0.25, out=out)
+        train("cifar10", sigma=0.25, out=out)
     with pytest.raises(ValueError, match=r"\.safetensors"):
-        train_dataset("mnist7", sigma=0.25, out=tmp_path / "a.pt")
+        train("mnist7", sigma=0.25, out=tmp_path / "a.pt")
 
 
 @pytest.mark.slow
@@ -129,7 +125,7 @@ def test_training_a_data_set_writes_weights_that_load(tmp_path):
     ("name", "sigma"), [(name, sigma) for name in BUNDLED for sigma in bundled_sigmas(name)]
 )
 def test_the_bundled_weights_come_from_the_command(tmp_path, name, sigma):
-    metadata = train_dataset(name, sigma=sigma, out=tmp_path / "a.safetensors")
+    metadata = train(name, sigma=sigma, out=tmp_path / "a.safetensors")
     bundled = load_weights(bundled_sigmas(name)[sigma])[1]
     for key, value in bundled.items():
         # Another processor adds in another order.
@@ -211,14 +207,14 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path, tiny_cifar10, 
         "amp": amp,
     }
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
-    train_dataset("cifar10", out=whole, **arguments)
+    train("cifar10", out=whole, **arguments)
     for after in (1, 3):
         with pytest.raises(Interrupted):
-            train_dataset("cifar10", out=parts, resume=True, on_epoch=interrupt(after), **arguments)
+            train("cifar10", out=parts, resume=True, on_epoch=interrupt(after), **arguments)
         assert not parts.exists()
         assert read_tensors(tmp_path / "parts.checkpoint.safetensors")[0]["epoch"] == after
     epochs = []
-    train_dataset("cifar10", out=parts, resume=True, on_epoch=epochs.append, **arguments)
+    train("cifar10", out=parts, resume=True, on_epoch=epochs.append, **arguments)
     assert [epoch.number for epoch in epochs] == [4]
     assert whole.read_bytes() == parts.read_bytes()
     assert not (tmp_path / "parts.checkpoint.safetensors").exists()
@@ -246,30 +242,30 @@ def test_a_checkpoint_is_not_lost_nor_taken_for_another_training(tmp_path, tiny_
         "batch_size": 16,
     }
     with pytest.raises(Interrupted):
-        train_dataset("cifar10", sigma=0.25, on_epoch=interrupt(1), **arguments)
+        train("cifar10", sigma=0.25, on_epoch=interrupt(1), **arguments)
     checkpoint = tmp_path / "a.checkpoint.safetensors"
     before = checkpoint.read_bytes()
     with pytest.raises(
         ValueError, match=r"an unfinished training; resume it \(resume=True\), or remove the file"
     ):
-        train_dataset("cifar10", sigma=0.25, **arguments)
+        train("cifar10", sigma=0.25, **arguments)
     with pytest.raises(ValueError, match=r"a training with sigma 0\.25, not 0\.5"):
-        train_dataset("cifar10", sigma=0.5, resume=True, **arguments)
+        train("cifar10", sigma=0.5, resume=True, **arguments)
     with pytest.raises(ValueError, match="a training with learning_rate"):
-        train_dataset("cifar10", sigma=0.25, learning_rate=0.3, resume=True, **arguments)
+        train("cifar10", sigma=0.25, learning_rate=0.3, resume=True, **arguments)
     assert checkpoint.read_bytes() == before
     checkpoint.write_bytes(before[:-100])
     with pytest.raises(ValueError, match="no whole safetensors file"):
-        train_dataset("cifar10", sigma=0.25, resume=True, **arguments)
+        train("cifar10", sigma=0.25, resume=True, **arguments)
     checkpoint.write_bytes(load_bytes_of_weights(tmp_path))
     with pytest.raises(ValueError, match="is no checkpoint of sosmooth train"):
-        train_dataset("cifar10", sigma=0.25, resume=True, **arguments)
+        train("cifar10", sigma=0.25, resume=True, **arguments)
     assert not out.exists()
 
 
 def load_bytes_of_weights(tmp_path):
     path = tmp_path / "b.safetensors"
-    train_dataset("swiss_roll", sigma=0.5, out=path, epochs=1)
+    train("swiss_roll", sigma=0.5, out=path, epochs=1)
     return path.read_bytes()
 
 
@@ -283,7 +279,7 @@ def test_an_architecture_for_other_inputs_is_refused_before_training(tmp_path, t
             ValueError,
             match=f"the architecture {architecture} is not for {name}:train, inputs of shape",
         ):
-            train_dataset(
+            train(
                 name,
                 sigma=0.25,
                 out=tmp_path / "a.safetensors",
@@ -291,7 +287,7 @@ def test_an_architecture_for_other_inputs_is_refused_before_training(tmp_path, t
                 folder=tiny_cifar10 if name == "cifar10" else None,
             )
     with pytest.raises(ValueError, match="unknown architecture 'alexnet'"):
-        train_dataset("mnist7", sigma=0.25, out=tmp_path / "a.safetensors", architecture="alexnet")
+        train("mnist7", sigma=0.25, out=tmp_path / "a.safetensors", architecture="alexnet")
     assert list(tmp_path.iterdir()) == [tiny_cifar10]
 
 
@@ -303,9 +299,8 @@ def test_mixed_precision_computes_in_another_precision():
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.fill_(0.3)
-        train_with_noise(
-            model, inputs, labels, sigma=0.1, epochs=2, batch_size=10, learning_rate=0.1, amp=amp
-        )
+        settings = TrainingSettings(sigma=0.1, epochs=2, batch_size=10, learning_rate=0.1, amp=amp)
+        train_with_noise(model, inputs, labels, settings)
         assert accuracy(model, inputs, labels) > 0.9
         assert model.weight.dtype == torch.float32
         digests.add(weights_sha256(model))
@@ -314,17 +309,9 @@ def test_mixed_precision_computes_in_another_precision():
 
 def test_augmentation_is_for_images():
     inputs, labels = blobs(10)
+    settings = TrainingSettings(epochs=1, batch_size=5, learning_rate=0.1, augment=True)
     with pytest.raises(ValueError, match="augment is for images"):
-        train_with_noise(
-            nn.Linear(2, 2),
-            inputs,
-            labels,
-            sigma=0,
-            epochs=1,
-            batch_size=5,
-            learning_rate=0.1,
-            augment=True,
-        )
+        train_with_noise(nn.Linear(2, 2), inputs, labels, settings)
 
 
 def test_recipes_name_architectures_that_there_are():
@@ -359,6 +346,7 @@ def test_the_command_trains_and_goes_on(tmp_path, tiny_cifar10, monkeypatch, cap
             "no CIFAR-10 in",
         ),
         (["train", "mnist7", "--sigma", "-1"], "sigma must be zero or positive"),
+        (["train", "swiss_roll", "--sigma", "1", "--device", "cuda:99"], "is not available"),
         (["download", "cifar10", "--out", str(tiny_cifar10)], "not an empty folder"),
     ):
         capsys.readouterr()

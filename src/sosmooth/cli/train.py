@@ -51,15 +51,14 @@ def train(
     The data set's recipe gives the settings that are not given here. After each epoch, a checkpoint
     and a table of losses and accuracies under noise (*.log.csv) are written beside the weights.
     """
+    from sosmooth.training.recipes import changed_recipe
     from sosmooth.training.train import train_dataset
 
     label = dataset if architecture is None else f"{dataset}_{architecture}"
     out = out or Path(f"{label}_sigma_{_written(sigma)}.safetensors")
-    metadata = train_dataset(
+    recipe = changed_recipe(
         dataset,
         sigma=sigma,
-        out=out,
-        folder=data,
         architecture=architecture,
         epochs=epochs,
         batch_size=batch_size,
@@ -68,9 +67,8 @@ def train(
         seed=seed,
         device=device,
         amp=amp,
-        resume=resume,
-        on_epoch=_show,
     )
+    metadata = train_dataset(dataset, recipe, out=out, folder=data, resume=resume, on_epoch=_show)
     if json:
         print_json(metadata | {"weights": str(out)})
     else:

@@ -20,7 +20,8 @@ class Checkpoint:
     """A training after some epochs.
 
     Attributes:
-        state: weights, momentum, generators and number of epochs, as `Epoch.state` gives them.
+        state: weights, momentum, generators and number of epochs, as `TrainingState.copy` returns
+            them.
         identity: JSON-able settings that a resumed training must share.
         history: one row an epoch, JSON-able.
     """

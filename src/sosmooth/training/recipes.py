@@ -3,62 +3,67 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
-Schedule = Literal["cosine", "step"]
+from sosmooth.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the classifier of a data set is trained by default.
+    """How the classifier of a data set is trained.
 
     Attributes:
         architecture: a key of `ARCHITECTURES`.
-        epochs: passes over the training data.
-        batch_size: inputs a step.
-        learning_rate: at the start.
-        momentum: of SGD.
-        weight_decay: of SGD.
-        schedule: of the learning rate, as for `train_with_noise`.
-        augment: whether images are cropped and flipped at random.
+        settings: of the training.
         threads: of the CPU; fixed so that the weights do not depend on how many the machine has.
             None: all.
     """
 
     architecture: str
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    schedule: Schedule = "cosine"
-    augment: bool = False
+    settings: TrainingSettings
     threads: int | None = None
 
 
+_SMALL = TrainingSettings(epochs=20, batch_size=256, learning_rate=0.1)
+
+#: By data set. The noise level is the caller's choice: `changed_recipe` sets it.
 RECIPES: dict[str, Recipe] = {
-    "mnist7": Recipe("mnist7_cnn", epochs=20, batch_size=256, learning_rate=0.1, threads=1),
-    "mnist7_pca10": Recipe("pca10_mlp", epochs=20, batch_size=256, learning_rate=0.1, threads=1),
+    "mnist7": Recipe("mnist7_cnn", _SMALL, threads=1),
+    "mnist7_pca10": Recipe("pca10_mlp", _SMALL, threads=1),
     "swiss_roll": Recipe(
-        "swiss_roll_mlp", epochs=100, batch_size=100, learning_rate=0.01, threads=1
+        "swiss_roll_mlp",
+        TrainingSettings(epochs=100, batch_size=100, learning_rate=0.01),
+        threads=1,
     ),
     "cifar10": Recipe(
-        "resnet110", epochs=90, batch_size=256, learning_rate=0.1, schedule="step", augment=True
+        "resnet110",
+        TrainingSettings(
+            epochs=90, batch_size=256, learning_rate=0.1, schedule="step", augment=True
+        ),
     ),
 }
 
 
-def changed_recipe(name: str, **changes: Any) -> Recipe:
-    """The recipe of a data set, with the changes that are not None.
+def changed_recipe(
+    name: str, *, sigma: float, architecture: str | None = None, **changes: Any
+) -> Recipe:
+    """The recipe of a data set at a noise level, with the changes that are not None.
 
     Args:
         name: a key of `RECIPES`.
-        changes: attributes of a `Recipe`; None: as the recipe has it.
+        sigma: noise added in training, in units of the inputs, zero or positive.
+        architecture: a key of `ARCHITECTURES`; None: as the recipe has it.
+        changes: attributes of `TrainingSettings`; None: as the recipe has it.
 
     Raises:
-        ValueError: there is no such recipe.
+        ValueError: there is no such recipe, or a value is outside its range.
     """
     if name not in RECIPES:
         raise ValueError(f"no training recipe for {name!r}; there are: {', '.join(RECIPES)}")
+    recipe = RECIPES[name]
     given = {key: value for key, value in changes.items() if value is not None}
-    return replace(RECIPES[name], **given)
+    return replace(
+        recipe,
+        architecture=architecture or recipe.architecture,
+        settings=replace(recipe.settings, sigma=sigma, **given),
+    )

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from sosmooth.training.augmentation import cropped_and_flipped
-from sosmooth.training.recipes import Schedule
-from sosmooth.training.state import restore, training_state
+from sosmooth.training.settings import TrainingSettings
+from sosmooth.training.state import TrainingState
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,8 @@ def train_with_noise(
     model: nn.Module,
     inputs: Tensor,
     labels: Tensor,
+    settings: TrainingSettings,
     *,
-    sigma: float,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    momentum: float = 0.9,
-    weight_decay: float = 1e-4,
-    schedule: Schedule = "cosine",
-    augment: bool = False,
-    seed: int = 0,
-    device: str = "cpu",
-    amp: bool = False,
     resume: Mapping[str, Tensor] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> None:
@@ -67,80 +57,65 @@ def train_with_noise(
     Minimises `E[cross entropy(model(x + ε), y)]`, with `ε ~ N(0, σ² I)` drawn afresh each time.
 
     Args:
-        model: floating inputs → scores; trained in place, left on `device` and in eval mode.
+        model: floating inputs → scores; trained in place, left on its device and in eval mode.
         inputs: floating (length, *shape).
         labels: int64 (length,), each in [0, classes).
-        sigma: of the noise, in units of the inputs, zero or positive.
-        epochs: passes over the inputs, at least 1.
-        batch_size: inputs a step, at least 1.
-        learning_rate: positive, at the start.
-        momentum: in (0, 1).
-        weight_decay: zero or positive.
-        schedule: of the learning rate: `cosine` to zero, or `step`: a tenth after each third.
-        augment: whether the inputs are images that are cropped and flipped at random, before the
-            noise is added.
-        seed: of order, crops and noise.
-        device: where to train.
-        amp: whether to compute in bfloat16 where that is safe.
+        settings: of the training.
         resume: the `state` of an epoch of a training with the same arguments, to continue after it.
         on_epoch: called after each pass.
 
     Raises:
-        ValueError: an argument out of range, unknown labels, a state of another network.
+        ValueError: inputs that are no images where they are augmented, unknown labels, a device
+            that is not available, a state of another network.
         ArithmeticError: the loss is not finite.
     """
-    _check(inputs, labels, sigma, epochs, batch_size, learning_rate, schedule, augment)
-    model.to(device)
-    inputs, labels = inputs.to(device), labels.to(device)
-    order = torch.Generator().manual_seed(seed)
-    noise = torch.Generator(device).manual_seed(seed)
-    optimizer = torch.optim.SGD(
-        model.parameters(), learning_rate, momentum, weight_decay=weight_decay, nesterov=True
-    )
-    done = 0 if resume is None else restore(resume, model, optimizer, order, noise)
-    rate = _cosine if schedule == "cosine" else _step
-    steps = math.ceil(len(inputs) / batch_size)
+    _check_data(inputs, labels, settings)
+    training = TrainingState.start(model, settings)
+    inputs, labels = inputs.to(settings.device), labels.to(settings.device)
+    done = 0 if resume is None else training.restore(resume)
     started = time.perf_counter()
-    for number in range(done + 1, epochs + 1):
-        model.train()
-        total = torch.zeros((), device=device)
-        for step, rows in enumerate(
-            torch.randperm(len(inputs), generator=order).to(device).split(batch_size)
-        ):
-            optimizer.param_groups[0]["lr"] = learning_rate * rate(
-                ((number - 1) * steps + step) / (epochs * steps)
-            )
-            batch = cropped_and_flipped(inputs[rows], noise) if augment else inputs[rows]
-            batch = batch + sigma * torch.randn(batch.shape, generator=noise, device=device)
-            with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=amp):
-                loss = nn.functional.cross_entropy(model(batch), labels[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.detach() * len(rows)
-        mean = float(total) / len(inputs)
-        if not math.isfinite(mean):
+    for number in range(done + 1, settings.epochs + 1):
+        loss = _train_epoch(training, inputs, labels, settings, number)
+        if not math.isfinite(loss):
             raise ArithmeticError(
-                f"the training diverged in epoch {number}: the loss is {mean}; lower the learning"
-                f" rate {learning_rate}"
+                f"the training diverged in epoch {number}: the loss is {loss}; lower the learning"
+                f" rate {settings.learning_rate}"
             )
         if on_epoch is not None:
-            last, seconds = float(optimizer.param_groups[0]["lr"]), time.perf_counter() - started
-            state = partial(training_state, number, model, optimizer, order, noise)
-            on_epoch(Epoch(number, epochs, mean, last, seconds, state))
+            last = float(training.optimizer.param_groups[0]["lr"])
+            seconds = time.perf_counter() - started
+            state = partial(training.copy, number)
+            on_epoch(Epoch(number, settings.epochs, loss, last, seconds, state))
     model.eval()
 
 
-def _check(
-    inputs: Tensor,
-    labels: Tensor,
-    sigma: float,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    schedule: str,
-    augment: bool,
-) -> None:
+def _train_epoch(
+    training: TrainingState, inputs: Tensor, labels: Tensor, settings: TrainingSettings, number: int
+) -> float:
+    """Pass once over the inputs; the mean loss."""
+    device, model, optimizer = settings.device, training.model.train(), training.optimizer
+    rate = _cosine if settings.schedule == "cosine" else _step
+    steps = math.ceil(len(inputs) / settings.batch_size)
+    total = torch.zeros((), device=device)
+    order = torch.randperm(len(inputs), generator=training.order).to(device)
+    for step, rows in enumerate(order.split(settings.batch_size)):
+        done = ((number - 1) * steps + step) / (settings.epochs * steps)
+        optimizer.param_groups[0]["lr"] = settings.learning_rate * rate(done)
+        batch = inputs[rows]
+        if settings.augment:
+            batch = cropped_and_flipped(batch, training.noise)
+        noise = torch.randn(batch.shape, generator=training.noise, device=device)
+        batch = batch + settings.sigma * noise
+        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=settings.amp):
+            loss = nn.functional.cross_entropy(model(batch), labels[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.detach() * len(rows)
+    return float(total) / len(inputs)
+
+
+def _check_data(inputs: Tensor, labels: Tensor, settings: TrainingSettings) -> None:
     if len(inputs) == 0 or labels.shape != (len(inputs),):
         raise ValueError(
             "inputs and labels must have the same length, at least 1; got"
@@ -148,15 +123,7 @@ def _check(
         )
     if int(labels.min()) < 0:
         raise ValueError(f"label {int(labels.min())} cannot be trained on; labels must be 0 and up")
-    if not (math.isfinite(sigma) and sigma >= 0):
-        raise ValueError(f"sigma must be zero or positive, in units of the inputs; got {sigma!r}")
-    if epochs < 1 or batch_size < 1:
-        raise ValueError(f"epochs and batch_size must be at least 1; got {epochs} and {batch_size}")
-    if not (math.isfinite(learning_rate) and learning_rate > 0):
-        raise ValueError(f"learning_rate must be positive; got {learning_rate!r}")
-    if schedule not in ("cosine", "step"):
-        raise ValueError(f"unknown schedule {schedule!r}; there are: cosine, step")
-    if augment and inputs.ndim != 4:
+    if settings.augment and inputs.ndim != 4:
         raise ValueError(
             "augment is for images (length, channels, height, width); got shape"
             f" {tuple(inputs.shape)}"

@@ -1,81 +1,104 @@
-"""The state of a training between two epochs, as tensors by name."""
+"""All that changes while a network is trained, and copies of it as tensors by name."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from sosmooth.sampling.inputs import usable
+from sosmooth.training.settings import TrainingSettings
 
-def training_state(
-    epoch: int,
-    model: nn.Module,
-    optimizer: torch.optim.SGD,
-    order: torch.Generator,
-    noise: torch.Generator,
-) -> dict[str, Tensor]:
-    """All that a training needs to continue after an epoch.
 
-    Args:
-        epoch: the number of epochs done.
-        model: its weights.
-        optimizer: its momentum.
-        order: the generator of the order of the inputs.
-        noise: the generator of crops and noise.
+@dataclass(frozen=True)
+class TrainingState:
+    """What a training changes.
 
-    Returns:
-        Copies on the CPU, by name, as `restore` takes them.
+    Attributes:
+        model: the network, on the training's device.
+        optimizer: of its parameters, with their momentum.
+        order: the generator of the order of the inputs, on the CPU.
+        noise: the generator of crops and noise, on the training's device.
     """
-    state = {f"model.{name}": value for name, value in model.state_dict().items()}
-    for name, parameter in model.named_parameters():
-        state[f"momentum.{name}"] = optimizer.state[parameter]["momentum_buffer"]
-    state |= {
-        "generator.order": order.get_state(),
-        "generator.noise": noise.get_state(),
-        "epoch": torch.tensor(epoch),
-    }
-    return {
-        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, value in state.items()
-    }
 
+    model: nn.Module
+    optimizer: torch.optim.SGD
+    order: torch.Generator
+    noise: torch.Generator
 
-def restore(
-    state: Mapping[str, Tensor],
-    model: nn.Module,
-    optimizer: torch.optim.SGD,
-    order: torch.Generator,
-    noise: torch.Generator,
-) -> int:
-    """Put everything back to the state of `training_state`.
+    @classmethod
+    def start(cls, model: nn.Module, settings: TrainingSettings) -> TrainingState:
+        """The state before the first epoch; moves the model to the device.
 
-    Args:
-        state: as `training_state` returned it.
-        model: is filled in place.
-        optimizer: of the model's parameters; its momentum is set.
-        order: is set to its state then.
-        noise: is set to its state then.
+        Args:
+            model: the network to train.
+            settings: of the training.
 
-    Returns:
-        The number of epochs done.
-
-    Raises:
-        ValueError: the state is of another network.
-    """
-    own = model.state_dict()
-    names = {f"model.{name}" for name in own} | {
-        f"momentum.{name}" for name, _ in model.named_parameters()
-    }
-    if not names | {"generator.order", "generator.noise", "epoch"} <= state.keys():
-        raise ValueError(
-            "the state is of a training with another network; resume with the same settings"
+        Raises:
+            ValueError: the device is not available.
+        """
+        device = usable(settings.device)
+        model.to(device)
+        optimizer = torch.optim.SGD(
+            model.parameters(),
+            settings.learning_rate,
+            settings.momentum,
+            weight_decay=settings.weight_decay,
+            nesterov=True,
         )
-    model.load_state_dict({name: state[f"model.{name}"] for name in own})
-    for name, parameter in model.named_parameters():
-        optimizer.state[parameter]["momentum_buffer"] = state[f"momentum.{name}"].to(
-            parameter.device, copy=True
-        )
-    order.set_state(state["generator.order"])
-    noise.set_state(state["generator.noise"])
-    return int(state["epoch"])
+        order = torch.Generator().manual_seed(settings.seed)
+        noise = torch.Generator(device).manual_seed(settings.seed)
+        return cls(model, optimizer, order, noise)
+
+    def copy(self, epoch: int) -> dict[str, Tensor]:
+        """All that a training needs to continue after an epoch.
+
+        Args:
+            epoch: the number of epochs done.
+
+        Returns:
+            Copies on the CPU, by name, as `restore` takes them.
+        """
+        state = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        for name, parameter in self.model.named_parameters():
+            state[f"momentum.{name}"] = self.optimizer.state[parameter]["momentum_buffer"]
+        state |= {
+            "generator.order": self.order.get_state(),
+            "generator.noise": self.noise.get_state(),
+            "epoch": torch.tensor(epoch),
+        }
+        return {
+            name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+            for name, value in state.items()
+        }
+
+    def restore(self, state: Mapping[str, Tensor]) -> int:
+        """Put everything back to the state of a copy, in place.
+
+        Args:
+            state: as `copy` returned it.
+
+        Returns:
+            The number of epochs done.
+
+        Raises:
+            ValueError: the state is of another network.
+        """
+        own = self.model.state_dict()
+        names = {f"model.{name}" for name in own} | {
+            f"momentum.{name}" for name, _ in self.model.named_parameters()
+        }
+        if not names | {"generator.order", "generator.noise", "epoch"} <= state.keys():
+            raise ValueError(
+                "the state is of a training with another network; resume with the same settings"
+            )
+        self.model.load_state_dict({name: state[f"model.{name}"] for name in own})
+        for name, parameter in self.model.named_parameters():
+            self.optimizer.state[parameter]["momentum_buffer"] = state[f"momentum.{name}"].to(
+                parameter.device, copy=True
+            )
+        self.order.set_state(state["generator.order"])
+        self.noise.set_state(state["generator.noise"])
+        return int(state["epoch"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from sosmooth.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from sosmooth.training.recipes import Schedule, changed_recipe
+from sosmooth.training.recipes import Recipe
 from sosmooth.training.sgd import Epoch, train_with_noise
 
 #: The final accuracy under noise is a mean over as many draws, spread over the test data.
@@ -38,40 +38,23 @@ _LOGGED = {
 
 def train_dataset(
     name: str,
+    recipe: Recipe,
     *,
-    sigma: float,
     out: Path,
     folder: Path | None = None,
-    architecture: str | None = None,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-    schedule: Schedule | None = None,
-    seed: int = 0,
-    device: str = "cpu",
-    amp: bool = False,
     resume: bool = False,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> dict[str, Any]:
-    """Train the classifier of a data set by its recipe, measure it, and write it to `out`.
+    """Train the classifier of a data set by a recipe, measure it, and write it to `out`.
 
     After each epoch a checkpoint, `*.checkpoint.safetensors`, and a table of the epochs,
     `*.log.csv`, are written beside `out`. The checkpoint is removed when the weights are written.
 
     Args:
-        name: a key of `RECIPES`.
-        sigma: noise added in training, in units of the inputs, zero or positive.
+        name: of the data set, as `load_dataset` takes it.
+        recipe: architecture and settings; `changed_recipe` has those of the known data sets.
         out: a `.safetensors` file; replaced if it is there.
         folder: of the data set's standard files; for data sets that are not bundled.
-        architecture: a key of `ARCHITECTURES`; None: as the recipe has it, as for the next four.
-        epochs: passes over the training data.
-        batch_size: inputs a step.
-        learning_rate: at the start.
-        schedule: of the learning rate, as for `train_with_noise`.
-        seed: of the starting weights, the order, the crops and the noise.
-        device: where to train.
-        amp: whether to compute in bfloat16 where that is safe (mixed precision), for speed on a
-            GPU.
         resume: whether to continue from the checkpoint, if there is one.
         on_epoch: called after each pass.
 
@@ -81,8 +64,8 @@ def train_dataset(
 
     Raises:
         FileNotFoundError: the data set's files are not there.
-        ValueError: unknown name, an argument out of range, an architecture for other inputs, a
-            checkpoint that is in the way or belongs to another training.
+        ValueError: unknown name, an architecture for other inputs, a device that is not available,
+            a checkpoint that is in the way or belongs to another training.
         ArithmeticError: the training diverged.
         OSError: a file cannot be written; those that were there before stay whole.
 
@@ -90,15 +73,7 @@ def train_dataset(
         On the CPU, weights are equal to the bit for equal arguments, number of threads, kind of
         processor and version of torch, however often the training was interrupted and resumed.
     """
-    out = Path(out)
-    recipe = changed_recipe(
-        name,
-        architecture=architecture,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        schedule=schedule,
-    )
+    out, settings = Path(out), recipe.settings
     if out.suffix != ".safetensors" or out.is_dir():
         raise ValueError(f"weights are written to .safetensors files; got {str(out)!r}")
     there = checkpoint_path(out).exists()
@@ -107,23 +82,18 @@ def train_dataset(
             f"{checkpoint_path(out)} is from an unfinished training; resume it (resume=True), or"
             " remove the file"
         )
-    settings = asdict(recipe)
-    del settings["architecture"], settings["threads"]
 
     train, test = (load_dataset(_spec(name, split, folder)) for split in ("train", "test"))
-    model = build(recipe.architecture, seed=seed)
+    model = build(recipe.architecture, seed=settings.seed)
     _check_architecture(recipe.architecture, model, train)
     about = {
         "architecture": recipe.architecture,
         "num_classes": train.num_classes,
         "data": train.name,
         "data_sha256": train.settings["sha256"],
-        "sigma": sigma,
-        "seed": seed,
-        "amp": amp,
-        **settings,
+        **settings.recorded,
     }
-    identity = about | {"device": torch.device(device).type}
+    identity = about | {"device": settings.device_type}
     start = load_checkpoint(out, identity) if there else None
     history = [] if start is None else start.history
     seconds_before = history[-1]["seconds"] if history else 0.0
@@ -135,12 +105,18 @@ def train_dataset(
 
     def measure(noise: float, repeats: int = 1) -> float:
         return accuracy(
-            model, test_inputs, test_labels, sigma=noise, repeats=repeats, seed=seed, device=device
+            model,
+            test_inputs,
+            test_labels,
+            sigma=noise,
+            repeats=repeats,
+            seed=settings.seed,
+            device=settings.device,
         )
 
     def keep(epoch: Epoch) -> None:
         epoch = replace(
-            epoch, noisy_accuracy=measure(sigma), seconds=seconds_before + epoch.seconds
+            epoch, noisy_accuracy=measure(settings.sigma), seconds=seconds_before + epoch.seconds
         )
         history.append({column: getattr(epoch, attribute) for column, attribute in _LOGGED.items()})
         save_checkpoint(out, Checkpoint(epoch.state(), identity, history))
@@ -152,16 +128,12 @@ def train_dataset(
             model,
             inputs,
             labels,
-            sigma=sigma,
-            seed=seed,
-            device=device,
-            amp=amp,
+            settings,
             resume=None if start is None else start.state,
             on_epoch=keep,
-            **settings,
         )
         clean = measure(0.0)
-        noisy = measure(sigma, repeats=max(1, _NOISY_EVALUATIONS // len(test)))
+        noisy = measure(settings.sigma, repeats=max(1, _NOISY_EVALUATIONS // len(test)))
     metadata = about | {
         "clean_accuracy": clean,
         "noisy_accuracy": noisy,
