@@ -29,6 +29,7 @@ from sosmooth.certificates.second_order_dipole import (
     second_order_dipole_radius,
     second_order_dipole_region,
 )
+from sosmooth.confidence.bounds import Bounds
 from sosmooth.confidence.gradient_norm import gradient_norm_upper_bound
 from sosmooth.confidence.pair_counts import pair_cells
 from sosmooth.experiments.population import fig1b
@@ -235,6 +236,11 @@ def second_order_dipole() -> Figure:
     return figure
 
 
+def pair_masses(bounds: Bounds) -> tuple[float, float]:
+    """The lower bounds of both masses of the first input."""
+    return float(bounds.required("c_s_lower")[0]), float(bounds.required("c_n_lower")[0])
+
+
 def pair_counts() -> Figure:
     """One tally: the joint region and the published one.
 
@@ -258,7 +264,7 @@ def pair_counts() -> Figure:
         figure, axes = blank(6.6, 4.6)
         # Published: C_S is at least one bound, C_N = (W − p_Z)/2 at least the other.
         published, _ = worst["dipole"]
-        c_s, c_n = float(published["c_s_lower"][0]), float(published["c_n_lower"][0])
+        c_s, c_n = pair_masses(published)
         edge = np.array([wrong[0], 1 - c_s])
         axes.fill_between(
             edge, edge - 2 * c_n, color=colour_of("first_order"), alpha=0.22, linewidth=0
@@ -275,7 +281,7 @@ def pair_counts() -> Figure:
         axes.plot(edge, height, color=colour_of("dipole_joint"), linewidth=1.3)
         for name in ("dipole", "dipole_joint"):
             bounds, found = worst[name]
-            c_s, c_n = float(bounds["c_s_lower"][0]), float(bounds["c_n_lower"][0])
+            c_s, c_n = pair_masses(bounds)
             at = float(found[0])
             colour = colour_of("first_order" if name == "dipole" else name)
             axes.contour(

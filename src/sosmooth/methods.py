@@ -23,7 +23,6 @@ from sosmooth.certificates.second_order_dipole import one_sided_cost, second_ord
 from sosmooth.confidence import published
 from sosmooth.confidence.bounds import ONE_HALF, Bounds, concatenate
 from sosmooth.confidence.joint_pairs import joint_corners
-from sosmooth.confidence.published import required
 from sosmooth.confidence.rivals import (
     WITH_RUNNER_UP,
     WITHOUT_RUNNER_UP,
@@ -118,22 +117,25 @@ def _by_probability(c_s: NDArray[np.float64], c_n: NDArray[np.float64]) -> NDArr
 
 
 def _first_order(bounds: Bounds, sigma: float) -> Region:
-    return first_order_region(error=bounds["error_upper"])
+    return first_order_region(error=bounds.required("error_upper"))
 
 
 def _second_order(bounds: Bounds, sigma: float) -> Region:
     return second_order_region(
-        error=bounds["error_upper"], gradient_norm=bounds["gradient_norm_upper"] * sigma
+        error=bounds.required("error_upper"),
+        gradient_norm=bounds.required("gradient_norm_upper") * sigma,
     )
 
 
 def _dipole(bounds: Bounds, sigma: float) -> Region:
-    return dipole_region(bounds["c_s_lower"], bounds["c_n_lower"])
+    return dipole_region(bounds.required("c_s_lower"), bounds.required("c_n_lower"))
 
 
 def _second_order_dipole(bounds: Bounds, sigma: float) -> Region:
     return second_order_dipole_region(
-        bounds["c_s_lower"], bounds["c_n_lower"], bounds["gradient_norm_upper"] * sigma
+        bounds.required("c_s_lower"),
+        bounds.required("c_n_lower"),
+        bounds.required("gradient_norm_upper") * sigma,
     )
 
 
@@ -218,7 +220,7 @@ def _against_each(
     if tally.num_classes == 2:
         # Ahead of the only other class means above one half, and that needs one set of bounds.
         bounds, radius = method.certify(tally, alpha, sigma)
-        nothing = np.full(required(tally, "class_ids").shape, np.nan)
+        nothing = np.full(tally.required("class_ids").shape, np.nan)
         bounds = replace(
             bounds,
             other_upper=nothing,
@@ -226,8 +228,8 @@ def _against_each(
             limiting_class=np.full(len(tally), ONE_HALF),
         )
         return bounds, radius
-    has_runner_up = required(tally, "runner_up") >= 0
-    rows = _CORNERS + required(tally, "class_ids").shape[1]
+    has_runner_up = tally.required("runner_up") >= 0
+    rows = _CORNERS + tally.required("class_ids").shape[1]
     found, order = [], []
     for split in (WITH_RUNNER_UP, WITHOUT_RUNNER_UP):
         group = np.flatnonzero(has_runner_up == (split is WITH_RUNNER_UP))
@@ -238,7 +240,7 @@ def _against_each(
             found.append(_ahead(method, tally[group[part]], alpha, split, sigma))
     back = np.argsort(np.concatenate(order))
     bounds = concatenate([bounds for bounds, _ in found])
-    return bounds.rows(back), np.concatenate([radius for _, radius in found])[back]
+    return bounds[back], np.concatenate([radius for _, radius in found])[back]
 
 
 def _ahead(
@@ -264,7 +266,7 @@ def _ahead(
 
 def _leads(tally: Tally) -> NDArray[np.bool_]:
     """Whether more evaluations returned the selected class than any other."""
-    return np.all(tally.class_votes() < required(tally, "count_top")[:, None], axis=1)
+    return np.all(tally.class_votes() < tally.required("count_top")[:, None], axis=1)
 
 
 def classes_of(method: str, classes: str | None) -> str:

@@ -246,7 +246,7 @@ class Certificates(Results):
         if np.ndim(which) or isinstance(which, slice):
             which = positions(which, len(self))
             part = {name: getattr(self, name)[which] for name in _ARRAYS}
-            return replace(self, **part, tally=self.tally[which], bounds=self.bounds.rows(which))
+            return replace(self, **part, tally=self.tally[which], bounds=self.bounds[which])
         i = range(len(self))[which]
         here = slice(i, i + 1)
         return Certificate(
@@ -262,7 +262,7 @@ class Certificates(Results):
             self.n0,
             self.seed,
             self.tally[here],
-            self.bounds.rows(here),
+            self.bounds[here],
             self.classes,
             int(self.label[i]),
         )

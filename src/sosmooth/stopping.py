@@ -20,7 +20,6 @@ from sosmooth.confidence.evidence import (
     proportion_evidence,
 )
 from sosmooth.confidence.proportion import proportion_lower_bound, proportion_upper_bound
-from sosmooth.confidence.published import required
 from sosmooth.measures import ABSTAINED
 from sosmooth.methods import METHODS, bounds_and_radii, certify_tally
 from sosmooth.results import Certificates, concatenate
@@ -117,7 +116,7 @@ class RobustAt:
         if self.classes == "all" and tally.num_classes != 2:
             return _decided_ahead(tally, distance, self.alpha)
         if tally.design is Design.INDEPENDENT:
-            right = required(tally, "count_top")
+            right = tally.required("count_top")
             evidence = np.stack(proportion_evidence(right, tally.n - right, distance))
         else:
             starts = range(0, max(len(tally), 1), _CHUNK)
@@ -308,8 +307,8 @@ def _sides(method: str) -> int:
 
 def _pairs(tally: Tally) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Pairs right on both sides, on exactly one, on none."""
-    one = required(tally, "pair_plus_only") + required(tally, "pair_minus_only")
-    return required(tally, "pair_both"), one, required(tally, "pair_none")
+    one = tally.required("pair_plus_only") + tally.required("pair_minus_only")
+    return tally.required("pair_both"), one, tally.required("pair_none")
 
 
 def _decided_ahead(tally: Tally, distance: float, alpha: float) -> NDArray[np.bool_]:
@@ -321,7 +320,7 @@ def _decided_ahead(tally: Tally, distance: float, alpha: float) -> NDArray[np.bo
     row, same, one, share = _strongest_rivals(tally)
     top = tally[row]
     if tally.design is Design.INDEPENDENT:
-        found = proportion_ahead(required(top, "count_top"), same, top.n, distance)
+        found = proportion_ahead(top.required("count_top"), same, top.n, distance)
     else:
         both, right_once, _ = _pairs(top)
         found = pairs_ahead(both, right_once, same, one, top.n // 2, distance)
@@ -344,7 +343,7 @@ def _strongest_rivals(tally: Tally) -> tuple[NDArray, NDArray, NDArray, NDArray]
         both sides, the pairs that did on one, and its share among the rivals.
     """
     tally.class_votes()  # or LookupError
-    ids, same = required(tally, "class_ids"), required(tally, "class_same")
+    ids, same = tally.required("class_ids"), tally.required("class_same")
     one = np.zeros_like(same) if tally.class_one is None else tally.class_one
     # An unseen class serves where none was seen.
     ids, same, one = (
@@ -355,7 +354,7 @@ def _strongest_rivals(tally: Tally) -> tuple[NDArray, NDArray, NDArray, NDArray]
     wanted = (ids != NO_CLASS) & (same > np.take_along_axis(same, most, axis=1))
     np.put_along_axis(wanted, most, True, axis=1)
     row, column = np.nonzero(wanted)
-    runner_up, others = required(tally, "runner_up")[row], float((tally.num_classes or 0) - 2)
+    runner_up, others = tally.required("runner_up")[row], float((tally.num_classes or 0) - 2)
     share = np.where(
         runner_up == NO_CLASS,
         1 / (others + 1),
@@ -369,8 +368,8 @@ def _best_at(tally: Tally, n: int, alpha: float) -> Tally:
     best = _best_top_at(tally, n, alpha)
     if not tally.counts_classes:
         return best
-    left = (best.n - required(best, "count_top")) / np.maximum(
-        tally.n - required(tally, "count_top"), 1
+    left = (best.n - best.required("count_top")) / np.maximum(
+        tally.n - tally.required("count_top"), 1
     )
     fewer = {
         name: np.floor(values * left[:, None]).astype(np.int64)
@@ -384,7 +383,7 @@ def _best_top_at(tally: Tally, n: int, alpha: float) -> Tally:
     """The same of the selected class alone."""
     size = np.full(len(tally), n)
     if tally.design is Design.INDEPENDENT:
-        share = proportion_upper_bound(required(tally, "count_top"), tally.n, alpha)
+        share = proportion_upper_bound(tally.required("count_top"), tally.n, alpha)
         return replace(tally, n=size, count_top=np.ceil(share * n).astype(np.int64))
     both, one, none = _pairs(tally)
     wrong = np.floor(

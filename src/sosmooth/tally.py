@@ -49,6 +49,9 @@ _FILL = {"class_ids": NO_CLASS, "class_same": 0, "class_one": 0}
 class Tally:
     """Counts of `batch` inputs. What the design did not count is None.
 
+    `tally[…]` picks inputs, by a slice, a mask or positions; an attribute is one count of all
+    inputs, and `required(name)` the same where it may be missing. `Bounds` works likewise.
+
     Never add up two tallies of one input: those of one seed would count the same samples twice,
     and a sum whose parts were looked at has no fixed n. Sample once, with the larger n.
 
@@ -97,8 +100,7 @@ class Tally:
         class_one: pairs of which exactly one side returned it, int64 (batch, seen); None without
             pairs.
         stopped_by: None where n was fixed before drawing, else the `repr` of the rule that stopped
-            the drawing. Bounds for a fixed n do not hold for such counts:
-            `confidence.published.required` refuses them.
+            the drawing. Bounds for a fixed n do not hold for such counts: `required` refuses them.
     """
 
     design: Design
@@ -137,8 +139,38 @@ class Tally:
         return len(self.n)
 
     def __getitem__(self, which: slice | NDArray) -> Tally:
-        """The tally of some of the inputs."""
+        """The tally of some of the inputs.
+
+        Args:
+            which: a slice, a mask (batch,), or positions, integers (inputs,).
+
+        Raises:
+            TypeError: anything else, for example a name.
+        """
+        check_picks_inputs(which)
         return replace(self, **{name: values[which] for name, values in self.arrays().items()})
+
+    def required(self, name: str) -> NDArray:
+        """The array of that name; every bound for a fixed n gets its counts here.
+
+        Args:
+            name: of an attribute.
+
+        Raises:
+            ValueError: a stopping rule decided how many samples were drawn.
+            LookupError: the design did not count it; the message names what is missing.
+        """
+        if self.stopped_by is not None:
+            raise ValueError(
+                f"these counts were drawn until {self.stopped_by} stopped, and bounds for a fixed"
+                " number of samples do not hold for them; certify the inputs with a fixed n instead"
+            )
+        value = getattr(self, name)
+        if value is None:
+            raise LookupError(
+                f"{name}, which {self.design} samples do not count or the log did not hold"
+            )
+        return value
 
     def arrays(self) -> dict[str, NDArray]:
         """The arrays that were counted, by name; the first axis of each is the batch."""
@@ -181,6 +213,23 @@ class Tally:
             )
         assert self.class_same is not None
         return self.class_same if self.class_one is None else 2 * self.class_same + self.class_one
+
+
+def check_picks_inputs(which: object) -> None:
+    """Refuse what does not pick inputs of a batch, such as the name of a column.
+
+    Args:
+        which: a slice, a mask (batch,), or positions, integers (inputs,).
+
+    Raises:
+        TypeError: anything else.
+    """
+    if isinstance(which, slice) or (isinstance(which, np.ndarray) and which.ndim == 1):
+        return
+    raise TypeError(
+        "[…] picks inputs: give a slice, a mask or an array of positions; got"
+        f" {which!r}. What was counted or bounded is an attribute"
+    )
 
 
 def concatenate(tallies: Sequence[Tally]) -> Tally:

@@ -66,9 +66,8 @@ def test_the_gradient_is_above_its_bound_with_probability_alpha_at_most(method, 
     smoothed = SmoothedClassifier(
         half_space, sigma=SIGMA, num_classes=2, batch_size=4096, lattice=lattice
     )
-    bound = smoothed.certify(inputs, method=method, n=8000, n0=20, alpha=ALPHA).bounds[
-        "gradient_norm_upper"
-    ]
+    found = smoothed.certify(inputs, method=method, n=8000, n0=20, alpha=ALPHA)
+    bound = found.bounds.gradient_norm_upper
     truth = stats.norm.pdf(5.5 / 255 / SIGMA) / SIGMA
     assert np.sum(bound < truth) <= stats.binom.isf(1e-6, 60, ALPHA)
     assert np.median(bound) < 3 * truth

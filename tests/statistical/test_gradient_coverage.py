@@ -224,13 +224,13 @@ def test_the_share_of_alpha_follows_the_selection_and_is_kept_with_the_tally():
     unnamed, _ = certify(replace(tally, gradient_share=None), 0.001, 1.0)
     for share in (GRADIENT_SHARE, LARGER_GRADIENT_SHARE):
         found, _ = certify(replace(tally, gradient_share=np.full(3, share)), 0.001, 1.0)
-        smaller = found["gradient_norm_upper"] < unnamed["gradient_norm_upper"]
+        smaller = found.gradient_norm_upper < unnamed.gradient_norm_upper
         assert np.all(smaller if share > GRADIENT_SHARE else ~smaller)
     mixed = replace(tally, gradient_share=np.array([0.05, 0.3, 0.05]))
     for i, share in enumerate((0.05, 0.3, 0.05)):
         alone, _ = certify(replace(tally, gradient_share=np.full(3, share)), 0.001, 1.0)
         together, _ = certify(mixed, 0.001, 1.0)
         for name in ("gradient_norm_upper", "c_s_lower"):
-            assert together[name][i] == alone[name][i]
+            assert together.required(name)[i] == alone.required(name)[i]
     with pytest.raises(ValueError, match="gradient_share must be in"):
         certify(replace(tally, gradient_share=np.ones(3)), 0.001, 1.0)

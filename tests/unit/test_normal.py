@@ -162,5 +162,5 @@ def test_a_classifier_that_looks_for_the_tail_is_not_certified_beyond_the_truth(
     smoothed = SmoothedClassifier(Within(5.77), sigma=1.0, num_classes=2, batch_size=2)
     found = smoothed.certify(torch.zeros(1, dimension), method="first_order", n0=2, n=n, seed=0)
     assert found.selected[0] == 1
-    assert found.bounds["p_lower"][0] <= truth
+    assert found.bounds.p_lower[0] <= truth
     assert_binomial(found.tally.count_top[0], n, truth)

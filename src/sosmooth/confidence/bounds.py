@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sosmooth._equal import same_values
 from sosmooth._numbers import Floats
-from sosmooth.tally import stacked
+from sosmooth.tally import check_picks_inputs, stacked
 
 #: In `limiting_class`: one half ends the radius, not another class.
 ONE_HALF = -1
@@ -26,6 +26,9 @@ class Bounds:
     those of its worst corner: the radius there is certified, each alone is no bound. What a method
     does not bound is None. Arrays are float64 (batch,), or (corners, batch) before the worst corner
     was chosen; (rows, batch) where they are of the complements `1 − f_c` of other classes.
+
+    `bounds[…]` picks inputs, by a slice, a mask or positions; an attribute is one bound of all
+    inputs, and `required(name)` the same where it may be missing. `Tally` works likewise.
 
     Attributes:
         n_used: evaluations that entered, int64 (batch,): fewer than were drawn where only one side
@@ -60,21 +63,42 @@ class Bounds:
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]  # arrays can change
 
-    def __getitem__(self, name: str) -> Floats:
-        """The bound of that name; `LookupError` where this method has none."""
+    def __len__(self) -> int:
+        return len(self.n_used)
+
+    def __getitem__(self, which: slice | NDArray) -> Bounds:
+        """The bounds of some of the inputs.
+
+        Args:
+            which: a slice, a mask (batch,), or positions, integers (inputs,).
+
+        Raises:
+            TypeError: anything else, for example a name.
+        """
+        check_picks_inputs(which)
+        known = {name: value for name, value in vars(self).items() if value is not None}
+        return replace(
+            self,
+            **{
+                # The batch is the last axis of all others: before it there are corners, or rows.
+                name: value[which] if name == "other_upper" else value[..., which]
+                for name, value in known.items()
+            },
+        )
+
+    def required(self, name: str) -> Floats:
+        """The bound of that name.
+
+        Args:
+            name: of an attribute.
+
+        Raises:
+            LookupError: it was not bounded.
+        """
         value = getattr(self, name)
         if value is None:
             raise LookupError(f"{name} is not bounded here")
         return value
-
-    def rows(self, which: slice | NDArray) -> Bounds:
-        """The bounds of some of the inputs, where the first axis is that of the inputs.
-
-        Args:
-            which: a slice, indices, or a mask (batch,).
-        """
-        known = {name: value for name, value in vars(self).items() if value is not None}
-        return replace(self, **{name: value[which] for name, value in known.items()})
 
     def at(self, corner: NDArray[np.intp]) -> Bounds:
         """The bounds at one corner of each input, (batch,).

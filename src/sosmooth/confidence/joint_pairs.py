@@ -18,7 +18,6 @@ from sosmooth._numbers import EPS
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.confidence.pair_counts import CELLS, OneSidedCost, pair_cells
 from sosmooth.confidence.pair_gradient import direction_share, pair_gradient_norm_upper_bound
-from sosmooth.confidence.published import required
 from sosmooth.tally import Tally
 
 #: What the gradient norm gets of alpha where the selection says little: 5 % cost the surest images
@@ -89,8 +88,8 @@ def joint_corners(
         distance that falls when a pair moves from "both" to "one" or from "one" to "none". At some
         corner, with the gradient bound, it is at most the measure at the truth.
     """
-    both, none = required(tally, "pair_both"), required(tally, "pair_none")
-    one = required(tally, "pair_plus_only") + required(tally, "pair_minus_only")
+    both, none = tally.required("pair_both"), tally.required("pair_none")
+    one = tally.required("pair_plus_only") + tally.required("pair_minus_only")
     gradient = np.full(len(tally), np.inf)
     share = np.zeros(len(tally)) if costs_with_gradient is None else _gradient_share(tally)
     c_s, c_n, error = np.zeros((3, CELLS, len(tally)))
@@ -99,12 +98,12 @@ def joint_corners(
         if value:
             part = tally[i]
             gradient[i] = pair_gradient_norm_upper_bound(
-                direction_norm=required(part, "direction_norm"),
-                direction_pairs=required(part, "direction_pairs"),
-                direction_one=required(part, "direction_one"),
-                slope_pairs=required(part, "slope_pairs"),
-                slope_sum=required(part, "slope_sum"),
-                slope_sq_sum=required(part, "slope_sq_sum"),
+                direction_norm=part.required("direction_norm"),
+                direction_pairs=part.required("direction_pairs"),
+                direction_one=part.required("direction_one"),
+                slope_pairs=part.required("slope_pairs"),
+                slope_sum=part.required("slope_sum"),
+                slope_sq_sum=part.required("slope_sq_sum"),
                 pair_one=one[i],
                 pairs=(both + one + none)[i],
                 sigma=sigma,
@@ -129,7 +128,7 @@ def _gradient_share(tally: Tally) -> NDArray[np.float64]:
     Raises:
         ValueError: a share outside (0, 1).
     """
-    drawn = required(tally, "direction_pairs") > 0
+    drawn = tally.required("direction_pairs") > 0
     named = tally.gradient_share
     # Tallies of earlier versions name none: then it was always the same.
     share = np.full(len(tally), GRADIENT_SHARE) if named is None else named

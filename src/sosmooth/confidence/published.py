@@ -28,9 +28,9 @@ def top_probability(tally: Tally, alpha: float, sigma: float) -> Bounds:
         Bounds of the probability of the class.
     """
     if tally.design is Design.ANTITHETIC:
-        count, n = required(tally, "pair_both") + required(tally, "pair_plus_only"), tally.n // 2
+        count, n = tally.required("pair_both") + tally.required("pair_plus_only"), tally.n // 2
     else:
-        count, n = required(tally, "count_top"), tally.n
+        count, n = tally.required("count_top"), tally.n
     return _proportion(count, n, alpha)
 
 
@@ -45,12 +45,12 @@ def top_probability_and_gradient(tally: Tally, alpha: float, sigma: float) -> Bo
     Returns:
         Bounds of the probability of the class and of the norm of its gradient.
     """
-    estimate = required(tally, "gradient_sq_estimate")
+    estimate = tally.required("gradient_sq_estimate")
     if tally.dimension is None:
         raise LookupError(
             "the dimension of the inputs, which is unknown here; give dimension=… when importing"
         )
-    bounds = _proportion(required(tally, "count_top"), tally.n, alpha / 2)
+    bounds = _proportion(tally.required("count_top"), tally.n, alpha / 2)
     gradient = gradient_norm_upper_bound(
         estimate, tally.n // 2, dimension=tally.dimension, sigma=sigma, alpha=alpha / 2
     )
@@ -72,8 +72,8 @@ def pair_probabilities(tally: Tally, alpha: float, sigma: float) -> Bounds:
         Bounds of the probabilities of the pairs.
     """
     pairs = tally.n // 2
-    c_s = proportion_lower_bound(required(tally, "pair_both"), pairs, alpha / 2)
-    c_n = proportion_lower_bound(required(tally, "pair_plus_only"), pairs, alpha / 2)
+    c_s = proportion_lower_bound(tally.required("pair_both"), pairs, alpha / 2)
+    c_n = proportion_lower_bound(tally.required("pair_plus_only"), pairs, alpha / 2)
     return Bounds(tally.n, c_s_lower=c_s, c_n_lower=np.minimum(c_n, 0.5 * (1 - c_s)))
 
 
@@ -83,23 +83,3 @@ def _proportion(count, n, alpha: float) -> Bounds:
         proportion_lower_bound(count, n, alpha),
         error_upper=proportion_upper_bound(n - count, n, alpha),
     )
-
-
-def required(tally: Tally, name: str):
-    """The array of the tally with that name; every bound for a fixed n gets its counts here.
-
-    Raises:
-        ValueError: a stopping rule decided how many samples were drawn.
-        LookupError: the design did not count it; the message names what is missing.
-    """
-    if tally.stopped_by is not None:
-        raise ValueError(
-            f"these counts were drawn until {tally.stopped_by} stopped, and bounds for a fixed"
-            " number of samples do not hold for them; certify the inputs with a fixed n instead"
-        )
-    value = getattr(tally, name)
-    if value is None:
-        raise LookupError(
-            f"{name}, which {tally.design} samples do not count or the log did not hold"
-        )
-    return value

@@ -17,7 +17,6 @@ from sosmooth._numbers import EPS
 from sosmooth.confidence.bounds import UNSEEN, Bounds
 from sosmooth.confidence.pair_counts import OneSidedCost, pair_cells
 from sosmooth.confidence.proportion import proportion_lower_bound, proportion_upper_bound
-from sosmooth.confidence.published import required
 from sosmooth.tally import NO_CLASS, Design, Tally
 
 # Of a rival's share, for "neither side is it"; the rest is for "exactly one side is it".
@@ -93,9 +92,9 @@ def rival_bounds(tally: Tally, alpha: float, split: Split, cost: OneSidedCost) -
         docs/theory/several_classes.md; Levine et al. 2020, section 3.2; Clopper, Pearson 1934.
     """
     tally.class_votes()  # or LookupError
-    ids, runner_up = required(tally, "class_ids"), required(tally, "runner_up")
-    same = required(tally, "class_same")
-    one = required(tally, "class_one") if tally.design is Design.ANTITHETIC else np.zeros_like(same)
+    ids, runner_up = tally.required("class_ids"), tally.required("runner_up")
+    same = tally.required("class_same")
+    one = tally.required("class_one") if tally.design is Design.ANTITHETIC else np.zeros_like(same)
     assert tally.num_classes is not None
     separate = split.runner_up > 0
     is_runner_up = separate & (ids == runner_up[:, None])
@@ -116,17 +115,17 @@ def rival_bounds(tally: Tally, alpha: float, split: Split, cost: OneSidedCost) -
         bounds = replace(
             bounds,
             **{
-                name: np.concatenate([first[name], bounds[name]])
+                name: np.concatenate([first.required(name), bounds.required(name)])
                 for name in _NEUTRAL
                 if getattr(bounds, name) is not None
             },
         )
-        corners = len(first["error_upper"])
+        corners = len(first.required("error_upper"))
         row_ids = np.concatenate([np.broadcast_to(runner_up, (corners, len(tally))), row_ids])
-        runner_up_upper = first["error_upper"].max(axis=0)
+        runner_up_upper = first.required("error_upper").max(axis=0)
     else:
         runner_up_upper = np.full(len(tally), np.nan)
-    error = bounds["error_upper"][-ids.shape[1] - 1 :]
+    error = bounds.required("error_upper")[-ids.shape[1] - 1 :]
     upper = np.where(is_rest, error[:-1].T, np.nan)
     upper = np.where(is_runner_up, runner_up_upper[:, None], upper)
     unseen_upper = np.fmax(
@@ -169,7 +168,7 @@ def _neutral_where(bounds: Bounds, nothing: NDArray[np.bool_]) -> Bounds:
     return replace(
         bounds,
         **{
-            name: np.where(nothing, value, bounds[name])
+            name: np.where(nothing, value, bounds.required(name))
             for name, value in _NEUTRAL.items()
             if getattr(bounds, name) is not None
         },

@@ -144,10 +144,10 @@ def contradictions(
 
 def _bounds_by_column(tally: Tally, bounds: Bounds, alpha: float) -> dict[str, NDArray[np.float64]]:
     if tally.pair_both is None or tally.pair_plus_only is None:
-        return {"p_A_bar": bounds["p_lower"]}
+        return {"p_A_bar": bounds.required("p_lower")}
     # The second bound as estimated: `bounds` may have lowered it further.
     one = proportion_lower_bound(tally.pair_plus_only, tally.n // 2, alpha / 2)
-    return {"p_A_symmetric_bar": bounds["c_s_lower"], "p_A_asymmetric_bar": one}
+    return {"p_A_symmetric_bar": bounds.required("c_s_lower"), "p_A_asymmetric_bar": one}
 
 
 def _between(
