@@ -271,6 +271,13 @@ def a_run(folder: Path, method: str) -> Path:
         tally |= {name: np.full(size, 500) for name in ("direction_pairs", "slope_pairs")}
         tally |= {"direction_one": np.full(size, 4), "direction_norm": np.full(size, 0.1)}
         tally |= {"slope_sum": np.full(size, 30.0), "slope_sq_sum": np.full(size, 20.0)}
+        drawn = np.where([True, True, False], 1.0, np.nan)[:, None]
+        tally |= {
+            "curvature_center": 0.125 * drawn[:, 0],
+            "curvature_eigenvalues": np.linspace(-0.1, 0.1, 9) * drawn,
+            "curvature_squares": np.full((1, 9), 0.001) * drawn,
+            "curvature_share": np.array([0.1, 0.1, 0.0]),
+        }
     else:
         design = Design.INDEPENDENT
     certificates = certify_tally(
