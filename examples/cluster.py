@@ -5,7 +5,7 @@ the command that certifies ten images on a laptop also certifies a hundred thous
 of a Ray cluster. It writes the same to the bit, whichever process samples, and the same command
 resumes a run that was killed.
 
-    pip install "sosmooth[ray]"                          # on every machine
+    pip install -c constraints.txt ".[ray]"              # in the clone, on every machine
     ray start --head --port 6379                         # on one of them
     ray start --address HEAD:6379                        # on each of the others
     sosmooth certify --model resnet.onnx --data photos --sigma 0.25 --out run --dry-run

@@ -16,7 +16,7 @@ The same from the shell, with the texts in a CSV file that has the columns text 
 
     sosmooth certify --model hf:bert --data 'text:reviews.csv?model=bert' --sigma 0.1 --out run
 
-Both need `pip install "sosmooth[huggingface]"`.
+Both need `pip install -c constraints.txt ".[huggingface]"` in the clone.
 """
 
 import sys

@@ -6,7 +6,7 @@ Each input is a whole file with some changes. It follows from (seed, reader, num
 a crash can be reproduced. A crash is any exception except the one-line refusals, a warning, a
 signal, or five seconds of processor time; its input is saved. Without names, all readers take part
 in the runs (`share` in tests/fuzz/readers.py). With `--engine atheris` coverage guides the changes,
-for one reader at a time (`pip install 'sosmooth[fuzz]'`).
+for one reader at a time (`pip install '.[fuzz]'`).
 """
 
 from __future__ import annotations
@@ -267,8 +267,7 @@ def _atheris(name: str, asked: argparse.Namespace) -> int:
         import atheris  # pyright: ignore[reportMissingModuleSource]
     except ImportError:
         sys.exit(
-            "atheris is not installed: install it by pip install 'sosmooth[fuzz]', "
-            "or leave out --engine"
+            "atheris is not installed: install it by pip install '.[fuzz]', or leave out --engine"
         )
     from readers import READERS, REFUSALS
 

@@ -22,6 +22,7 @@ def needed(module: str, *, extra: str) -> Any:
         if error.name != module.partition(".")[0]:
             raise  # it is installed, but a package that it needs is not
         raise ModuleNotFoundError(
-            f'{error.name} is not installed; install it with pip install "sosmooth[{extra}]"',
+            f"{error.name} is not installed; install it, in a clone of sosmooth, with"
+            f' pip install -c constraints.txt ".[{extra}]"',
             name=error.name,
         ) from None

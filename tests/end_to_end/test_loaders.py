@@ -214,7 +214,7 @@ def test_onnx_that_cannot_be_read(tmp_path, monkeypatch):
     ):
         load_classifier(f"{tmp_path}/two.onnx")
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
-    with pytest.raises(ModuleNotFoundError, match=r'pip install "sosmooth\[onnx\]"'):
+    with pytest.raises(ModuleNotFoundError, match=r'constraints.txt "\.\[onnx\]"'):
         load_classifier(f"{tmp_path}/two.onnx")
 
 
@@ -808,6 +808,6 @@ def test_a_missing_package_is_one_line(tmp_path, capsys, monkeypatch, images_fil
     captured = capsys.readouterr()
     assert code == 2
     assert captured.err == (
-        "sosmooth: transformers is not installed; install it with"
-        ' pip install "sosmooth[huggingface]"\n'
+        "sosmooth: transformers is not installed; install it, in a clone of sosmooth, with"
+        ' pip install -c constraints.txt ".[huggingface]"\n'
     )

@@ -203,5 +203,5 @@ def test_without_ray_one_line_says_what_to_install(own, tmp_path, monkeypatch, c
     monkeypatch.setitem(sys.modules, "ray", None)
     assert main([*certify(None, own, tmp_path / "run")[3:], "--engine", "ray"]) == 2
     err = capsys.readouterr().err
-    assert 'pip install "sosmooth[ray]"' in err
+    assert 'pip install -c constraints.txt ".[ray]"' in err
     assert len([line for line in err.splitlines() if "note: " not in line]) == 1

@@ -38,13 +38,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     from cyclopts import CycloptsError
 
-    from sosmooth.cli._app import app
+    from sosmooth.cli._app import COMMANDS, app
+    from sosmooth.cli._choices import spelled_out
 
     words = list(sys.argv[1:] if arguments is None else arguments)
     with_traceback = _TRACEBACK in words
     words = [word for word in words if word != _TRACEBACK]
+    helped = [
+        command
+        for command in COMMANDS
+        if {"--help", "-h"} & set(words) and command.__name__.replace("_", "-") == words[0]
+    ]
     try:
-        with shown_once():
+        with shown_once(), spelled_out(helped):
             result = app(
                 words, exit_on_error=False, print_error=False, result_action="return_value"
             )

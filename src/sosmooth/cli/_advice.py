@@ -37,8 +37,9 @@ def advise_after(run: Run) -> None:
         sigma = run.manifest.settings["sigma"]
         _say(
             f"{weak} of {len(reasons)} inputs have no class with half of the samples; was the"
-            f" classifier trained with noise of sigma {sigma:g}? (docs/faq.md, Why is my accuracy"
-            " zero)"
+            f" classifier trained with noise of sigma {sigma:g}? One that was not guesses under"
+            " noise: give a smaller --sigma, train it with noise (sosmooth train), or put a"
+            " --denoiser in front"
         )
     elif 10 * few > len(reasons):
         _say(

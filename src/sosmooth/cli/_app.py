@@ -7,6 +7,8 @@ from typing import Literal
 import cyclopts
 
 from sosmooth import __version__
+from sosmooth.cli._choices import for_bash, spelled_out
+from sosmooth.cli._examples import epilogue, paragraphs
 from sosmooth.cli.audit import audit
 from sosmooth.cli.certify import certify, predict
 from sosmooth.cli.demo import demo
@@ -27,7 +29,9 @@ def completion(shell: Literal["bash", "zsh", "fish"]) -> int:
 
     fish: sosmooth completion fish > ~/.config/fish/completions/sosmooth.fish
     """
-    print(app.generate_completion(shell=shell))
+    with spelled_out(COMMANDS, paths=True):
+        script = app.generate_completion(shell=shell)
+    print(for_bash(script) if shell == "bash" else script)
     return 0
 
 
@@ -38,6 +42,7 @@ _GROUPS = {
     "Without the classifier": (recertify, import_log, reproduce),
     "This program": (methods, completion),
 }
+COMMANDS = [command for commands in _GROUPS.values() for command in commands]
 _GROUP_OF = {title: cyclopts.Group.create_ordered(title) for title in _GROUPS}
 
 app = cyclopts.App(
@@ -54,4 +59,9 @@ app = cyclopts.App(
 )
 for _title, _commands in _GROUPS.items():
     for _command in _commands:
-        app.command(_command, group=_GROUP_OF[_title])
+        app.command(
+            _command,
+            group=_GROUP_OF[_title],
+            help=paragraphs(_command.__doc__ or ""),
+            help_epilogue=epilogue(_command.__name__.replace("_", "-")),
+        )

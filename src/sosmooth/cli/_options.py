@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter, Token
+from cyclopts import Group, Parameter, Token
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from sosmooth.classifiers.loaded import LoadedClassifier
     from sosmooth.datasets.inputs import InputSet
     from sosmooth.request import Smoothing
+
+
+CERTIFICATE = Group.create_ordered("Certificate")
+WHICH = Group.create_ordered("Which inputs")
+CALLING = Group.create_ordered("The classifier")
+WHERE = Group.create_ordered("Where and how it runs")
 
 
 def _whole(kind: object, tokens: Sequence[Token]) -> int:
@@ -53,21 +59,24 @@ Data = Annotated[
     str,
     Parameter(
         help="Inputs: `mnist7`, `mnist7_pca10`, `swiss_roll`, mnist:FOLDER, cifar10:FOLDER,"
-        " cifar100:FOLDER, FILE.npz (inputs, labels), FILE.npy, a folder of images, csv:FILE,"
-        " parquet:FILE or parquet:FOLDER, hf:FOLDER, text:FILE?model=FOLDER, or"
+        " cifar100:FOLDER, a folder of images, FILE.csv?label=COLUMN, FILE.parquet, FILE.npz"
+        " (inputs, labels), FILE.npy, hf:FOLDER, text:FILE.csv?model=FOLDER, or"
         " package.module:factory or FILE.py:factory of a torch Dataset or of (inputs, labels)."
     ),
 ]
-Sigma = Annotated[float, Parameter(help="Noise level, in units of the inputs.")]
+Sigma = Annotated[
+    float, Parameter(help="Noise level, in units of the inputs: 0.25 for images in [0, 1].")
+]
 MethodName = Annotated[
-    str, Parameter(name="--method", help="One of those that `sosmooth methods` lists.")
+    str, Parameter(name="--method", help="`sosmooth methods` says what each of them uses.")
 ]
 ClassesName = Annotated[
     Literal["top", "all"],
     Parameter(
         name="--classes",
         help="Certify as far as the class keeps half of the probability (top), or also as far as"
-        " it is ahead of each other class (all). Default: what the method does.",
+        " it is ahead of each other class (all).",
+        show_default="what the method does by itself",
     ),
 ]
 CurvatureName = Literal["auto", "on", "off"]
@@ -90,31 +99,42 @@ SingleScore = Annotated[
 ]
 Alpha = Annotated[float, Parameter(help="Failure probability of each input's certificate.")]
 Seed = Annotated[Whole, Parameter(help="Seed of the noise.")]
+RunFolder = Annotated[Path, Parameter(help="Folder of a run.")]
 Out = Annotated[Path, Parameter(help="Folder of the run.")]
 Radii = Annotated[
     str | None,
     Parameter(
-        help="Radii at which certified accuracy is shown: 0.25,0.5,1, in units of the inputs."
-        " Default: a few round ones."
+        help="Radii at which certified accuracy is shown: 0.25,0.5,1, in units of the inputs.",
+        show_default="a few round ones",
     ),
 ]
 Json = Annotated[
     bool,
-    Parameter(name="--json", negative="", help="Print JSON, and nothing else, on standard output."),
+    Parameter(
+        name="--json",
+        negative="",
+        show_default=False,
+        help="Print JSON, and nothing else, on standard output.",
+    ),
 ]
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=WHICH)
 @dataclass(frozen=True)
 class Which:
     """Which inputs of a data set."""
 
     indices: Annotated[
         str | None,
-        Parameter(help="Inputs by number: numbers and slices, as in 0,7,100:200,0:10000:10."),
+        Parameter(
+            help="Inputs by number: numbers and slices, as in 0,7,100:200,0:10000:10.",
+            show_default="all",
+        ),
     ] = None
     skip: Annotated[Whole, Parameter(help="Of these, every K-th.")] = 1
-    limit: Annotated[WholeOrNone, Parameter(name="--max", help="Of these, at most K.")] = None
+    limit: Annotated[
+        WholeOrNone, Parameter(name="--max", help="Of these, at most K.", show_default="all")
+    ] = None
     shuffle_seed: Annotated[
         WholeOrNone, Parameter(help="Choose the --max K at random, by this seed, not the first.")
     ] = None
@@ -124,13 +144,14 @@ class Which:
         return chosen_indices(len(inputs), self.indices, self.skip, self.limit, self.shuffle_seed)
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=CALLING)
 @dataclass(frozen=True)
 class Calling:
     """How the classifier is called, and on what noise."""
 
     batch_size: Annotated[
-        WholeOrNone, Parameter(help="Evaluations at once; found by itself where not given.")
+        WholeOrNone,
+        Parameter(help="Evaluations at once.", show_default="found by itself", group=WHERE),
     ] = None
     num_classes: Annotated[
         WholeOrNone, Parameter(help="Number of classes, where the classifier returns labels.")
@@ -140,9 +161,8 @@ class Calling:
         str | None,
         Parameter(
             help="Normalization in front of the classifier, so that sigma is in units of the"
-            " inputs: `imagenet`, MEAN/STD (0.5,0.5,0.5/0.2,0.2,0.2) or `none`. Default: what timm:"
-            " and hf:"
-            " models say themselves."
+            " inputs: `imagenet`, MEAN/STD (0.5,0.5,0.5/0.2,0.2,0.2) or `none`.",
+            show_default="what timm: and hf: models say themselves",
         ),
     ] = None
     output: Output = None
@@ -159,33 +179,53 @@ class Calling:
         Path | None,
         Parameter(
             help="Names of the classifier's classes in its order, by which labels are numbered: a"
-            " file with one name a line, a JSON list, or a config.json with id2label. Default: the"
-            " classifier's own names, where it has them."
+            " file with one name a line, a JSON list, or a config.json with id2label.",
+            show_default="the classifier's own names, where it has them",
         ),
     ] = None
     timeout: Annotated[
         float | None,
-        Parameter(help="Seconds that the classifier may take for one batch; any where not given."),
+        Parameter(
+            help="Seconds that the classifier may take for one batch.",
+            show_default="any",
+            group=WHERE,
+        ),
     ] = None
-    device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps.")] = "cpu"
+    device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps.", group=WHERE)] = "cpu"
     exact: Annotated[
         bool,
         Parameter(
+            group=WHERE,
             negative="",
+            show_default=False,
             help="Exact integer noise: the data must be on a lattice, as 8-bit images and mnist7"
             " are.",
         ),
     ] = False
     precision: Annotated[
-        str | None, Parameter(help="bfloat16 or float16: run the classifier under autocast.")
+        str | None,
+        Parameter(
+            help="Run the classifier under autocast: bfloat16 or float16.",
+            show_default="float32",
+            group=WHERE,
+        ),
     ] = None
     channels_last: Annotated[
-        bool, Parameter(negative="", help="Lay images and weights out with the channels innermost.")
+        bool,
+        Parameter(
+            group=WHERE,
+            negative="",
+            show_default=False,
+            help="Lay images and weights out with the channels innermost.",
+        ),
     ] = False
     compile: Annotated[
         bool,
         Parameter(
-            negative="", help="Translate the classifier with torch.compile (CUDA graphs on CUDA)."
+            group=WHERE,
+            negative="",
+            show_default=False,
+            help="Translate the classifier with torch.compile (CUDA graphs on CUDA).",
         ),
     ] = False
 

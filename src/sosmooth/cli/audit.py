@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from sosmooth.cli._options import Json, Whole
+from sosmooth.cli._options import Json, RunFolder, Whole
 from sosmooth.cli._output import Column, print_json, print_rows, print_wrapped
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ _PICTURES = (".png", ".svg")
 
 
 def audit(
-    run: Path,
+    run: RunFolder,
     *,
     model: Annotated[
         str | None,

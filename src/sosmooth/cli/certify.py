@@ -16,6 +16,8 @@ from sosmooth.cli._interruption import said_if_interrupted
 from sosmooth.cli._options import (
     ALL_INPUTS,
     AS_IT_IS,
+    CERTIFICATE,
+    WHERE,
     Alpha,
     Calling,
     ClassesName,
@@ -36,6 +38,7 @@ from sosmooth.cli._options import (
 from sosmooth.cli._output import Column, for_people, print_json, print_rows, print_wrapped
 
 EngineName = Literal["local", "ray"]
+_CERTIFICATE, _WHERE = Parameter(group=CERTIFICATE), Parameter(group=WHERE)
 
 
 def certify(
@@ -44,29 +47,38 @@ def certify(
     data: Data,
     sigma: Sigma,
     out: Out,
-    method: MethodName | None = None,
+    method: Annotated[MethodName | None, _CERTIFICATE] = None,
     n: Annotated[
-        Whole, Parameter(name="--n", help="Estimation samples an input, in classifier evaluations.")
+        Whole,
+        Parameter(name="--n", help="Estimation samples an input, in classifier evaluations."),
+        _CERTIFICATE,
     ] = 100_000,
-    n0: Annotated[Whole, Parameter(name="--n0", help="Selection samples an input.")] = 100,
-    alpha: Alpha = 0.001,
-    classes: ClassesName | None = None,
+    n0: Annotated[
+        Whole, Parameter(name="--n0", help="Selection samples an input."), _CERTIFICATE
+    ] = 100,
+    alpha: Annotated[Alpha, _CERTIFICATE] = 0.001,
+    classes: Annotated[ClassesName | None, _CERTIFICATE] = None,
     radius: Annotated[
         float | None,
         Parameter(help="Stop when it is decided whether this radius can be certified."),
+        _CERTIFICATE,
     ] = None,
     tolerance: Annotated[
-        float | None, Parameter(help="Stop when more samples could not raise the radius by more.")
+        float | None,
+        Parameter(help="Stop when more samples could not raise the radius by more."),
+        _CERTIFICATE,
     ] = None,
     curvature: Annotated[
         CurvatureName,
         Parameter(help="Draw the curvature where it is likely to pay, everywhere, or nowhere."),
+        _CERTIFICATE,
     ] = "auto",
-    seed: Seed = 0,
+    seed: Annotated[Seed, _CERTIFICATE] = 0,
     which: Which = ALL_INPUTS,
     calling: Calling = AS_IT_IS,
     engine: Annotated[
         EngineName,
+        _WHERE,
         Parameter(
             help="local: this process, or processes of this machine; ray: the machines of a Ray"
             " cluster."
@@ -74,24 +86,34 @@ def certify(
     ] = "local",
     workers: Annotated[
         WholeOrNone,
+        _WHERE,
         Parameter(
-            help="Worker processes; for ray, at most so many. Default: one for each GPU, or for"
-            " each CPU of the cluster; none for local on a CPU."
+            help="Worker processes; for ray, at most so many.",
+            show_default="one for each GPU, or for each CPU of the cluster; none for local on a"
+            " CPU",
         ),
     ] = None,
     address: Annotated[
         str | None,
-        Parameter(help="HOST:PORT of the Ray cluster, or auto. Not given: this machine's."),
+        _WHERE,
+        Parameter(help="HOST:PORT of the Ray cluster, or auto.", show_default="this machine's"),
     ] = None,
     accept_other_environment: Annotated[
         bool,
+        _WHERE,
         Parameter(
             negative="",
+            show_default=False,
             help="Resume a run that was begun with another torch, sosmooth, CPU or GPU.",
         ),
     ] = False,
     dry_run: Annotated[
-        bool, Parameter(negative="", help="Print what would be done and how long it would take.")
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Print what would be done and how long it would take.",
+        ),
     ] = False,
     radii: Radii = None,
     json: Json = False,

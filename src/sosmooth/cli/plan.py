@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from sosmooth.cli._options import ClassesName, Json, MethodName, WholeOrNone
+from sosmooth.cli._options import ClassesName, Json, MethodName, RunFolder, WholeOrNone
 from sosmooth.cli._output import Column, for_people, print_json, print_rows, print_wrapped
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def plan(
-    run: Path,
+    run: RunFolder,
     *,
     radius: Annotated[float | None, Parameter(help="How many samples reach this radius?")] = None,
     n: Annotated[
@@ -23,7 +23,7 @@ def plan(
     ] = None,
     method: MethodName | None = None,
     alpha: Annotated[
-        float | None, Parameter(help="Failure probability. Default: that of RUN.")
+        float | None, Parameter(help="Failure probability.", show_default="that of RUN")
     ] = None,
     classes: ClassesName | None = None,
     json: Json = False,

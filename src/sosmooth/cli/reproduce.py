@@ -14,7 +14,7 @@ from sosmooth.cli._output import print_json
 
 def reproduce(
     name: Annotated[
-        str | None, Parameter(help="Figure: fig1a, fig2, fig5, … Default: list them all.")
+        str | None, Parameter(help="Figure: fig1a, fig2, fig5, …", show_default="list them all")
     ] = None,
     *,
     scale: Annotated[
@@ -22,7 +22,8 @@ def reproduce(
         Parameter(help="smoke: two minutes; day: a night on two cores; paper: as published."),
     ] = "smoke",
     out: Annotated[
-        Path | None, Parameter(help="Folder of picture, table and runs; default: reproduced/SCALE.")
+        Path | None,
+        Parameter(help="Folder of picture, table and runs.", show_default="reproduced/SCALE"),
     ] = None,
     data: Annotated[
         str | None,

@@ -15,6 +15,7 @@ from sosmooth.cli._options import (
     MethodName,
     Out,
     Radii,
+    RunFolder,
     Sigma,
     Whole,
     WholeOrNone,
@@ -24,11 +25,11 @@ from sosmooth.cli._output import print_json
 
 
 def recertify(
-    run: Path,
+    run: RunFolder,
     *,
     method: MethodName,
     alpha: Annotated[
-        float | None, Parameter(help="Failure probability. Default: that of RUN.")
+        float | None, Parameter(help="Failure probability.", show_default="that of RUN")
     ] = None,
     classes: ClassesName | None = None,
     out: Out,
@@ -51,7 +52,7 @@ def recertify(
 
 
 def import_log(
-    file: Path,
+    file: Annotated[Path, Parameter(help="The log.")],
     *,
     method: MethodName,
     sigma: Sigma,
@@ -98,13 +99,13 @@ def import_log(
 
 
 def export(
-    run: Path,
+    run: RunFolder,
     *,
     format: Annotated[
         Literal["tsv"],
         Parameter(help="tsv: the columns that analysis scripts of published code read."),
     ] = "tsv",
-    out: Annotated[Path | None, Parameter(help="File. Default: standard output.")] = None,
+    out: Annotated[Path | None, Parameter(help="File.", show_default="standard output")] = None,
 ) -> int:
     """Write a run as a text table, radii rounded down."""
     from sosmooth.cli._summary import opened
@@ -115,7 +116,7 @@ def export(
 
 
 def report(
-    *runs: Path,
+    *runs: RunFolder,
     out: Annotated[
         Path, Parameter(help="HTML file; its pictures are written beside it as PNG and SVG.")
     ] = Path("report.html"),
@@ -149,7 +150,9 @@ def report(
     return 0
 
 
-def compare(baseline: Path, other: Path, *, radii: Radii = None, json: Json = False) -> int:
+def compare(
+    baseline: RunFolder, other: RunFolder, *, radii: Radii = None, json: Json = False
+) -> int:
     """Compare two runs input by input, with 95 % intervals of the differences."""
     from sosmooth.cli._comparison import comparison_numbers, print_comparison
     from sosmooth.cli._summary import opened
@@ -163,7 +166,7 @@ def compare(baseline: Path, other: Path, *, radii: Radii = None, json: Json = Fa
     return 0
 
 
-def validate(run: Path, *, json: Json = False) -> int:
+def validate(run: RunFolder, *, json: Json = False) -> int:
     """Check a run: files, counts, and every radius against its counts."""
     from sosmooth.cli._summary import opened
     from sosmooth.tasks.validate import validate_run
