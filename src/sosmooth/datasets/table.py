@@ -107,7 +107,8 @@ def _number(table: CsvTable, line: int, column: str, cell: str, *, labelled: boo
     except ValueError:
         what = "is empty" if not cell.strip() else f"holds {cell!r}"
         advice = "remove other columns and incomplete lines"
-        if cell.strip() and line == table.lines[0][0]:  # perhaps the whole column
+        first = line == table.lines[0][0]  # perhaps the whole column is like this
+        if cell.strip() and first and column.isprintable():
             if not labelled:
                 advice += f"; if it holds the labels, write {table.path}?label={column}"
             advice += f"; if it holds texts, write text:{table.path}?model=FOLDER&text={column}"
