@@ -25,7 +25,7 @@ from sosmooth.sampling.lattice import steps_per_sigma
 from sosmooth.sampling.noise import checked_seed
 from sosmooth.sampling.selection import Selection
 from sosmooth.sampling.time_limit import check_timeout
-from sosmooth.stopping import StoppingRule, stopping_rule
+from sosmooth.stopping import RULES, StoppingRule
 from sosmooth.tally import Design, Tally
 
 
@@ -179,15 +179,16 @@ class Request:
         Raises:
             ValueError: the rule does not exist for the method, or at this sigma.
         """
-        return stopping_rule(
-            self.radius,
-            self.tolerance,
-            method=self.method,
-            n=self.n,
-            sigma=sigma,
-            alpha=self.alpha,
-            classes=self.compared,
-        )
+        asked = {name: value for name in RULES if (value := getattr(self, name)) is not None}
+        if not asked:
+            return None
+        if len(asked) > 1:
+            raise ValueError(
+                "radius and tolerance are two rules for stopping; give one of them;"
+                f" got {self.radius!r} and {self.tolerance!r}"
+            )
+        ((name, value),) = asked.items()
+        return RULES[name](float(value), self.method, self.n, sigma, self.alpha, self.compared)
 
     def estimation(
         self, index: int, selection: Selection, *, dimension: int, num_classes: int

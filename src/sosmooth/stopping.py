@@ -43,12 +43,15 @@ class RobustAt:
     """Draw until it is decided whether the method can certify `radius`, at most n evaluations.
 
     Attributes:
-        radius: input units, positive.
+        radius: input units, in (0, 6 sigma].
         method: `first_order`, or one of those with the dipole's value.
         n: evaluations at most.
         sigma: noise level, input units.
         alpha: failure probability.
         classes: whether the class is compared with one half or each other class.
+
+    Raises:
+        ValueError: the radius is outside its range, or the method has no such rule.
     """
 
     radius: float
@@ -57,6 +60,15 @@ class RobustAt:
     sigma: float
     alpha: float
     classes: str = "top"
+
+    def __post_init__(self) -> None:
+        _check_rule(
+            self.method,
+            "radius",
+            self.radius,
+            at_most=_FURTHEST * self.sigma,
+            without=("second_order", "second_order_pairs"),
+        )
 
     def asked(self) -> dict[str, float]:
         """What the user asked for, by the name of the argument."""
@@ -138,6 +150,9 @@ class WithinTolerance:
         sigma: noise level, input units.
         alpha: failure probability, split over the looks.
         classes: whether the class is compared with one half or each other class.
+
+    Raises:
+        ValueError: the tolerance is outside its range, or the method has no such rule.
     """
 
     tolerance: float
@@ -146,6 +161,15 @@ class WithinTolerance:
     sigma: float
     alpha: float
     classes: str = "top"
+
+    def __post_init__(self) -> None:
+        _check_rule(
+            self.method,
+            "tolerance",
+            self.tolerance,
+            at_most=np.inf,
+            without=("second_order",),
+        )
 
     def asked(self) -> dict[str, float]:
         """What the user asked for, by the name of the argument."""
@@ -216,6 +240,8 @@ class WithinTolerance:
 
 
 StoppingRule = RobustAt | WithinTolerance
+#: By the name of the argument that asks for it.
+RULES: dict[str, type[StoppingRule]] = {"radius": RobustAt, "tolerance": WithinTolerance}
 
 
 def marked(rule: StoppingRule, tally: Tally) -> Tally:
@@ -252,53 +278,16 @@ def rule_of_text(text: str) -> StoppingRule:
     raise ValueError(f"{text!r} names no rule that stops the drawing")
 
 
-def stopping_rule(
-    radius: float | None,
-    tolerance: float | None,
-    *,
-    method: str,
-    n: int,
-    sigma: float,
-    alpha: float,
-    classes: str = "top",
-) -> StoppingRule | None:
-    """The rule that was asked for; None for all n samples.
-
-    Args:
-        radius: in (0, 6 sigma], or None.
-        tolerance: positive, or None.
-        method: as for `SmoothedClassifier.certify`, like all that follow.
-        n: evaluations at most.
-        sigma: noise level, input units.
-        alpha: failure probability.
-        classes: "top" or "all".
-
-    Raises:
-        ValueError: both were given, one is outside its range, or the method has no such rule.
-    """
-    if radius is None and tolerance is None:
-        return None
-    if radius is not None and tolerance is not None:
-        raise ValueError(
-            "radius and tolerance are two rules for stopping; give one of them;"
-            f" got {radius!r} and {tolerance!r}"
-        )
-    name, value, rule = (
-        ("radius", radius, RobustAt)
-        if tolerance is None
-        else ("tolerance", tolerance, WithinTolerance)
-    )
-    without = ("second_order",) if tolerance is not None else ("second_order", "second_order_pairs")
+def _check_rule(method: str, name: str, value: float, *, at_most: float, without: tuple[str, ...]):
+    """Refuse a rule that the method does not have, or a value outside its range."""
     if method in without:
         allowed = ", ".join(other for other in METHODS if other not in without)
         raise ValueError(f"{method} has no {name}; these methods have: {allowed}")
-    furthest = _FURTHEST * sigma if rule is RobustAt else np.inf
-    if not (value is not None and 0 < value <= furthest and np.isfinite(value)):
+    if not (0 < value <= at_most and np.isfinite(value)):
         raise ValueError(
-            f"{name} must be a positive number, in units of the inputs, at most {furthest:g};"
+            f"{name} must be a positive number, in units of the inputs, at most {at_most:g};"
             f" got {value!r}"
         )
-    return rule(float(value), method, n, sigma, alpha, classes)
 
 
 def _sides(method: str) -> int:

@@ -51,7 +51,8 @@ from sosmooth.cli._options import chosen_indices
 from sosmooth.datasets import cifar100, image_folder, mnist, npz, parquet
 from sosmooth.datasets import table as features
 from sosmooth.datasets._pickled import read_pickled_arrays
-from sosmooth.interchange.logs import LogSettings, read_log
+from sosmooth.interchange.log_settings import LogSettings
+from sosmooth.interchange.logs import read_log
 from sosmooth.methods import certify_tally
 from sosmooth.runs import RunWriter, load_run
 from sosmooth.runs.journal import Journal

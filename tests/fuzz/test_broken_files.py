@@ -23,7 +23,8 @@ from readers import READERS, REFUSALS, mutated, varied_json
 from sosmooth import import_log
 from sosmooth.classifiers.torch_files import read_states
 from sosmooth.datasets import _images, download, image_folder
-from sosmooth.interchange.logs import LogSettings, read_log
+from sosmooth.interchange.log_settings import LogSettings
+from sosmooth.interchange.logs import read_log
 from sosmooth.runs import RunError
 from sosmooth.runs.manifest import manifest_of
 from sosmooth.runs.schema import COLUMNS, SCHEMA

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from sosmooth import METHODS, SmoothedClassifier
+from sosmooth.request import Request
 from sosmooth.results import ABSTAIN_REASONS
 from sosmooth.sampling.evaluator import ClassifierError
-from sosmooth.stopping import RobustAt, WithinTolerance, stopping_rule
+from sosmooth.stopping import RobustAt, WithinTolerance
 
 INPUTS = np.array([[0.0, 0.0], [0.9, 3.0], [1.0, 0.0], [2.0, 1.0], [0.5, 0.0]], dtype=np.float32)
 
@@ -126,10 +127,7 @@ def test_what_cannot_be_asked_is_refused(asked, message):
 
 
 def test_no_rule_where_none_was_asked_for():
-    assert (
-        stopping_rule(None, None, method="second_order", n=10, sigma=1.0, alpha=0.1, classes="all")
-        is None
-    )
+    assert Request("second_order", n=10, alpha=0.1, classes="all").rule(1.0) is None
 
 
 def test_a_tally_of_no_look_is_refused():

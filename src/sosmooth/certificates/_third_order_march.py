@@ -18,6 +18,7 @@ from sosmooth._numbers import EPS, Floats
 from sosmooth.certificates._third_order_dual import CURVATURE, ONE, Integral
 from sosmooth.certificates._third_order_prices import Prices
 from sosmooth.certificates._third_order_search import (
+    Stretches,
     on_cuts,
     pick,
     polished,
@@ -193,8 +194,7 @@ def _march(
             y[:, active],
             price,
             following,
-            found.cuts[:, active],
-            found.states[:, active],
+            Stretches(found.cuts, found.states).take(active),
             heat,
             tied=tied,
             steps=3,

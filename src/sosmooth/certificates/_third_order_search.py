@@ -6,6 +6,8 @@ conditions, with the cuts between the states as further unknowns, then finds the
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
@@ -37,6 +39,22 @@ Integers = NDArray[np.intp]
 _WORTH = 3e-4
 # Residual of the constraints, relative to the wrong mass, that is small enough.
 _CLOSE = 1e-7
+
+
+class Stretches(NamedTuple):
+    """Where each state is the best one.
+
+    Attributes:
+        cuts: where the state changes, (k, n), rising; unused ones repeat a state.
+        states: left of each cut, and behind the last, (k + 1, n).
+    """
+
+    cuts: Floats
+    states: Integers
+
+    def take(self, index: Integers) -> Stretches:
+        """Those of some elements."""
+        return Stretches(self.cuts[:, index], self.states[:, index])
 
 
 def bound(multipliers: Floats, prices: Prices, r: Floats) -> tuple[Floats, Integral]:
@@ -75,7 +93,7 @@ def polished(
         active = active[residual(best, prices, found, tied=tied)[active] > _CLOSE]
         if active.size == 0:
             break
-        cuts, states = _completed(
+        stretches = _completed(
             best[:, active],
             prices.wrong[active],
             r[active],
@@ -90,8 +108,7 @@ def polished(
                 best[:, open_],
                 prices.take(open_),
                 r[open_],
-                cuts[:, rows],
-                states[:, rows],
+                stretches.take(rows),
                 temperature[open_],
                 tied=tied,
                 steps=steps,
@@ -126,15 +143,14 @@ def on_cuts(
     multipliers: Floats,
     prices: Prices,
     r: Floats,
-    cuts: Floats,
-    states: Integers,
+    stretches: Stretches,
     temperature: Floats,
     *,
     tied: bool,
     steps: int,
 ) -> Floats:
     """Newton's method for cuts and multipliers at once: every cut a tie, every constraint met."""
-    y, t = multipliers.copy(), cuts.copy()
+    y, t, states = multipliers.copy(), stretches.cuts.copy(), stretches.states
     change = states[1:] != states[:-1]
     first = [(states[:1] == state).astype(np.float64) for state in (PLUS, MINUS, WRONG)]
     jumps = [np.diff((states == s).astype(np.float64), axis=0) for s in (PLUS, MINUS, WRONG)]
@@ -234,7 +250,7 @@ def put(found: Integral, index: Integers, other: Integral) -> None:
 
 def _completed(
     y: Floats, wrong_mass: Floats, r: Floats, heat: Floats, found: Integral, *, tied: bool
-) -> tuple[Floats, Integers]:
+) -> Stretches:
     """The cuts, with stretches of states that are nearly best, as wide as the heat makes them.
 
     Such a state shows at a local maximum of its gain over the best one: at 0, at the turning points
@@ -330,7 +346,7 @@ def _completed(
     states[0] = start
     for k, place in enumerate(places):
         states[k + 1] = np.where(place < FAR, arrives[k], states[k])
-    return places, states
+    return Stretches(places, states)
 
 
 def _room(place: Floats, cuts: Floats) -> tuple[Floats, Floats]:

@@ -55,7 +55,7 @@ def smoothed(
         trial = here[:, active] + length[active] * step[:, active]
         heat, price = temperature[active], prices.take(active)
         barrier = 1e-3 * heat * price.wrong
-        value, gradient, hessian = _soft_dual(trial, price, heat, barrier, *grid[..., active])
+        value, gradient, hessian = _soft_dual(trial, price, heat, barrier, grid[..., active])
         better = value <= lowest[active] + blur * np.abs(value)
         move = newton_step(hessian, -gradient, np.zeros((4, active.size), bool), tied=tied)
         decrease = -(gradient * move).sum(axis=0)
@@ -110,16 +110,13 @@ def _nodes(wrong_mass: Floats, r: Floats) -> tuple[Floats, Floats]:
 
 
 def _soft_dual(
-    y: Floats,
-    prices: Prices,
-    heat: Floats,
-    barrier: Floats,
-    z: Floats,
-    mass: Floats,
-    rise: Floats,
-    fall: Floats,
+    y: Floats, prices: Prices, heat: Floats, barrier: Floats, grid: NDArray[np.floating]
 ) -> tuple[Floats, Floats, Floats]:
-    """Value, gradient and Hessian of the smoothed dual with a logarithmic barrier."""
+    """Value, gradient and Hessian of the smoothed dual with a logarithmic barrier.
+
+    `grid`, (4, nodes, n): the nodes, their weights, and the likelihood ratios there.
+    """
+    z, mass, rise, fall = grid
     both, one, mu, nu = y.astype(z.dtype)
     warmth = heat.astype(z.dtype)
     bend = z * z - 1

@@ -9,26 +9,13 @@ from typing import TYPE_CHECKING
 from sosmooth.cli._flags import with_flags
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sosmooth.classifiers.loaded import LoadedClassifier
+    from sosmooth.cli._options import Calling
     from sosmooth.datasets.inputs import InputSet
 
 
 def opened_pair(
-    model: str,
-    inputs: InputSet,
-    *,
-    sigma: float,
-    architecture: str | None = None,
-    normalize: str | None = None,
-    output: str | None = None,
-    single_score: str | None = None,
-    denoiser: str | None = None,
-    num_classes: int | None = None,
-    class_names: Path | None = None,
-    batch_timeout: float | None = None,
-    batch_size: int | None = None,
+    model: str, inputs: InputSet, calling: Calling, *, sigma: float
 ) -> tuple[LoadedClassifier, InputSet]:
     """The classifier, after one evaluation, and the inputs with its columns and class numbers.
 
@@ -39,21 +26,26 @@ def opened_pair(
     from sosmooth.tasks.opening import settled_classifier
     from sosmooth.tasks.pairing import paired
 
-    names = None if class_names is None else read_class_names(class_names)
+    names = None if calling.class_names is None else read_class_names(calling.class_names)
+    known = inputs.num_classes if names is None else len(names)
     found = open_classifier(
-        with_architecture(model, architecture),
+        with_architecture(model, calling.architecture),
         sigma=sigma,
-        normalize=normalize,
-        output=output,
-        single_score=single_score,
-        denoiser=denoiser,
-        num_classes=num_classes or (inputs.num_classes if names is None else len(names)),
+        normalize=calling.normalize,
+        output=calling.output,
+        single_score=calling.single_score,
+        denoiser=calling.denoiser,
+        num_classes=calling.num_classes or known,
     )
     if names is not None:
         found = named(found, names)
     _say(inputs.notes)  # before the evaluation: they may explain why it fails
     found = settled_classifier(
-        found, inputs, num_classes, batch_timeout=batch_timeout, batch_size=batch_size
+        found,
+        inputs,
+        calling.num_classes,
+        batch_timeout=calling.timeout,
+        batch_size=calling.batch_size,
     )
     if names is not None:
         found = named(found, names)  # now that the number of classes is known

@@ -14,7 +14,6 @@ from cyclopts import Group, Parameter, Token
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sosmooth.classifiers.loaded import LoadedClassifier
     from sosmooth.datasets.inputs import InputSet
     from sosmooth.request import Smoothing
 
@@ -228,27 +227,6 @@ class Calling:
             help="Translate the classifier with torch.compile (CUDA graphs on CUDA).",
         ),
     ] = False
-
-    def opened(
-        self, model: str, inputs: InputSet, sigma: float
-    ) -> tuple[LoadedClassifier, InputSet]:
-        """The classifier, with nothing left open, and the inputs as it takes them."""
-        from sosmooth.cli._classifier import opened_pair
-
-        return opened_pair(
-            model,
-            inputs,
-            sigma=sigma,
-            architecture=self.architecture,
-            normalize=self.normalize,
-            output=self.output,
-            single_score=self.single_score,
-            denoiser=self.denoiser,
-            num_classes=self.num_classes,
-            class_names=self.class_names,
-            batch_timeout=self.timeout,
-            batch_size=self.batch_size,
-        )
 
     def smoothing(self, sigma: float, inputs: InputSet) -> Smoothing:
         """How the classifier is smoothed."""

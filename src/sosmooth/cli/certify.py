@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from sosmooth._progress import duration, progress
 from sosmooth.cli._advice import advise_after, advise_on_samples, advise_on_units
+from sosmooth.cli._classifier import opened_pair
 from sosmooth.cli._interruption import said_if_interrupted
 from sosmooth.cli._options import (
     ALL_INPUTS,
@@ -136,7 +137,7 @@ def certify(
     indices = which.of(inputs)
     if not json:
         advise_on_units(inputs, sigma)
-    classifier, inputs = calling.opened(model, inputs, sigma)
+    classifier, inputs = opened_pair(model, inputs, calling, sigma=sigma)
     size = calling.batch_size
     if dry_run:
         found = rehearse(classifier, inputs, request, smoothing, indices=indices, batch_size=size)
@@ -180,7 +181,7 @@ def predict(
 
     inputs = load_dataset(data)
     chosen = which.of(inputs)
-    classifier, inputs = calling.opened(model, inputs, sigma)
+    classifier, inputs = opened_pair(model, inputs, calling, sigma=sigma)
     smoothed = smoothed_classifier(
         classifier, inputs, calling.smoothing(sigma, inputs), batch_size=calling.batch_size
     )

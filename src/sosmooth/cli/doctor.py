@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from sosmooth.cli._classifier import opened_pair
 from sosmooth.cli._flags import with_flags
-from sosmooth.cli._options import Architecture, Json, Output, SingleScore, WholeOrNone
+from sosmooth.cli._options import Architecture, Calling, Json, Output, SingleScore, WholeOrNone
 from sosmooth.cli._output import print_json
 
 if TYPE_CHECKING:
@@ -43,13 +44,17 @@ def doctor(
     """
     from sosmooth.diagnosis import Status, examine_installation
 
-    examined = (
-        examine_installation()
-        if model is None
-        else _with_classifier(
-            model, data, sigma, num_classes, architecture, output, single_score, device
+    if model is None:
+        examined = examine_installation()
+    else:
+        calling = Calling(
+            num_classes=num_classes,
+            architecture=architecture,
+            output=output,
+            single_score=single_score,
+            device=device,
         )
-    )
+        examined = _with_classifier(model, data, sigma, calling)
     findings = []
     for finding in examined:
         findings.append(finding)
@@ -62,16 +67,8 @@ def doctor(
 
 
 def _with_classifier(
-    model: str,
-    data: str | None,
-    sigma: float | None,
-    num_classes: int | None,
-    architecture: str | None,
-    output: str | None,
-    single_score: str | None,
-    device: str,
+    model: str, data: str | None, sigma: float | None, calling: Calling
 ) -> Iterator[Finding]:
-    from sosmooth.cli._classifier import opened_pair
     from sosmooth.datasets import load_dataset
     from sosmooth.datasets.load import DATASETS
     from sosmooth.diagnosis import Finding, Status, examine_classifier, examine_installation
@@ -86,15 +83,7 @@ def _with_classifier(
     inputs = load_dataset(data or model)
     yield from examine_installation()
     try:
-        classifier, inputs = opened_pair(
-            model,
-            inputs,
-            sigma=sigma,
-            architecture=architecture,
-            output=output,
-            single_score=single_score,
-            num_classes=num_classes,
-        )
+        classifier, inputs = opened_pair(model, inputs, calling, sigma=sigma)
     except ClassifierError as error:
         yield Finding("classifier", Status.BROKEN, str(error))
         return
@@ -103,5 +92,5 @@ def _with_classifier(
         inputs.get(list(range(min(len(inputs), _INPUTS)))),
         sigma=sigma,
         num_classes=classifier.num_classes,
-        device=device,
+        device=calling.device,
     )

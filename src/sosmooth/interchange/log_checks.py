@@ -13,6 +13,7 @@ from sosmooth.certificates.dipole import dipole_radius
 from sosmooth.certificates.first_order import first_order_radius
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.confidence.proportion import proportion_lower_bound
+from sosmooth.interchange.log_settings import LogSettings
 from sosmooth.methods import method_named
 from sosmooth.tally import Design, Tally
 
@@ -86,36 +87,30 @@ class Contradiction:
 
 
 def contradictions(
-    method: str,
+    settings: LogSettings,
     tally: Tally,
     radius: NDArray[np.float64],
     printed: dict[str, NDArray[np.float64]],
-    *,
-    n: int,
-    alpha: float,
-    sigma: float,
 ) -> Iterator[Contradiction]:
     """Values in the certified rows of a log that the settings cannot give.
 
     Args:
-        method: whose log it is.
+        settings: with which the log is read.
         tally: its counts, if it has any.
         radius: as printed, 0 where the log abstained.
         printed: the bounds beside the counts and `raw_grad_norm`, by column.
-        n: estimation samples, evaluations.
-        alpha: failure probability.
-        sigma: input units.
 
     Yields:
         Each kind of contradiction, with the rows where it occurs.
     """
     certified = radius > 0
-    settings = f"sigma = {sigma:g}, n = {n} and alpha = {alpha:g}"
+    method, n, sigma, alpha = settings.method, settings.n, settings.sigma, settings.alpha
+    given = f"sigma = {sigma:g}, n = {n} and alpha = {alpha:g}"
     most = largest_radius(method, n=n, alpha=alpha, sigma=sigma)
     yield Contradiction(
         radius > most * (1 + 1e-9) + printed_unit(radius) / 2,
         lambda row: (
-            f"radius is {radius[row]:g}, but with {settings} no {method} radius is above"
+            f"radius is {radius[row]:g}, but with {given} no {method} radius is above"
             f" {most:.6g}; check sigma, n and alpha, and whether the radii are l2"
         ),
     )
@@ -128,7 +123,7 @@ def contradictions(
                 certified & (np.abs(printed[name] - expected) > rounding(printed[name])),
                 lambda row, name=name, expected=expected: (
                     f"{name} is {printed[name][row]:g}, but the counts give {expected[row]:.6g}"
-                    f" with {settings}; check n and alpha"
+                    f" with {given}; check n and alpha"
                 ),
             )
     low, high = _between(method, tally, printed, alpha, sigma)
@@ -136,7 +131,7 @@ def contradictions(
     yield Contradiction(
         certified & ((radius < low - slack) | (radius > high + slack)),
         lambda row: (
-            f"radius is {radius[row]:g}, but the counts give {high[row]:.6g} with {settings};"
+            f"radius is {radius[row]:g}, but the counts give {high[row]:.6g} with {given};"
             " check sigma, n and alpha"
         ),
     )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sosmooth._numbers import checked_alpha, checked_sigma
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.interchange.log_checks import contradictions
 from sosmooth.interchange.log_layout import NO_COUNTS
+from sosmooth.interchange.log_settings import LogSettings
 from sosmooth.interchange.log_text import LogText
 from sosmooth.measures import ABSTAINED
-from sosmooth.methods import check_evaluations, method_named
+from sosmooth.methods import method_named
 from sosmooth.results import Certificates
 from sosmooth.runs.files import unreadable
 from sosmooth.runs.run import Run
@@ -26,8 +25,6 @@ from sosmooth.runs.table import digest, numpy_of, table_of
 from sosmooth.runs.writer import RunWriter
 from sosmooth.tally import Design, Tally
 
-#: Norms of a log's radii. Radii of another norm than l2 are kept as they are.
-NORMS = ("l2", "l1", "linf")
 _RIGHT = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
 
@@ -104,49 +101,6 @@ def import_log(
 
 
 @dataclass(frozen=True)
-class LogSettings:
-    """The settings that a log does not contain; the meanings are those of `import_log`."""
-
-    method: str
-    sigma: float
-    n: int
-    alpha: float
-    dimension: int | None = None
-    n0: int = 100
-    columns: dict[str, str] = field(default_factory=dict)
-    norm: str = "l2"
-
-    def __post_init__(self) -> None:
-        method_named(self.method)  # or ValueError
-        checked_sigma(self.sigma)
-        for name in ("n", "n0", "dimension"):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            if not (1 <= value <= 2**53 and value == math.floor(value)):
-                raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}")
-            object.__setattr__(self, name, int(value))
-        check_evaluations(self.method, self.n)
-        checked_alpha(self.alpha)
-        if self.norm not in NORMS:
-            raise ValueError(f"norm must be one of {', '.join(NORMS)}; got {self.norm!r}")
-        if self.method == "second_order" and self.dimension is None:
-            raise ValueError(
-                "second_order needs the dimension of the inputs (Theorem 2); give dimension=…"
-            )
-
-    def stored(self) -> dict[str, object]:
-        """The settings of the run."""
-        names = ("method", "sigma", "n", "n0", "alpha", "dimension")
-        stored: dict[str, object] = {name: getattr(self, name) for name in names}
-        if self.columns:
-            stored["columns"] = self.columns
-        if self.norm != "l2":
-            stored["norm"] = self.norm
-        return stored | {"seed": None}
-
-
-@dataclass(frozen=True)
 class ReadLog:
     """The rows of a log.
 
@@ -186,15 +140,7 @@ def _certificates(log: LogText, asked: LogSettings) -> Certificates:
     index, (predict, radius) = _indices(log), _radii(log)
     tally, printed = _tally(log, asked)
     if asked.norm == "l2":
-        for found in contradictions(
-            asked.method,
-            tally,
-            radius,
-            printed,
-            n=asked.n,
-            alpha=asked.alpha,
-            sigma=asked.sigma,
-        ):
+        for found in contradictions(asked, tally, radius, printed):
             log.refuse(found.wrong, found.message)
     certified = radius > 0
     return Certificates(

@@ -25,7 +25,7 @@ from sosmooth.runs.schema import (
     version_of,
     with_settings,
 )
-from sosmooth.stopping import StoppingRule, stopping_rule
+from sosmooth.stopping import RULES, StoppingRule
 from sosmooth.tally import CURVATURE_KEPT, NO_CLASS, Design, Tally
 
 if TYPE_CHECKING:
@@ -196,14 +196,13 @@ def rule_of(settings: Mapping[str, Any]) -> StoppingRule | None:
     Raises:
         RunError: the settings name a rule that there is not.
     """
-    asked = {name: settings[name] for name in ("method", "n", "sigma", "alpha")}
+    asked = {name: settings[name] for name in RULES if settings.get(name) is not None}
+    if not asked:
+        return None
+    others = {name: settings[name] for name in ("method", "n", "sigma", "alpha")}
     try:
-        return stopping_rule(
-            settings.get("radius"),
-            settings.get("tolerance"),
-            classes=settings.get("classes", "top"),
-            **asked,
-        )
+        ((name, value),) = asked.items()  # or ValueError
+        return RULES[name](value, **others, classes=settings.get("classes", "top"))
     except (TypeError, ValueError) as error:
         raise RunError(f"the settings of the run name no stopping rule: {error}") from None
 
