@@ -348,8 +348,28 @@ class Page(HTMLParser):
         return json.loads(self.scripts[0])
 
 
-def test_the_report_is_one_whole_page_with_its_figures_beside_it(tmp_path):
-    written = write_report(three_runs(), tmp_path / "deep" / "report.html")
+def write_three_runs(folder):
+    return write_report(
+        three_runs(),
+        folder / "deep" / "report.html",
+        inputs=lambda index: np.full((3, 8, 8), 0.5),
+    )
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The files of a report of three runs."""
+    return write_three_runs(tmp_path_factory.mktemp("three"))
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Where a test is about other parts of the page: figures cost most of the time."""
+    monkeypatch.setattr(html, "as_png", lambda figure: b"")
+    monkeypatch.setattr(html, "as_svg", lambda figure: '<svg width="1" height="1"></svg>')
+
+
+def test_the_report_is_one_whole_page_with_its_figures_beside_it(written):
     page = Page(written[0])
     assert {path.name for path in written[1:]} == {
         f"{stem}.{ending}"
@@ -379,14 +399,8 @@ def test_the_report_is_one_whole_page_with_its_figures_beside_it(tmp_path):
     assert len(set(page.ids)) == len(page.ids)
 
 
-def test_the_page_loads_nothing_and_may_run_its_own_scripts_only(tmp_path):
-    page = Page(
-        write_report(
-            three_runs()[::2],
-            tmp_path / "report.html",
-            inputs=lambda index: np.full((3, 8, 8), 0.5),
-        )[0]
-    )
+def test_the_page_loads_nothing_and_may_run_its_own_scripts_only(written):
+    page = Page(written[0])
     assert page.tags.count("script") == len(page.scripts) == 3
     assert not {"link", "iframe", "img"} & set(page.tags)
     assert all(what.startswith(("#", "clip-path")) or "url(#" in what for what in page.loaded)
@@ -431,8 +445,8 @@ def test_data_in_a_script_is_read_back_and_ends_no_script(text):
     assert not set("<>&\u2028\u2029") & set(written)
 
 
-def test_the_page_holds_what_the_runs_say(tmp_path):
-    page = Page(write_report(three_runs(), tmp_path / "report.html")[0])
+def test_the_page_holds_what_the_runs_say(written):
+    page = Page(written[0])
     series = series_of_all(three_runs())
     for run, one in zip(page.data["runs"], series, strict=True):
         assert run["prediction"] == one.prediction.tolist()
@@ -543,12 +557,14 @@ def test_paired_differences_are_those_of_the_figures():
     )
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_without_a_baseline_the_page_says_what_to_do(tmp_path):
     page = Page(write_report([stored("dipole", "dipole", [0.5, 0.1])], tmp_path / "report.html")[0])
     assert "--method first_order" in page.text
     assert page.tags.count("svg") == 1
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_unknown_labels_are_said(tmp_path):
     text = Page(
         write_report([stored("run", "dipole", [0.5, 0.1], label=-1)], tmp_path / "report.html")[0]
@@ -557,6 +573,7 @@ def test_unknown_labels_are_said(tmp_path):
     assert "with the right class" not in text
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_comparisons_of_unequal_runs_say_so(tmp_path):
     runs = [stored("first", "first_order", [0.5, 0.1]), stored("dipole", "dipole", [0.5, 0.1])]
     runs[1].columns["n"] = np.full(2, 1000)
@@ -566,16 +583,15 @@ def test_comparisons_of_unequal_runs_say_so(tmp_path):
     )
 
 
-def test_the_same_runs_give_the_same_bytes(tmp_path):
-    first, second = (
-        write_report(three_runs()[::2], tmp_path / name / "report.html") for name in ("one", "two")
-    )
-    assert [path.name for path in first] == [path.name for path in second]
+def test_the_same_runs_give_the_same_bytes(written, tmp_path):
+    again = write_three_runs(tmp_path)
+    assert [path.name for path in again] == [path.name for path in written]
     assert all(
-        one.read_bytes() == other.read_bytes() for one, other in zip(first, second, strict=True)
+        one.read_bytes() == other.read_bytes() for one, other in zip(again, written, strict=True)
     )
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_thumbnails_come_from_the_run_or_from_the_inputs(tmp_path):
     run = stored(tmp_path / "run", "dipole", [0.5, 0.1])
     (tmp_path / "run" / "thumbnails").mkdir(parents=True)

@@ -6,6 +6,7 @@ import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -32,7 +33,7 @@ from sosmooth.report.images import images_of
 from sosmooth.report.noisy import Noisy
 from sosmooth.report.payload import in_script, payload
 from sosmooth.report.series import Pair, RunLike, Series, pairs_with_baseline, series_of_all
-from sosmooth.report.style import as_svg, inline, save
+from sosmooth.report.style import as_png, as_svg, inline
 from sosmooth.report.summary import lower_median, round_radii, share, summary_row, whole
 from sosmooth.results import UNKNOWN
 
@@ -47,10 +48,21 @@ class _Picture:
     caption: str
     figure: Figure
 
+    @cached_property
+    def _drawn(self) -> str:
+        return as_svg(self.figure)
+
     @property
     def svg(self) -> Markup:
         # Safe: matplotlib draws every text as outlines.
-        return Markup(inline(as_svg(self.figure), self.stem))
+        return Markup(inline(self._drawn, self.stem))
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write it as PNG and as SVG, and return the paths."""
+        png, svg = folder / f"{self.stem}.png", folder / f"{self.stem}.svg"
+        png.write_bytes(as_png(self.figure))
+        svg.write_text(self._drawn, encoding="utf-8", newline="\n")
+        return [png, svg]
 
 
 def write_report(
@@ -100,7 +112,7 @@ def write_report(
     written = [
         path
         for picture in [accuracy, *([gain] if gain else []), *changes, *radii]
-        for path in save(picture.figure, folder, picture.stem)
+        for path in picture.save(folder)
     ]
 
     at = round_radii(series)

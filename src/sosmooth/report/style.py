@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
-from pathlib import Path
 
 from matplotlib import style
 from matplotlib.axes import Axes
@@ -161,20 +160,6 @@ _VARIABLES: Mapping[str, str] = {
     PAPER: "--paper",
     HIGHER: "--blue",
 }
-
-
-def save(figure: Figure, folder: Path, stem: str) -> list[Path]:
-    """Write `stem.png` and `stem.svg` into the folder, and return their paths.
-
-    Args:
-        figure: any figure.
-        folder: an existing folder.
-        stem: of the names.
-    """
-    png, svg = folder / f"{stem}.png", folder / f"{stem}.svg"
-    png.write_bytes(as_png(figure))
-    svg.write_text(as_svg(figure), encoding="utf-8", newline="\n")
-    return [png, svg]
 
 
 @contextmanager
