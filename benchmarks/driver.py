@@ -71,9 +71,7 @@ def certified_again(found: Certificates) -> float:
 
 
 def main(n: int = N, inputs: int = INPUTS) -> None:
-    smoothed = SmoothedClassifier(
-        load_classifier("mnist7", sigma=SIGMA), sigma=SIGMA, num_classes=10
-    )
+    smoothed = SmoothedClassifier(load_classifier("mnist7", sigma=SIGMA), sigma=SIGMA)
     images = torch.as_tensor(load_dataset("mnist7").get(list(range(inputs))))
     print(f"7×7 MNIST, n = {n:,}, {inputs} inputs")
     print(f"{'method':20}" + "".join(f"{column:>16}" for column in COLUMNS))

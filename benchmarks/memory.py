@@ -20,7 +20,7 @@ def certify_one(n: int) -> None:
     from sosmooth.datasets import load_dataset
 
     classifier = load_classifier("mnist7", sigma=0.25)
-    smoothed = SmoothedClassifier(classifier, sigma=0.25, num_classes=10, batch_size=4096)
+    smoothed = SmoothedClassifier(classifier, sigma=0.25, batch_size=4096)
     for method in ("first_order", "second_order", "dipole"):
         smoothed.certify(load_dataset("mnist7").get([0]), method=method, n=n)
     unit = 2**20 if sys.platform == "darwin" else 2**10

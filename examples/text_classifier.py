@@ -76,7 +76,7 @@ def main(model: Path | None = None, n: int = 1000, sigma: float = 0.01) -> None:
         (Path(folder) / "texts.csv").write_text("text\n" + "\n".join(TEXTS) + "\n")
         texts = load_dataset(f"text:{folder}/texts.csv?model={model}&tokens=16")
         classifier = load_classifier(f"hf:{model}")
-        smoothed = SmoothedClassifier(classifier, sigma=sigma, num_classes=2)
+        smoothed = SmoothedClassifier(classifier, sigma=sigma)
         certificates = smoothed.certify(texts.get(range(len(TEXTS))), n=n)
     for text, certificate in zip(TEXTS, certificates, strict=True):
         print(

@@ -62,9 +62,7 @@ def main(n: int = 10_000, images: int = 50) -> None:
     chosen = max(found, key=lambda name: found[name])
     digits = load_dataset("mnist7")
     others = list(range(1, 10_000, 10_000 // images))
-    smoothed = SmoothedClassifier(
-        load_classifier("mnist7", sigma=SIGMA), sigma=SIGMA, num_classes=10
-    )
+    smoothed = SmoothedClassifier(load_classifier("mnist7", sigma=SIGMA), sigma=SIGMA)
     certificates = smoothed.certify(
         digits.get(others), method=chosen, n=n, alpha=ALPHA, indices=others
     )

@@ -238,7 +238,7 @@ def smoothed_digits() -> dict:
     from sosmooth import SmoothedClassifier, load_classifier
     from sosmooth.datasets import load_dataset
 
-    smoothed = SmoothedClassifier(load_classifier("mnist7", sigma=0.25), sigma=0.25, num_classes=10)
+    smoothed = SmoothedClassifier(load_classifier("mnist7", sigma=0.25), sigma=0.25)
     return {"smoothed": smoothed, "inputs": load_dataset("mnist7").get([0, 1])}
 
 
