@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from html import escape
 from typing import Any
 
@@ -77,6 +77,22 @@ class Advance:
 
     def _speed(self) -> float:
         return (self.done - self._stored) / max(self._last - self._begun, 1e-9)
+
+
+#: `(total, what, unit) → context manager of what is called with the amount just done`.
+Progress = Callable[[int, str, str], AbstractContextManager[Advance]]
+
+
+@contextmanager
+def silent(total: int, what: str, unit: str = "samples") -> Iterator[Advance]:
+    """As `progress`, where nobody is to see it.
+
+    Args:
+        total: as for `progress`.
+        what: as for `progress`.
+        unit: as for `progress`.
+    """
+    yield Advance(total, what, unit, lambda advance: None)
 
 
 @contextmanager

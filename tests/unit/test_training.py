@@ -1,10 +1,12 @@
 import csv
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from sosmooth._progress import Advance
 from sosmooth.classifiers.architectures import ARCHITECTURES
 from sosmooth.classifiers.load import bundled_sigmas, open_classifier
 from sosmooth.classifiers.weights import load_weights, read_tensors, weights_sha256
@@ -21,10 +23,13 @@ from sosmooth.training.train import train_dataset
 BUNDLED = ("mnist7", "mnist7_pca10", "swiss_roll")
 
 
-def train(name, *, out, folder=None, resume=False, on_epoch=None, **settings):
+RUNNING = ("out", "folder", "resume", "on_epoch", "progress")
+
+
+def train(name, **options):
     """Train by the recipe of the data set with these settings."""
-    recipe = changed_recipe(name, **settings)
-    return train_dataset(name, recipe, out=out, folder=folder, resume=resume, on_epoch=on_epoch)
+    running = {option: options.pop(option) for option in RUNNING if option in options}
+    return train_dataset(name, changed_recipe(name, **options), **running)
 
 
 def blobs(length):
@@ -214,7 +219,15 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path, tiny_cifar10, 
         assert not parts.exists()
         assert read_tensors(tmp_path / "parts.checkpoint.safetensors")[0]["epoch"] == after
     epochs = []
-    train("cifar10", out=parts, resume=True, on_epoch=epochs.append, **arguments)
+    shown = []
+
+    @contextmanager
+    def progress(total, what, unit):
+        yield Advance(total, what, unit, lambda advance: shown.append(advance.done))
+
+    train("cifar10", out=parts, resume=True, on_epoch=epochs.append, progress=progress, **arguments)
+    # 60 inputs; three epochs of an earlier call, then steps of 16.
+    assert shown == [180, 196, 212, 228, 240]
     assert [epoch.number for epoch in epochs] == [4]
     assert whole.read_bytes() == parts.read_bytes()
     assert not (tmp_path / "parts.checkpoint.safetensors").exists()
@@ -230,6 +243,24 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path, tiny_cifar10, 
     assert [row["epoch"] for row in log("parts")] == ["1", "2", "3", "4"]
     assert float(log("parts")[0]["learning_rate"]) == pytest.approx(0.05, rel=0.2)
     assert all(0 <= float(row["noisy_accuracy"]) <= 1 for row in log("parts"))
+
+
+def test_an_interrupted_training_says_what_is_stored(tmp_path, tiny_cifar10, monkeypatch, capsys):
+    line = f"train cifar10:{tiny_cifar10} --sigma 0.25 --architecture tiny --epochs 2"
+    line = [*line.split(), "--out", str(tmp_path / "a.safetensors")]
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "train_with_noise", lambda *these, **others: interrupted())
+        assert main(line) == 130
+    assert "no epoch was finished, so nothing is stored" in capsys.readouterr().err
+    monkeypatch.setattr("sosmooth.cli.train._show", interrupted)
+    checkpoint = tmp_path / "a.checkpoint.safetensors"
+    for more, how in ([], "add --resume to the same command"), (["--resume"], "run the same"):
+        assert main([*line, *more]) == 130
+        assert f"epochs are stored in {checkpoint}; {how}" in capsys.readouterr().err
 
 
 def test_a_checkpoint_is_not_lost_nor_taken_for_another_training(tmp_path, tiny_cifar10):
@@ -320,31 +351,26 @@ def test_recipes_name_architectures_that_there_are():
 
 def test_the_command_trains_and_goes_on(tmp_path, tiny_cifar10, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    line = [
-        "train",
-        "cifar10",
-        "--sigma",
-        "0.25",
-        "--data",
-        str(tiny_cifar10),
-        "--architecture",
-        "tiny",
-        "--epochs",
-        "1",
-    ]
-    line += ["--batch-size", "16", "--learning-rate", "0.01", "--schedule", "cosine"]
+    data = f"cifar10:{tiny_cifar10}"  # as `download` prints it
+    line = f"train {data} --sigma 0.25 --architecture tiny --epochs 1 --batch-size 16".split()
+    line += ["--learning-rate", "0.01", "--schedule", "cosine"]
     assert main([*line, "--json"]) == 0
     assert (tmp_path / "cifar10_tiny_sigma_0.25.safetensors").exists()
     out, err = capsys.readouterr()
     assert '"schedule": "cosine"' in out
     assert "epoch 1 of 1: loss" in err
     assert main([*line, "--resume"]) == 0  # nothing to resume: it starts from the beginning
+    out, err = capsys.readouterr()
+    assert out.startswith("cifar10_tiny_sigma_0.25.safetensors: tiny, accuracy ")
+    assert f"--data {data} --sigma 0.25" in err
     for wrong, message in (
         (["train", "cifar10", "--sigma", "0.25"], "write cifar10:FOLDER"),
         (
             ["train", "cifar10", "--sigma", "0.25", "--data", str(tmp_path / "absent")],
             "no CIFAR-10 in",
         ),
+        ([*line, "--data", "elsewhere"], "give one"),
+        (["train", "mnist:absent", "--sigma", "0.25"], "absent"),
         (["train", "mnist7", "--sigma", "-1"], "sigma must be zero or positive"),
         (["train", "swiss_roll", "--sigma", "1", "--device", "cuda:99"], "is not available"),
         (["download", "cifar10", "--out", str(tiny_cifar10)], "not an empty folder"),

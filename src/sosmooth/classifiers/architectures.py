@@ -31,6 +31,24 @@ def mnist7_cnn() -> nn.Module:
     )
 
 
+def mnist_cnn() -> nn.Module:
+    """The network for MNIST: (batch, 1, 28, 28) in [0, 1] → scores (batch, 10).
+
+    16 and 32 filters of 4×4 with stride 2, a hidden layer of 100, each followed by ReLU: the small
+    network of Wong and Kolter 2018.
+    """
+    return nn.Sequential(
+        nn.Conv2d(1, 16, kernel_size=4, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, kernel_size=4, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(32 * 7 * 7, 100),
+        nn.ReLU(),
+        nn.Linear(100, 10),
+    )
+
+
 def pca10_mlp() -> nn.Module:
     """The network for ten principal components of 7×7 MNIST: (batch, 10) → scores (batch, 10).
 
@@ -55,6 +73,7 @@ def _mlp(*widths: int) -> nn.Module:
 #: Name → a function that builds it with untrained weights.
 ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
     "mnist7_cnn": mnist7_cnn,
+    "mnist_cnn": mnist_cnn,
     "pca10_mlp": pca10_mlp,
     "swiss_roll_mlp": swiss_roll_mlp,
     **{f"resnet{depth}": partial(CifarResNet, depth) for depth in CIFAR_DEPTHS},
@@ -64,6 +83,7 @@ ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
 #: Name → the shape of one input; None: an axis of any length.
 INPUT_SHAPES: dict[str, tuple[int | None, ...]] = {
     "mnist7_cnn": (7, 7),
+    "mnist_cnn": (1, 28, 28),
     "pca10_mlp": (10,),
     "swiss_roll_mlp": (2,),
     **{f"resnet{depth}": (3, 32, 32) for depth in CIFAR_DEPTHS},

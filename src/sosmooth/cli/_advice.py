@@ -49,6 +49,11 @@ def advise_after(run: Run) -> None:
     _say(f"sosmooth report {run.path} --out report.html draws it", "next")
 
 
+def advise_after_training(options: str) -> None:
+    """What to do next with the weights."""
+    _say(f"sosmooth certify {options} --max 20 --out run certifies with them", "next")
+
+
 def advise_on_samples(n: int, alpha: float) -> None:
     """`predict` abstains even where all samples agree, if they are too few."""
     needed = math.ceil(1 - math.log2(alpha))

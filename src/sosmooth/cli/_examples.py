@@ -14,11 +14,11 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "a classifier too": "--model net.onnx --data images/ --sigma 0.25",
     },
     "train": {
-        "a ResNet": "cifar10 --data cifar/ --sigma 0.25 --architecture resnet20",
+        "a ResNet": "cifar10:cifar --sigma 0.25 --architecture resnet20",
         "a small network in seconds": "mnist7 --sigma 0.25 --epochs 5",
     },
     "download": {
-        "170 MB; then cifar10:cifar is a data set": "cifar10 --out cifar",
+        "170 MB; then `cifar10:cifar` is a data set": "cifar10 --out cifar",
     },
     "certify": {
         "a PyTorch model and a folder of images": (

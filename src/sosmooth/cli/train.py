@@ -8,23 +8,34 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from sosmooth._progress import duration, progress
+from sosmooth.cli._advice import advise_after_training
+from sosmooth.cli._interruption import said_if_interrupted
 from sosmooth.cli._options import Json, Sigma, Whole, WholeOrNone
-from sosmooth.cli._output import print_json
+from sosmooth.cli._output import print_json, print_wrapped
 
 if TYPE_CHECKING:
     from sosmooth.training.sgd import Epoch
 
 
 def train(
-    dataset: Annotated[str, Parameter(help="Data set: mnist7, mnist7_pca10, swiss_roll, cifar10.")],
+    dataset: Annotated[
+        str,
+        Parameter(
+            help="Data set: mnist7, mnist7_pca10, swiss_roll, or what `download` prints:"
+            " mnist:FOLDER, cifar10:FOLDER."
+        ),
+    ],
     /,
     *,
     sigma: Sigma,
     data: Annotated[
-        Path | None, Parameter(help="Folder of the data set's standard files: for cifar10.")
+        Path | None,
+        Parameter(help="Folder of the data set's standard files, where DATASET does not name it."),
     ] = None,
     out: Annotated[
-        Path | None, Parameter(help="Weights file; default: DATASET_sigma_S.safetensors here.")
+        Path | None,
+        Parameter(help="Weights file.", show_default="DATASET_sigma_S.safetensors here"),
     ] = None,
     architecture: Annotated[
         str | None, Parameter(help="Network; for cifar10 resnet20, 32, 44, 56 or 110.")
@@ -39,10 +50,20 @@ def train(
     seed: Annotated[Whole, Parameter(help="Seed of weights, order, crops and noise.")] = 0,
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps.")] = "cpu",
     amp: Annotated[
-        bool, Parameter(negative="", help="Mixed precision (bfloat16), for speed on a GPU.")
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Mixed precision (bfloat16), for speed on a GPU.",
+        ),
     ] = False,
     resume: Annotated[
-        bool, Parameter(negative="", help="Resume from the checkpoint beside the weights, if any.")
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Resume from the checkpoint beside the weights, if any.",
+        ),
     ] = False,
     json: Json = False,
 ) -> int:
@@ -54,10 +75,11 @@ def train(
     from sosmooth.training.recipes import changed_recipe
     from sosmooth.training.train import train_dataset
 
-    label = dataset if architecture is None else f"{dataset}_{architecture}"
+    name, data = _named(dataset, data)
+    label = name if architecture is None else f"{name}_{architecture}"
     out = out or Path(f"{label}_sigma_{_written(sigma)}.safetensors")
     recipe = changed_recipe(
-        dataset,
+        name,
         sigma=sigma,
         architecture=architecture,
         epochs=epochs,
@@ -68,12 +90,46 @@ def train(
         device=device,
         amp=amp,
     )
-    metadata = train_dataset(dataset, recipe, out=out, folder=data, resume=resume, on_epoch=_show)
+    with said_if_interrupted(lambda: _stored_beside(out, resume=resume)):
+        metadata = train_dataset(
+            name,
+            recipe,
+            out=out,
+            folder=data,
+            resume=resume,
+            on_epoch=_show,
+            progress=progress,
+        )
     if json:
         print_json(metadata | {"weights": str(out)})
-    else:
-        print(f"{out}: " + ", ".join(f"{name} {value}" for name, value in metadata.items()))
+        return 0
+    print_wrapped(
+        f"{out}: {metadata['architecture']}, accuracy"
+        f" {100 * metadata['clean_accuracy']:.1f} %, under noise of sigma {sigma:g}"
+        f" {100 * metadata['noisy_accuracy']:.1f} %"
+    )
+    spec = name if data is None else f"{name}:{data}"
+    advise_after_training(f"--model {out} --data {spec} --sigma {sigma:g}")
     return 0
+
+
+def _named(dataset: str, folder: Path | None) -> tuple[str, Path | None]:
+    """The name of the data set and its folder, which may be written as `NAME:FOLDER`."""
+    name, colon, place = dataset.partition(":")
+    if not colon:
+        return name, folder
+    if folder is not None:
+        raise ValueError(f"DATASET names the folder {place!r} and --data {str(folder)!r}; give one")
+    return name, Path(place)
+
+
+def _stored_beside(out: Path, *, resume: bool) -> str:
+    from sosmooth.training.checkpoint import checkpoint_path
+
+    if not checkpoint_path(out).exists():
+        return "no epoch was finished, so nothing is stored; run the same command again"
+    how = "run the same command again" if resume else "add --resume to the same command"
+    return f"finished epochs are stored in {checkpoint_path(out)}; {how} to resume"
 
 
 def download(
@@ -98,9 +154,8 @@ def _written(sigma: float) -> str:
 
 
 def _show(epoch: Epoch) -> None:
-    left = epoch.seconds / epoch.number * (epoch.epochs - epoch.number)
     print(
         f"epoch {epoch.number} of {epoch.epochs}: loss {epoch.loss:.4f}, accuracy under noise"
-        f" {epoch.noisy_accuracy:.1%}, {epoch.seconds:.0f} s, {left:.0f} s left",
+        f" {100 * (epoch.noisy_accuracy or 0):.1f} %, {duration(epoch.seconds)}",
         file=sys.stderr,
     )

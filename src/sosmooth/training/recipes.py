@@ -29,6 +29,7 @@ _SMALL = TrainingSettings(epochs=20, batch_size=256, learning_rate=0.1)
 #: By data set. The noise level is the caller's choice: `changed_recipe` sets it.
 RECIPES: dict[str, Recipe] = {
     "mnist7": Recipe("mnist7_cnn", _SMALL, threads=1),
+    "mnist": Recipe("mnist_cnn", _SMALL),
     "mnist7_pca10": Recipe("pca10_mlp", _SMALL, threads=1),
     "swiss_roll": Recipe(
         "swiss_roll_mlp",

@@ -51,6 +51,7 @@ def train_with_noise(
     *,
     resume: Mapping[str, Tensor] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
+    progress: Callable[[int], None] = lambda inputs: None,
 ) -> None:
     """Train by SGD with Nesterov momentum, under Gaussian noise.
 
@@ -63,6 +64,7 @@ def train_with_noise(
         settings: of the training.
         resume: the `state` of an epoch of a training with the same arguments, to continue after it.
         on_epoch: called after each pass.
+        progress: called with the number of inputs of the step just done.
 
     Raises:
         ValueError: inputs that are no images where they are augmented, unknown labels, a device
@@ -75,7 +77,7 @@ def train_with_noise(
     done = 0 if resume is None else training.restore(resume)
     started = time.perf_counter()
     for number in range(done + 1, settings.epochs + 1):
-        loss = _train_epoch(training, inputs, labels, settings, number)
+        loss = _train_epoch(training, inputs, labels, settings, number, progress)
         if not math.isfinite(loss):
             raise ArithmeticError(
                 f"the training diverged in epoch {number}: the loss is {loss}; lower the learning"
@@ -90,7 +92,12 @@ def train_with_noise(
 
 
 def _train_epoch(
-    training: TrainingState, inputs: Tensor, labels: Tensor, settings: TrainingSettings, number: int
+    training: TrainingState,
+    inputs: Tensor,
+    labels: Tensor,
+    settings: TrainingSettings,
+    number: int,
+    progress: Callable[[int], None],
 ) -> float:
     """Pass once over the inputs; the mean loss."""
     device, model, optimizer = settings.device, training.model.train(), training.optimizer
@@ -112,6 +119,7 @@ def _train_epoch(
         loss.backward()
         optimizer.step()
         total += loss.detach() * len(rows)
+        progress(len(rows))
     return float(total) / len(inputs)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sosmooth._progress import Progress, silent
 from sosmooth.classifiers.architectures import build
 from sosmooth.classifiers.weights import save_weights
 from sosmooth.datasets import FOLDER_DATASETS, InputSet, load_dataset
@@ -44,6 +45,7 @@ def train_dataset(
     folder: Path | None = None,
     resume: bool = False,
     on_epoch: Callable[[Epoch], None] | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Train the classifier of a data set by a recipe, measure it, and write it to `out`.
 
@@ -57,6 +59,8 @@ def train_dataset(
         folder: of the data set's standard files; for data sets that are not bundled.
         resume: whether to continue from the checkpoint, if there is one.
         on_epoch: called after each pass.
+        progress: of the steps; counts inputs, those of a resumed training's earlier epochs as
+            stored.
 
     Returns:
         The metadata that the file holds: architecture, sigma, the training settings, and the
@@ -123,7 +127,13 @@ def train_dataset(
         if on_epoch is not None:
             on_epoch(epoch)
 
-    with _threads(recipe.threads):
+    total = settings.epochs * len(train)
+    with (
+        _threads(recipe.threads),
+        progress(total, f"{recipe.architecture}, {settings.epochs} epochs", "inputs") as advance,
+    ):
+        if history:
+            advance.stored(len(history) * len(train))
         train_with_noise(
             model,
             inputs,
@@ -131,6 +141,7 @@ def train_dataset(
             settings,
             resume=None if start is None else start.state,
             on_epoch=keep,
+            progress=advance,
         )
         clean = measure(0.0)
         noisy = measure(settings.sigma, repeats=max(1, _NOISY_EVALUATIONS // len(test)))
