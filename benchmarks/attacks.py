@@ -17,9 +17,10 @@ import numpy as np
 import torch
 
 from sosmooth import METHODS, SmoothedClassifier, load_classifier
-from sosmooth.attacks.extremal import attack_extremal, grid_of_regions
+from sosmooth.attacks.extremal import attack_extremal, grid_of_curved_regions, grid_of_regions
 from sosmooth.attacks.floating_point import PlantedClassifier, one_float_away, one_step_away
 from sosmooth.attacks.smoothed_pgd import AttackSettings, attack
+from sosmooth.certificates.region import Region
 from sosmooth.datasets import load_dataset
 
 ALPHA, JUDGE_ALPHA = 0.001, 1e-6
@@ -147,9 +148,8 @@ def pgd(
         )
 
 
-def extremal(method: str) -> Row:
-    """Attack just inside and outside the radius of every region of the grid, without sampling."""
-    region = grid_of_regions(method)
+def extremal(theorem: str, region: Region) -> Row:
+    """Attack just inside and outside the radius of every region of a grid, without sampling."""
     outcomes = [attack_extremal(region, factor) for factor in (0.999, 1.001)]
     # Not every method uses all that the grid varies.
     radii, attacked = np.unique(outcomes[0].radius, return_index=True)
@@ -157,7 +157,7 @@ def extremal(method: str) -> Row:
     ratios = np.select(
         [outcome.succeeds for outcome in outcomes], [outcome.factor for outcome in outcomes], np.inf
     )
-    return Row(f"extremal, {method}", f"{len(attacked)} regions", "analytic", ratios[attacked])
+    return Row(f"extremal, {theorem}", f"{len(attacked)} regions", "analytic", ratios[attacked])
 
 
 def rows(cifar10: str | None, weights: str | None, cifar10_sigma: float) -> Iterator[Row]:
@@ -185,7 +185,9 @@ def rows(cifar10: str | None, weights: str | None, cifar10_sigma: float) -> Iter
         "mnist7, labels only", labels, more, 0.25, MNIST7_STEP, 20_000, AttackSettings(), INPUTS
     )
     for method in METHODS:
-        yield extremal(method)
+        yield extremal(method, grid_of_regions(method))
+    yield extremal("slope and curvature", grid_of_curved_regions(pairs=False))
+    yield extremal("pairs, slope and curvature", grid_of_curved_regions(pairs=True))
     if cifar10 is None or weights is None:
         return
     images = load_dataset(f"cifar10:{cifar10}").get(list(range(8)))

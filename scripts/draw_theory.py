@@ -29,6 +29,11 @@ from sosmooth.certificates.second_order_dipole import (
     second_order_dipole_radius,
     second_order_dipole_region,
 )
+from sosmooth.certificates.third_order import third_order_radius, third_order_region
+from sosmooth.certificates.third_order_dipole import (
+    third_order_dipole_radius,
+    third_order_dipole_region,
+)
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.confidence.gradient_norm import gradient_norm_upper_bound
 from sosmooth.confidence.pair_counts import pair_cells
@@ -239,6 +244,69 @@ def second_order_dipole() -> Figure:
 def pair_masses(bounds: Bounds) -> tuple[float, float]:
     """The lower bounds of both masses of the first input."""
     return float(bounds.required("c_s_lower")[0]), float(bounds.required("c_n_lower")[0])
+
+
+def third_order() -> Figure:
+    """Regions that know the curvature too, and the radius against it, with and without pairs."""
+    c_s, c_n = 0.67, 0.13
+    p = c_s + c_n
+    end = float(special.ndtri(p))
+    slope, largest = 0.6 * float(pdf(end)), end * float(pdf(end))
+    share = np.linspace(0.2, 1.2, 321)
+    shown = [
+        (False, 0.6, "no pairs"),
+        (True, 0.8, "pairs"),
+        (True, 0.3, "pairs"),
+    ]
+    with styled():
+        figure, rows, axes = _three_and_one()
+        for row, (pairs, at, name) in zip(rows, shown, strict=True):
+            region = _third_order_region(pairs, c_s, c_n, slope, -at * largest)
+            radius = floored(float(region.radius()), _DIGITS)
+            _draw_axis(row, region, f"{name}: κ = {at:g} K, radius {radius}")
+        curves = [
+            ("first_order", np.full(share.shape, first_order_radius(p)), "first order"),
+            ("second_order", np.full(share.shape, second_order_radius(p, slope)), "second order"),
+            (
+                "second_order_dipole",
+                np.full(share.shape, second_order_dipole_radius(c_s, c_n, slope)),
+                "second order and pairs",
+            ),
+            ("second_order", third_order_radius(p, slope, -share * largest), "slope and curvature"),
+            (
+                "third_order_dipole",
+                third_order_dipole_radius(c_s, c_n, slope, -share * largest),
+                "slope, curvature and pairs",
+            ),
+        ]
+        for position, (method, radius, name) in enumerate(curves):
+            known = position > 2
+            axes.plot(
+                share,
+                radius,
+                color=colour_of(method),
+                linestyle="-" if known else "--",
+                linewidth=2.2 if known else 1.3,
+                label=name,
+            )
+        for pairs, at, _ in shown:
+            radius = float(_third_order_region(pairs, c_s, c_n, slope, -at * largest).radius())
+            colour = colour_of("third_order_dipole" if pairs else "second_order")
+            axes.plot(at, radius, "o", color=colour, markersize=5)
+        axes.set_xlim(0.2, 1.2)
+        axes.set_xlabel("κ / K, K the curvature of the half-space with p = 0.8")
+        axes.set_ylabel("certified radius, σ = 1")
+        axes.set_title("C_S = 0.67, C_N = 0.13, γ = 0.6 γ_max")
+        axes.legend(loc="upper right")
+    return figure
+
+
+def _third_order_region(
+    pairs: bool, c_s: float, c_n: float, slope: float, curvature: float
+) -> Region:
+    if pairs:
+        return third_order_dipole_region(c_s, c_n, slope, curvature)
+    return third_order_region(c_s + c_n, slope, curvature)
 
 
 def pair_counts() -> Figure:
@@ -472,6 +540,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
         second_order,
         dipole,
         second_order_dipole,
+        third_order,
         pair_counts,
         gradient_from_pairs,
         several_classes,

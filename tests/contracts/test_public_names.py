@@ -14,6 +14,13 @@ RADII = {
     "second_order_radius": {"p": 0.8, "gradient_norm": 0.1},
     "dipole_radius": {"c_s": 0.65, "c_n": 0.15},
     "second_order_dipole_radius": {"c_s": 0.65, "c_n": 0.15, "gradient_norm": 0.1},
+    "third_order_radius": {"p": 0.8, "gradient_norm": 0.2, "curvature": -0.1},
+    "third_order_dipole_radius": {
+        "c_s": 0.65,
+        "c_n": 0.15,
+        "gradient_norm": 0.1,
+        "curvature": -0.1,
+    },
 }
 
 
@@ -64,11 +71,14 @@ def test_radii_are_float64_broadcast_and_scale_with_sigma(name):
         sigma=[1.0, 1.0],
     )
     assert many.shape == (3, 2)
+    # The third order searches: all its steps depend on the rounding of the first.
+    exactness = 1e-9 if "curvature" in arguments else 1e-12
     np.testing.assert_allclose(many, one, rtol=1e-14)
     scaled = dict(arguments)
-    if "gradient_norm" in scaled:  # per input unit
-        scaled["gradient_norm"] /= 0.25
-    assert radius(**scaled, sigma=0.25) == pytest.approx(0.25 * one, rel=1e-12)
+    for name_, power in (("gradient_norm", 1), ("curvature", 2)):  # per input unit, and squared
+        if name_ in scaled:
+            scaled[name_] /= 0.25**power
+    assert radius(**scaled, sigma=0.25) == pytest.approx(0.25 * one, rel=exactness)
 
 
 @pytest.mark.parametrize("name", RADII)

@@ -13,6 +13,8 @@ from sosmooth.attacks.extremal_classifier import ExtremalClassifier
 from sosmooth.certificates.dipole import dipole_region
 from sosmooth.certificates.first_order import first_order_region
 from sosmooth.certificates.second_order import second_order_region
+from sosmooth.certificates.third_order import third_order_region
+from sosmooth.certificates.third_order_dipole import third_order_dipole_region
 from sosmooth.methods import certify_tally
 from sosmooth.tally import Design, Tally
 
@@ -22,6 +24,11 @@ REGIONS = {
     "second_order": second_order_region(0.8, 0.1),
     "dipole": dipole_region(0.65, 0.15),
 }
+CURVED = {
+    "third order": third_order_region(0.8, 0.2, -0.1),
+    "third order, any slope": third_order_region(0.8, np.inf, -0.15),
+    "third order, pairs": third_order_dipole_region(0.65, 0.15, 0.15, -0.1),
+}
 
 
 def planted(region, seed=0):
@@ -30,9 +37,9 @@ def planted(region, seed=0):
     return center, direction, ExtremalClassifier(region, center, direction, sigma=SIGMA)
 
 
-@pytest.mark.parametrize("name", REGIONS)
+@pytest.mark.parametrize("name", [*REGIONS, *CURVED])
 def test_the_decision_boundary_lies_at_the_radius(name):
-    region = REGIONS[name]
+    region = (REGIONS | CURVED)[name]
     center, direction, classifier = planted(region)
     radius = SIGMA * float(region.radius())
     unit = direction / np.linalg.norm(direction)
@@ -93,8 +100,9 @@ def test_many_samples_reach_the_true_radius(name):
     assert np.all(found.radius >= 0.99 * SIGMA * region.radius())
 
 
-def test_the_classifier_agrees_with_the_regions_indicator():
-    region = REGIONS["dipole"]
+@pytest.mark.parametrize("name", ["dipole", "third order, pairs"])
+def test_the_classifier_agrees_with_the_regions_indicator(name):
+    region = (REGIONS | CURVED)[name]
     center, direction, classifier = planted(region, seed=4)
     z = np.random.default_rng(0).normal(size=500)
     points = center + SIGMA * z[:, None] * direction / np.linalg.norm(direction)

@@ -6,7 +6,12 @@ import torch
 from scipy import stats
 
 from sosmooth import METHODS, SmoothedClassifier, load_classifier
-from sosmooth.attacks.extremal import attack_extremal, grid_of_regions, sampled_share
+from sosmooth.attacks.extremal import (
+    attack_extremal,
+    grid_of_curved_regions,
+    grid_of_regions,
+    sampled_share,
+)
 from sosmooth.attacks.extremal_classifier import ExtremalClassifier
 from sosmooth.attacks.floating_point import PlantedClassifier, one_float_away, one_step_away
 from sosmooth.attacks.smoothed_pgd import AttackSettings, attack
@@ -84,9 +89,12 @@ class TestFloatingPoint:
 
 
 class TestExtremal:
-    @pytest.mark.parametrize("method", METHODS)
+    @pytest.mark.parametrize("method", [*METHODS, "third order", "third order, pairs"])
     def test_the_point_beyond_the_radius_falls_and_the_one_inside_does_not(self, method):
-        region = grid_of_regions(method)
+        if method in METHODS:
+            region = grid_of_regions(method)
+        else:
+            region = grid_of_curved_regions(pairs="pairs" in method)
         inside, outside = attack_extremal(region, 0.999), attack_extremal(region, 1.001)
         attacked = (inside.radius > 0) & np.isfinite(inside.radius)
         assert np.sum(attacked) == len(attacked) > 100

@@ -13,14 +13,14 @@ from scipy import special
 from sosmooth.certificates import _third_order_search as search
 from sosmooth.certificates._third_order_prices import Fixed
 from sosmooth.certificates.dipole import dipole_radius
-from sosmooth.certificates.region import Region, pdf
-from sosmooth.certificates.second_order import second_order_radius, second_order_region
+from sosmooth.certificates.region import moment, pdf
+from sosmooth.certificates.second_order import second_order_radius
 from sosmooth.certificates.second_order_dipole import (
     second_order_dipole_radius,
     second_order_dipole_region,
 )
-from sosmooth.certificates.third_order import third_order_radius, third_order_region
-from sosmooth.certificates.third_order_dipole import moment, third_order_dipole_radius
+from sosmooth.certificates.third_order import third_order_radius
+from sosmooth.certificates.third_order_dipole import third_order_dipole_radius
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "third_order_dipole.csv"
 GIVEN = ("c_s", "c_n", "gradient_norm", "curvature_bound", "radius")
@@ -32,11 +32,6 @@ def golden():
         rows = [[float(row[name]) for name in GIVEN] for row in csv.DictReader(file)]
     assert len(rows) == 30
     return np.array(rows).T
-
-
-def bend_of(region):
-    """`−∫ (z² − 1) f φ`, the curvature of a region, negative: what κ is."""
-    return sum(moment(upper) - moment(lower) for lower, upper in region.intervals)
 
 
 def test_golden():
@@ -143,28 +138,6 @@ def test_no_known_classifier_loses_within_its_radius(seed):
     assert np.median(pairs / truth) > 0.9
 
 
-def test_a_classifier_of_three_ends_is_its_own_extremal_region():
-    for a, b, c in ((-0.6288, -0.3921, 1.355), (-0.4923, -0.1732, 1.7415), (0.4224, 0.6106, 1.184)):
-        known = Known([-np.inf, a, b, c])
-        region = third_order_region(known.value(0.0), known.gamma, -known.kappa)
-        (_, first), (second, third) = region.intervals
-        np.testing.assert_allclose([first, second, third], [a, b, c], atol=1e-6)
-        radius = third_order_radius(known.value(0.0), known.gamma, -known.kappa)
-        assert known.value(float(radius)) == pytest.approx(0.5, abs=1e-10)
-        assert region.radius() == pytest.approx(radius, rel=1e-6)
-
-
-def test_the_region_where_the_slope_does_not_limit():
-    """Then it belongs to the certified radius: there its value is one half."""
-    p, kappa = np.array([0.7, 0.8, 0.9]), np.array([0.1, 0.15, 0.1])
-    radius = third_order_radius(p, np.inf, -kappa)
-    region = third_order_region(p, np.inf, -kappa)
-    np.testing.assert_allclose(region.measure(), p, atol=1e-6)
-    np.testing.assert_allclose(bend_of(region), kappa, atol=1e-6)
-    np.testing.assert_allclose(region.measure(radius), 0.5, atol=1e-6)
-    assert np.all(radius > second_order_radius(p, np.inf))
-
-
 def masses(p, none):
     """`c_s`, `c_n` of a probability and the share of its error that is wrong on both sides."""
     wrong = min((1 - p) * none, 1 - p)
@@ -178,7 +151,7 @@ def test_order_of_the_certificates(p, none, slope, bend):
     c_s, c_n = masses(p, none)
     gamma = slope * float(pdf(special.ndtri(c_n)))
     second = second_order_dipole_radius(c_s, c_n, gamma)
-    kappa = bend * float(bend_of(second_order_dipole_region(c_s, c_n, gamma)))
+    kappa = -bend * float(second_order_dipole_region(c_s, c_n, gamma).curvature())
     third = radius_or_none(third_order_dipole_radius, c_s, c_n, gamma, -kappa)
     if third is None:
         return
@@ -199,7 +172,7 @@ def test_order_of_the_certificates(p, none, slope, bend):
 def test_monotone_in_each_bound(p, none, slope, bend, worse, which):
     c_s, c_n = masses(p, none)
     gamma = slope * float(pdf(special.ndtri(c_n)))
-    kappa = bend * float(bend_of(second_order_dipole_region(c_s, c_n, gamma)))
+    kappa = -bend * float(second_order_dipole_region(c_s, c_n, gamma).curvature())
     here = radius_or_none(third_order_dipole_radius, c_s, c_n, gamma, -kappa)
     if here is None:
         return
@@ -300,8 +273,6 @@ def test_without_curvature_it_is_the_second_order():
         second_order_dipole_radius(c_s, c_n, gamma),
         rtol=1e-9,
     )
-    region, second = third_order_region(p, gamma, -1.0), second_order_region(p, gamma)
-    np.testing.assert_allclose(region.measure(0.3), second.measure(0.3), rtol=1e-12)
 
 
 def test_the_ends_of_the_range():
@@ -347,27 +318,3 @@ def test_bounds_that_contradict_each_other_only_together_are_refused():
         third_order_radius(p, -0.97 * steep, 0.97 * bent)
     with pytest.raises(ValueError, match="needs gradient_norm and curvature"):
         third_order_radius(p, 0.1)
-
-
-def test_the_region_type_is_that_of_the_others():
-    region = third_order_region(np.full((2, 3), 0.8), 0.2, -0.1)
-    assert isinstance(region, Region)
-    assert region.radius().shape == (2, 3)
-
-
-@pytest.mark.parametrize(("p", "gamma", "curvature"), [(0.8, 0.2, -0.1), (0.8, np.inf, -0.15)])
-def test_the_region_is_a_base_classifier_with_its_boundary_at_the_radius(p, gamma, curvature):
-    torch = pytest.importorskip("torch")
-    from sosmooth.attacks.extremal_classifier import ExtremalClassifier
-
-    rng, sigma = np.random.default_rng(0), 0.7
-    region = third_order_region(p, gamma, curvature)
-    center, direction = rng.normal(size=20), rng.normal(size=20)
-    classifier = ExtremalClassifier(region, center, direction, sigma=sigma)
-    unit = direction / np.linalg.norm(direction)
-    radius = float(third_order_radius(p, gamma, curvature))
-    noise = rng.normal(size=(100_000, 20))
-    for factor, kept in ((0.96, True), (1.04, False)):
-        x = center + sigma * (factor * radius * unit + noise)
-        right = np.mean(classifier(torch.from_numpy(x)).numpy() == 0)
-        assert (right > 0.5) == kept

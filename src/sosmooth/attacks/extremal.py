@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 
 from sosmooth.attacks.extremal_classifier import ExtremalClassifier
 from sosmooth.certificates.region import Region, pdf, quantile_from_tail
+from sosmooth.certificates.second_order import second_order_region
+from sosmooth.certificates.second_order_dipole import second_order_dipole_region
+from sosmooth.certificates.third_order import third_order_region
+from sosmooth.certificates.third_order_dipole import third_order_dipole_region
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.methods import method_named
 from sosmooth.smoothed import Failed, SmoothedClassifier
@@ -100,6 +104,38 @@ def grid_of_regions(method: str) -> Region:
         gradient_norm_upper=gradient_share * pdf(quantile_from_tail(error)),
     )
     return method_named(method).region(bounds, 1.0)
+
+
+def grid_of_curved_regions(*, pairs: bool) -> Region:
+    """Extremal regions of the third order over a grid of probabilities, slopes and curvatures.
+
+    The slopes and the curvatures are fractions of what the theorem of second order allows.
+
+    Args:
+        pairs: whether the probabilities of pairs are known: `third_order_dipole`, else
+            `third_order`.
+
+    Returns:
+        A region of one axis, units of sigma.
+    """
+    error, none_share, slope_share, curvature_share = (
+        axis.ravel()
+        for axis in np.meshgrid(
+            [0.45, 0.3, 0.2, 0.1, 0.03, 0.01],
+            [0.0, 0.1, 0.5, 0.9],
+            [0.3, 0.7, 1.0],
+            [0.5, 0.7, 0.9],
+        )
+    )
+    none = none_share * error if pairs else np.zeros(error.shape)
+    c_n = error - none
+    c_s = 1 - none - 2 * c_n
+    slope = slope_share * pdf(quantile_from_tail(error))
+    if pairs:
+        curvature = curvature_share * second_order_dipole_region(c_s, c_n, slope).curvature()
+        return third_order_dipole_region(c_s, c_n, slope, curvature)
+    curvature = curvature_share * second_order_region(error=error, gradient_norm=slope).curvature()
+    return third_order_region(error=error, gradient_norm=slope, curvature=curvature)
 
 
 def sampled_share(

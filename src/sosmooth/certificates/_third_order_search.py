@@ -152,15 +152,13 @@ def on_cuts(
     """Newton's method for cuts and multipliers at once: every cut a tie, every constraint met."""
     y, t, states = multipliers.copy(), stretches.cuts.copy(), stretches.states
     change = states[1:] != states[:-1]
-    first = [(states[:1] == state).astype(np.float64) for state in (PLUS, MINUS, WRONG)]
-    jumps = [np.diff((states == s).astype(np.float64), axis=0) for s in (PLUS, MINUS, WRONG)]
-    plus, minus, wrong = jumps
+    plus, minus, wrong = jumps(states)
     scale = natural_scale(y, r)
     fixed = np.zeros(y.shape, bool)
     rows = np.arange(4)[:, None]
     for count in range(steps):
         price, bends = prices.slopes(y)
-        shortfall = price - _masses(t, jumps, first)
+        shortfall = price - masses(t, states)
         if count == 0:
             # What the smoothed dual has pushed against its barrier is taken as zero.
             small = 1e-2 * scale * np.maximum(shortfall, 0) / np.maximum(price, 1e-12)
@@ -176,14 +174,7 @@ def on_cuts(
         d_tie = plus * d_rise + minus * d_fall + wrong * (d_rise + d_fall)
         d_tie = np.where(np.abs(d_tie) < 1e-10, 1e-10, d_tie)
         weight = np.where(change, pdf(t) / d_tie, 0.0)
-        by = -np.stack(
-            [
-                wrong,
-                plus + minus + wrong,
-                (plus - minus) * t,
-                (plus + minus + 2 * wrong) * (t * t - 1),
-            ]
-        )
+        by = -inward(t, plus, minus, wrong)
         hessian = np.einsum("kn,ikn,jkn->nij", weight, by, by)
         if bends is not None:
             hessian = hessian + bends
@@ -205,11 +196,31 @@ def on_cuts(
     return y
 
 
-def _masses(cuts: Floats, jumps: list[Floats], first: list[Floats]) -> Floats:
+def jumps(states: Integers) -> list[Floats]:
+    """By what the indicators of "at z only", "at −z only" and "on both" change at the cuts."""
+    return [np.diff((states == s).astype(np.float64), axis=0) for s in (PLUS, MINUS, WRONG)]
+
+
+def inward(cuts: Floats, plus: Floats, minus: Floats, wrong: Floats) -> Floats:
+    """How fast the masses grow, over φ, where a cut moves towards 0, (4, k, n)."""
+    single = plus + minus
+    return np.stack(
+        [
+            wrong,
+            single + wrong,
+            (plus - minus) * cuts,
+            (single + 2 * wrong) * (cuts * cuts - 1),
+        ]
+    )
+
+
+def masses(cuts: Floats, states: Integers) -> Floats:
     """What the four prices pay for, of the states between the cuts, (4, n)."""
-    plus, minus, wrong = jumps
+    plus, minus, wrong = jumps(states)
     tail, density = special.ndtr(-cuts), pdf(cuts)
-    start_plus, start_minus, start_wrong = (state[0] for state in first)
+    start_plus, start_minus, start_wrong = (
+        (states[0] == s).astype(np.float64) for s in (PLUS, MINUS, WRONG)
+    )
     at_zero = float(pdf(0.0))
     any_ = plus + minus + wrong
     return np.stack(

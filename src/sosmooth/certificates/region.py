@@ -38,6 +38,8 @@ _LOSS_ERROR = 32 * EPS
 # Measures as near as this count as equal when the worst of several is searched. It is far above
 # their errors.
 _TIE = 1e-9
+# Steps to the first crossing; each is safe, and the last ones at least double the digits.
+_MOST_STEPS = 400
 # The error of a tail mass, relative to itself, down to the smallest floats.
 _TAIL_ERROR = 1e-12
 
@@ -46,6 +48,12 @@ def pdf(z: ArrayLike) -> Floats:
     """Standard normal density."""
     z = np.asarray(z, dtype=np.float64)
     return np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
+
+
+def moment(z: Floats) -> Floats:
+    """`z φ(z)`, 0 at infinity."""
+    finite = np.clip(z, -60.0, 60.0)
+    return finite * pdf(finite)
 
 
 def quantile_from_tail(upper_tail: ArrayLike) -> Floats:
@@ -71,18 +79,20 @@ class Region:
 
     Attributes:
         intervals: pairs `(lower, upper)` of broadcastable float arrays, from left to right; an
-            interval with `upper <= lower` is empty. The measure falls as the adversary moves away:
-            it is enough that each midpoint is at or left of 0. At the last end at most half of the
-            measure is left.
+            interval with `upper <= lower` is empty. At the last end at most half of the measure is
+            left.
         excess: the measure minus one half, where it is known better than the rounded ends give it,
             and never more than the truth; None where it is not known.
         half_line: the end of the half-line of the same measure, rounded down. No region of that
             measure has a smaller radius. None where it would say nothing.
+        falls: whether the measure falls as the adversary moves away; it is enough that the midpoint
+            of each interval is at or left of 0. Else it may cross 1/2 more than once.
     """
 
     intervals: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
     excess: NDArray[np.float64] | None = None
     half_line: NDArray[np.float64] | None = None
+    falls: bool = True
 
     def measure(self, shift: ArrayLike = 0.0) -> Floats:
         """The smoothed value at a distance: `Σ Φ(upper − shift) − Φ(lower − shift)`.
@@ -144,6 +154,28 @@ class Region:
             inside = inside | ((z > lower) & (z <= upper))
         return inside[()]
 
+    def slope(self) -> Floats:
+        """The derivative of the measure by the distance, at the input.
+
+        Returns:
+            `Σ φ(lower) − φ(upper)`, float array of the region's shape.
+        """
+        total = np.zeros(())
+        for lower, upper in self.intervals:
+            total = total + np.where(upper > lower, pdf(lower) - pdf(upper), 0.0)
+        return total[()]
+
+    def curvature(self) -> Floats:
+        """The second derivative of the measure by the distance, at the input.
+
+        Returns:
+            `Σ lower φ(lower) − upper φ(upper)`, float array of the region's shape.
+        """
+        total = np.zeros(())
+        for lower, upper in self.intervals:
+            total = total + np.where(upper > lower, moment(lower) - moment(upper), 0.0)
+        return total[()]
+
     def take(self, index: slice | NDArray) -> Region:
         """The regions of some elements of the last axis, the batch.
 
@@ -155,15 +187,17 @@ class Region:
             return None if values is None else values[..., index]
 
         intervals = tuple((lower[..., index], upper[..., index]) for lower, upper in self.intervals)
-        return Region(intervals, of(self.excess), of(self.half_line))
+        return Region(intervals, of(self.excess), of(self.half_line), self.falls)
 
     def radius(self) -> Floats:
-        """The largest distance at which the smoothed value is at least 1/2, rounded down.
+        """The distance up to which the smoothed value is at least 1/2, rounded down.
 
         Returns:
             Float array in units of sigma; 0 where the region's measure is at most 1/2, `inf` where
             the region is the whole axis.
         """
+        if not self.falls:
+            return _first_crossing(self)
         result = np.array(_crossing([_alone(self)]))
         if self.excess is not None:
             excess = np.broadcast_to(self.excess, result.shape)
@@ -236,7 +270,8 @@ def worst_multiclass_radius(tops: Region, others: Region) -> Floats:
         Levine et al. 2020, section 3.2; docs/theory/several_classes.md.
     """
     tops = Region(
-        tuple((np.atleast_2d(lower), np.atleast_2d(upper)) for lower, upper in tops.intervals)
+        tuple((np.atleast_2d(lower), np.atleast_2d(upper)) for lower, upper in tops.intervals),
+        falls=tops.falls,
     )
     return _crossing([tops], [others])
 
@@ -278,7 +313,8 @@ def _crossing_near_half(ends: Sequence[tuple[Floats, ...]], excess: Floats) -> F
 
 def _alone(region: Region) -> Region:
     """The region with a first axis of length 1: it has no alternatives."""
-    return Region(tuple((lower[None], upper[None]) for lower, upper in region.intervals))
+    intervals = tuple((lower[None], upper[None]) for lower, upper in region.intervals)
+    return Region(intervals, falls=region.falls)
 
 
 def _crossing(*groups: Sequence[Region]) -> Floats:
@@ -295,6 +331,11 @@ def _crossing(*groups: Sequence[Region]) -> Floats:
         Float array of `shape`, units of sigma, rounded down.
     """
     regions = [region for group in groups for region in group]
+    if not all(region.falls for region in regions):
+        raise ValueError(
+            "several classes need regions whose measure falls with the distance; that of the third"
+            " order need not"
+        )
     shape = np.broadcast_shapes(
         *(end.shape[1:] for region in regions for interval in region.intervals for end in interval)
     )
@@ -343,6 +384,31 @@ def _crossing(*groups: Sequence[Region]) -> Floats:
         lower, upper = lower.max(axis=0), upper.min(axis=0)
         result = np.where(np.isneginf(lower) & (at_zero > 0), upper, result)
     return result.reshape(shape)[()]
+
+
+def _first_crossing(region: Region) -> Floats:
+    """The distance where the measure first reaches 1/2, rounded down.
+
+    No step passes it: the second derivative of the measure is at most the number of ends times the
+    steepest slope of the density.
+    """
+    shape = np.broadcast_shapes(*(end.shape for ends in region.intervals for end in ends))
+    intervals = _flat_intervals(_alone(region), shape)
+    bend = float(pdf(1.0)) * 2 * len(intervals)
+    r = np.where(_whole([intervals]), np.inf, 0.0)
+    active = np.flatnonzero(r == 0)
+    for _ in range(_MOST_STEPS):
+        if active.size == 0:
+            break
+        excess, slope = (part[0] for part in _excess_and_slope(intervals, r[active], active))
+        excess = excess - _CDF_ERROR * (1 + len(intervals))
+        with np.errstate(invalid="ignore"):
+            step = 2 * excess / (np.sqrt(slope * slope + 2 * bend * excess) - slope)
+        following = r[active] + step * (1 - 8 * EPS)
+        going = (excess > 0) & (following > r[active] * (1 + 2 * EPS))
+        active, following = active[going], following[going]
+        r[active] = following
+    return np.where(np.isnan(region.measure()), np.nan, r.reshape(shape))[()]
 
 
 def _flat_intervals(region: Region, shape: tuple[int, ...]) -> list[tuple[Floats, Floats]]:

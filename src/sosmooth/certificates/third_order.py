@@ -11,14 +11,12 @@ from scipy import special
 
 from sosmooth._numbers import Floats, checked_sigma
 from sosmooth.certificates._checks import in_input_units, probability_and_error
-from sosmooth.certificates._third_order_dual import SMALLEST, line_roots, turning_points
-from sosmooth.certificates._third_order_march import Marched
-from sosmooth.certificates.region import Region, interval, pdf
+from sosmooth.certificates.region import Region, moment, pdf
 from sosmooth.certificates.second_order import second_order_region
 from sosmooth.certificates.third_order_dipole import (
+    Curved,
     chord,
-    curved_radius,
-    moment,
+    curved,
     noise_units,
     refuse_impossible,
 )
@@ -43,8 +41,9 @@ def third_order_region(
         error: `1 − p`, exact in the tail; give one of p and error.
 
     Returns:
-        The region, in units of sigma, as exact as the search for it. Where the curvature tells
-        nothing, or nothing is certified, that of the second order.
+        The region, in units of sigma: it has this probability and curvature, and a slope of `−γ` or
+        a gentler one. Its value at the certified radius is 1/2. Where the curvature says nothing,
+        or nothing is certified, it is that of the second order. NaN where the search for it failed.
 
     Raises:
         ValueError: as `third_order_radius`.
@@ -52,22 +51,7 @@ def third_order_region(
     Source:
         docs/theory/third_order.md.
     """
-    second, _, found, at = _solved(p, gradient_norm, curvature, error, np.ones(()))
-    ((lower, upper),) = second.intervals
-    shape = lower.shape
-    left = np.full(lower.size, -np.inf)
-    first_end, start, end = left.copy(), lower.ravel().copy(), upper.ravel().copy()
-    if at.size:
-        _, level, mu, nu = found.multipliers
-        nu = np.maximum(nu, SMALLEST)
-        with np.errstate(all="ignore"):
-            turning = turning_points(found.distance, mu, nu)
-            a, b, c = line_roots(level, found.distance, mu, nu, turning)
-        three = np.isfinite(a) & np.isfinite(b)
-        first_end[at] = np.where(three, a, -np.inf)
-        start[at], end[at] = np.where(three, b, -np.inf), c
-    ends = [side.reshape(shape) for side in (left, first_end, start, end)]
-    return Region((interval(ends[0], ends[1]), interval(ends[2], ends[3])))
+    return _solved(p, gradient_norm, curvature, error, np.ones(())).region()
 
 
 def third_order_radius(
@@ -112,8 +96,8 @@ def third_order_radius(
     1.181682
     """
     sigma = checked_sigma(sigma)
-    second, radius, _, _ = _solved(p, gradient_norm, curvature, error, sigma)
-    return in_input_units(radius.reshape(second.intervals[0][0].shape), sigma)
+    solved = _solved(p, gradient_norm, curvature, error, sigma)
+    return in_input_units(solved.radius.reshape(solved.shape), sigma)
 
 
 def _solved(
@@ -122,8 +106,8 @@ def _solved(
     curvature: ArrayLike | None,
     error: ArrayLike | None,
     sigma: NDArray[np.float64],
-) -> tuple[Region, Floats, Marched, NDArray[np.intp]]:
-    """The second-order region, and what `curved_radius` returns, flat, in units of sigma."""
+) -> Curved:
+    """Everything that is known, in units of sigma."""
     _, error = probability_and_error(p, error)
     if gradient_norm is None or curvature is None:
         raise ValueError(
@@ -131,20 +115,16 @@ def _solved(
         )
     gamma, kappa = noise_units(gradient_norm, curvature, sigma)
     error, gamma, kappa = np.broadcast_arrays(error, gamma, kappa)
-    second = second_order_region(error=error, gradient_norm=np.maximum(gamma, 0.0))
-    flat = Region(
-        tuple((lower.ravel(), upper.ravel()) for lower, upper in second.intervals),
-        None if second.excess is None else np.ravel(second.excess),
-        None if second.half_line is None else np.ravel(second.half_line),
-    )
+    shape = error.shape
     error, gamma, kappa = error.ravel(), gamma.ravel(), kappa.ravel()
+    second = second_order_region(error=error, gradient_norm=np.maximum(gamma, 0.0))
     lowest = -2 * moment(special.ndtri(0.5 + 0.5 * error))
     refuse_impossible(gamma, pdf(special.ndtri(error)), kappa, lowest)
 
     def multipliers(at: NDArray[np.intp], r: Floats) -> Floats:
-        ((lower, upper),) = flat.intervals
+        ((lower, upper),) = second.intervals
         slope, level = chord(lower[at], upper[at], r)
         return np.stack([level, level, slope, np.zeros(r.shape)])
 
-    prices = np.stack([np.zeros(error.shape), error, gamma, kappa])
-    return (second, *curved_radius(prices, flat, multipliers, tied=True))
+    bounds = np.stack([np.zeros(error.shape), error, gamma, kappa])
+    return curved(bounds, second, multipliers, shape, tied=True)

@@ -6,6 +6,7 @@ Statement and proof: docs/theory/third_order.md.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,8 +17,9 @@ from sosmooth.certificates._checks import checked, in_input_units
 from sosmooth.certificates._third_order_dual import CURVATURE, SLOPE
 from sosmooth.certificates._third_order_march import CONTRADICTION, Marched, march
 from sosmooth.certificates._third_order_prices import Fixed
+from sosmooth.certificates._third_order_region import attained, replaced
 from sosmooth.certificates.dipole import checked_pair_masses
-from sosmooth.certificates.region import Region, pdf
+from sosmooth.certificates.region import Region, moment, pdf
 from sosmooth.certificates.second_order_dipole import second_order_dipole_region
 
 # No function with values in [0, 1] has a larger slope or curvature, in units of the noise.
@@ -70,6 +72,48 @@ def third_order_dipole_radius(
     1.027923
     """
     sigma = checked_sigma(sigma)
+    solved = _solved(c_s, c_n, gradient_norm, curvature, sigma)
+    return in_input_units(solved.radius.reshape(solved.shape), sigma)
+
+
+def third_order_dipole_region(
+    c_s: ArrayLike, c_n: ArrayLike, gradient_norm: ArrayLike, curvature: ArrayLike
+) -> Region:
+    """The region that attains the certificate at its radius: a few intervals.
+
+    Going out from 0, the pair `(z, −z)` changes its state (right on both sides, on one, on none) at
+    a few cuts. They depend on the radius where a bound does not limit the adversary.
+
+    Args:
+        c_s: probability that both of a pair `x ± ε` are right, or a lower bound of it; any shape.
+        c_n: probability that `x + ε` is right and `x − ε` is wrong, or a lower bound of it;
+            broadcasts.
+        gradient_norm: `γ`, upper bound of `−∂p/∂v` in units of the noise; broadcasts.
+        curvature: `−κ`, lower bound of `vᵀ∇²p v` in units of the noise; broadcasts.
+
+    Returns:
+        The region, in units of sigma: it meets the bounds, with equality in those that limit the
+        adversary. Its value at the certified radius is 1/2. Where the curvature says nothing, or
+        nothing is certified, it is that of the second-order dipole. NaN where the search for it
+        failed.
+
+    Raises:
+        ValueError: as `third_order_dipole_radius`.
+
+    Source:
+        docs/theory/third_order.md.
+    """
+    return _solved(c_s, c_n, gradient_norm, curvature, np.ones(())).region()
+
+
+def _solved(
+    c_s: ArrayLike,
+    c_n: ArrayLike,
+    gradient_norm: ArrayLike,
+    curvature: ArrayLike,
+    sigma: NDArray[np.float64],
+) -> Curved:
+    """Everything that is known, in units of sigma."""
     c_s, c_n = checked_pair_masses(c_s, c_n)
     gamma, kappa = noise_units(gradient_norm, curvature, sigma)
     arrays = np.broadcast_arrays(c_s, c_n, gamma, kappa)
@@ -90,9 +134,8 @@ def third_order_dipole_radius(
             left_start[at], left_end[at], slab_start[at], right_end[at], r
         )
 
-    prices = np.stack([none, not_both, gamma, kappa])
-    radius, _, _ = curved_radius(prices, second, multipliers, tied=False)
-    return in_input_units(radius.reshape(shape), sigma)
+    bounds = np.stack([none, not_both, gamma, kappa])
+    return curved(bounds, second, multipliers, shape, tied=False)
 
 
 def noise_units(
@@ -117,46 +160,75 @@ def refuse_impossible(gamma: Floats, steepest: Floats, kappa: Floats, lowest: Fl
         raise ValueError("no classifier of these probabilities has as large a curvature")
 
 
-def curved_radius(
+@dataclass(frozen=True)
+class Curved:
+    """A certificate with curvature, of n elements.
+
+    Attributes:
+        second: the region without curvature, (n,).
+        bounds: prices of the dual, (4, n); see `march`.
+        radius: units of sigma, (n,).
+        at: the elements where curvature says something.
+        found: their march.
+        shape: that of the arguments; it has n elements.
+        tied: nothing is known of pairs.
+    """
+
+    second: Region
+    bounds: Floats
+    radius: Floats
+    at: NDArray[np.intp]
+    found: Marched
+    shape: tuple[int, ...]
+    tied: bool
+
+    def region(self) -> Region:
+        """The region that attains the radius, of the shape of the arguments."""
+        flat = self.second
+        if self.at.size:
+            bounds, radius = self.bounds[:, self.at], self.radius[self.at]
+            bent = attained(bounds, self.found.multipliers, radius, tied=self.tied)
+            flat = replaced(self.second, bent, self.at)
+        intervals = tuple(
+            (lower.reshape(self.shape), upper.reshape(self.shape))
+            for lower, upper in flat.intervals
+        )
+        excess, half_line = (
+            None if values is None else values.reshape(self.shape)
+            for values in (flat.excess, flat.half_line)
+        )
+        return Region(intervals, excess, half_line, flat.falls)
+
+
+def curved(
     bounds: Floats,
     second: Region,
     multipliers: Callable[[NDArray[np.intp], Floats], Floats],
+    shape: tuple[int, ...],
     *,
     tied: bool,
-) -> tuple[Floats, Marched, NDArray[np.intp]]:
+) -> Curved:
     """The radius of the second order, and beyond it what the curvature gives.
 
     Args:
         bounds: prices of the dual, (4, n); see `march`.
         second: the region without curvature, of n elements.
         multipliers: of elements at their distances without curvature, (4, m).
+        shape: that of the arguments.
         tied: nothing is known of pairs.
-
-    Returns:
-        The radius, units of sigma, (n,); the march of those elements where curvature says
-        something; their indices.
 
     Raises:
         ValueError: the bounds contradict each other.
     """
     radius = np.array(second.radius(), dtype=np.float64)
-    bend = np.zeros(radius.shape)
-    for lower, upper in second.intervals:
-        bend = bend + np.where(upper > lower, moment(upper) - moment(lower), 0.0)
-    tells = (bounds[SLOPE] < 0) | (bounds[CURVATURE] < bend)
+    tells = (bounds[SLOPE] < 0) | (bounds[CURVATURE] < -second.curvature())
     at = np.flatnonzero(tells & (radius > 0) & (radius < _FARTHEST))
     start = radius[at]
     found = march(Fixed(bounds[:, at]), start, multipliers(at, start), tied=tied)
     if np.any(found.least < CONTRADICTION):
         raise ValueError("no base classifier meets these bounds of p, slope and curvature together")
     radius[at] = np.maximum(start, found.radius)
-    return radius, found, at
-
-
-def moment(z: Floats) -> Floats:
-    """`z φ(z)`, 0 at infinity."""
-    finite = np.clip(z, -60.0, 60.0)
-    return finite * pdf(finite)
+    return Curved(second, bounds, radius, at, found, shape, tied)
 
 
 def second_order_multipliers(
