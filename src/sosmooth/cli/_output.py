@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+_PERCENT = "\u00a0%"
 # Cells that are kept in one line; longer ones are broken where the table would not fit.
 _SHORT = 30
 
@@ -91,14 +92,22 @@ def print_aligned(
         print(line.rstrip())  # without the spaces that fill it up
 
 
-def print_wrapped(text: str) -> None:
-    """Print a sentence; on a terminal it is broken between words."""
+def print_wrapped(text: str, *, indent: int = 0) -> None:
+    """Print a sentence; on a terminal it is broken between words, and goes on at `indent`."""
     from rich.console import Console
 
     # Spaces within numbers are no breaks here, as they are for rich.
     if for_people():
-        text = textwrap.fill(text, Console().width, break_long_words=False, break_on_hyphens=False)
-    print(text)
+        whole = text.replace(" %", _PERCENT)  # a line does not begin with %
+        broken = textwrap.fill(
+            whole,
+            Console().width,
+            subsequent_indent=indent * " ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        text = broken.replace(_PERCENT, " %")
+    print(text, flush=True)
 
 
 def _cell(value: object) -> str:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from sosmooth.cli._classifier import opened_pair
 from sosmooth.cli._flags import with_flags
 from sosmooth.cli._options import Architecture, Calling, Json, Output, SingleScore, WholeOrNone
-from sosmooth.cli._output import print_json
+from sosmooth.cli._output import print_json, print_wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,9 @@ def doctor(
     for finding in examined:
         findings.append(finding)
         if not json:
-            print(f"{finding.status:8} {finding.name}: {with_flags(finding.text)}", flush=True)
+            print_wrapped(
+                f"{finding.status:8} {finding.name}: {with_flags(finding.text)}", indent=9
+            )
     broken = any(finding.status is Status.BROKEN for finding in findings)
     if json:
         print_json({"broken": broken, "findings": [vars(finding) for finding in findings]})
