@@ -93,8 +93,8 @@ class Sampler:
         batch_size: evaluations in one call; None finds a good one at the first use.
 
     Raises:
-        ValueError: it is not callable, the number of classes is not known, a number is outside its
-            range, or the device is not available.
+        ValueError: the number of classes is not known, a number is outside its range, or the device
+            is not available.
     """
 
     def __init__(
@@ -104,11 +104,6 @@ class Sampler:
         *,
         batch_size: int | None = None,
     ):
-        if not callable(base_classifier):
-            raise ValueError(
-                "base_classifier must be callable on a batch of inputs; got"
-                f" {type(base_classifier).__name__}"
-            )
         self.base_classifier = base_classifier
         self.smoothing = smoothing
         self.num_classes = smoothing.classes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from sosmooth._numbers import checked_alpha, whole_number
+from sosmooth.classifiers.given import given_classifier
+from sosmooth.classifiers.scikit_learn import Estimator
 from sosmooth.measures import ABSTAINED
 from sosmooth.methods import DEFAULT_METHOD
 from sosmooth.request import Request, Smoothing
@@ -31,9 +33,11 @@ class SmoothedClassifier:
         base_classifier: takes a float tensor (batch, …) on `device`, returns floating scores
             (batch, classes), of which the first maximum wins, or integer labels (batch,); axes of
             length 1 at the end are dropped. A torch module is put in eval mode for each call. It
-            runs in the precision it is given in: that *is* the base classifier.
+            runs in the precision it is given in: that *is* the base classifier. A function that
+            takes no tensor gets NumPy arrays. A fitted classifier of scikit-learn is taken too.
         sigma: noise level, in units of the inputs (normalise inside the classifier), positive.
-        num_classes: number of classes, at least 2; None: the classifier's attribute `num_classes`.
+        num_classes: number of classes, at least 2; None: as the classifier says (`num_classes`, or
+            the `classes_` of an estimator).
         batch_size: evaluations in one call of the base classifier; None finds a good one at the
             first use.
         device: where the noise is drawn and the classifier runs; None: where the module's
@@ -57,7 +61,7 @@ class SmoothedClassifier:
 
     def __init__(
         self,
-        base_classifier: BaseClassifier,
+        base_classifier: BaseClassifier | Callable[[NDArray], ArrayLike] | Estimator,
         *,
         sigma: float,
         num_classes: int | None = None,
@@ -67,23 +71,23 @@ class SmoothedClassifier:
         execution: Execution = AS_GIVEN,
         batch_timeout: float | None = None,
     ):
-        if num_classes is None:
-            num_classes = getattr(base_classifier, "num_classes", None)
+        given = given_classifier(base_classifier)
         smoothing = Smoothing(
             sigma=sigma,
-            num_classes=num_classes,
+            num_classes=given.num_classes if num_classes is None else num_classes,
             device=_device_of(base_classifier) if device is None else str(device),
             lattice=lattice,
             execution=execution,
             batch_timeout=batch_timeout,
         )
         #: Draws the samples; it certifies nothing.
-        self.sampler = Sampler(base_classifier, smoothing, batch_size=batch_size)
+        self.sampler = Sampler(given.classifier, smoothing, batch_size=batch_size)
+        self._given = given
 
     def __repr__(self) -> str:
         lattice = "" if self.lattice is None else f", lattice={self.lattice:g}"
         return (
-            f"<SmoothedClassifier of {type(self.base_classifier).__name__}: sigma={self.sigma:g},"
+            f"<SmoothedClassifier of {self._given.settings['architecture']}: sigma={self.sigma:g},"
             f" num_classes={self.num_classes}, batch_size={self.batch_size},"
             f" device={str(self.device)!r}{lattice}>"
         )
@@ -280,7 +284,7 @@ def _succeeded(one: Sampled | Failed) -> Sampled:
     return one
 
 
-def _device_of(classifier: BaseClassifier) -> str:
+def _device_of(classifier: object) -> str:
     parameters = classifier.parameters() if isinstance(classifier, torch.nn.Module) else iter(())
     return str(next((parameter.device for parameter in parameters), "cpu"))
 

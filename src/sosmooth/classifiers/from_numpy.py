@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from sosmooth.sampling.memory import is_out_of_memory
 from sosmooth.sampling.outputs import named_outputs
 
 
@@ -47,3 +48,37 @@ def from_numpy(f: Callable[[NDArray], ArrayLike]) -> Callable[[Tensor], Tensor]:
         return torch.from_numpy(np.ascontiguousarray(result)).to(inputs.device)
 
     return classify
+
+
+class TensorsOrArrays:
+    """A function of tensors or of NumPy arrays: its first call tells which.
+
+    It gets a tensor. If it raises an exception for a tensor and takes an array, it gets arrays from
+    then on. A function that takes both gets tensors; `from_numpy` gives it arrays.
+
+    Args:
+        f: as for `from_numpy`, or the same on tensors.
+    """
+
+    def __init__(self, f: Callable[[Any], Any]):
+        self.f = f
+        self._call: Callable[[Tensor], Tensor] | None = None
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        if self._call is not None:
+            return self._call(inputs)
+        before = inputs.clone()  # it may change them before it fails
+        try:
+            result = self.f(inputs)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            on_arrays = from_numpy(self.f)
+            try:
+                result = on_arrays(before)
+            except Exception:
+                raise error from None  # it takes neither: the first error is its own
+            self._call = on_arrays
+            return result
+        self._call = self.f
+        return result

@@ -23,6 +23,7 @@ from sosmooth._spec_options import parse_options, split_options, with_option
 from sosmooth.classifiers import denoisers
 from sosmooth.classifiers.architectures import ARCHITECTURES, INPUT_SHAPES, build
 from sosmooth.classifiers.denoised import Denoised
+from sosmooth.classifiers.from_numpy import TensorsOrArrays
 from sosmooth.classifiers.loaded import LoadedClassifier
 from sosmooth.classifiers.normalization import Normalized, parse_normalization
 from sosmooth.classifiers.outputs import OneOutput, TwoScores, Wanted, reading_note, threshold_of
@@ -415,7 +416,9 @@ def _open_object(spec: str, weights: Path | None, key: str | None) -> LoadedClas
         "training_sigma": None,
     }
     return LoadedClassifier(
-        classifier, num_classes if isinstance(num_classes, int) else None, settings
+        TensorsOrArrays(classifier) if module is None else module,
+        num_classes if isinstance(num_classes, int) else None,
+        settings,
     )
 
 

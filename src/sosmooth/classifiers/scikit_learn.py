@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,14 @@ from sosmooth._extras import needed
 from sosmooth._objects import file_sha256
 from sosmooth.classifiers.from_numpy import from_numpy
 from sosmooth.classifiers.loaded import LoadedClassifier
+
+
+class Estimator(Protocol):
+    """A fitted classifier of scikit-learn, or of a library that follows it."""
+
+    classes_: Any
+
+    def predict(self, X: Any, /) -> Any: ...
 
 
 def is_estimator(value: Any) -> bool:
