@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from sosmooth._above import from_above
 from sosmooth._numbers import checked_alpha, whole_number
 from sosmooth.classifiers.given import given_classifier
 from sosmooth.classifiers.scikit_learn import Estimator
+from sosmooth.datasets.given import is_batch, is_table
 from sosmooth.measures import ABSTAINED
 from sosmooth.methods import DEFAULT_METHOD
 from sosmooth.request import Request, Smoothing
@@ -24,6 +28,9 @@ from sosmooth.sampling.evaluator import BaseClassifier, ClassifierError
 from sosmooth.sampling.execution import AS_GIVEN, Execution
 from sosmooth.sampling.noise import checked_seed
 from sosmooth.tally import concatenate
+
+if TYPE_CHECKING:
+    from sosmooth.runs.run import Run
 
 
 class SmoothedClassifier:
@@ -82,12 +89,14 @@ class SmoothedClassifier:
         )
         #: Draws the samples; it certifies nothing.
         self.sampler = Sampler(given.classifier, smoothing, batch_size=batch_size)
-        self._given = given
+        #: The classifier as it was given: a module, a function, an estimator.
+        self.given = base_classifier
+        self._kind = given.settings["architecture"]
 
     def __repr__(self) -> str:
         lattice = "" if self.lattice is None else f", lattice={self.lattice:g}"
         return (
-            f"<SmoothedClassifier of {self._given.settings['architecture']}: sigma={self.sigma:g},"
+            f"<SmoothedClassifier of {self._kind}: sigma={self.sigma:g},"
             f" num_classes={self.num_classes}, batch_size={self.batch_size},"
             f" device={str(self.device)!r}{lattice}>"
         )
@@ -127,9 +136,49 @@ class SmoothedClassifier:
         """How the base classifier is called."""
         return self.sampler.smoothing.execution
 
+    @overload
     def certify(
         self,
-        inputs: ArrayLike | torch.Tensor,
+        inputs: Any,
+        *,
+        method: str = ...,
+        n0: int = ...,
+        n: int = ...,
+        alpha: float = ...,
+        seed: int = ...,
+        indices: Sequence[int] | None = ...,
+        classes: str | None = ...,
+        radius: float | None = ...,
+        tolerance: float | None = ...,
+        curvature: str = ...,
+        labels: ArrayLike | None = ...,
+        out: None = ...,
+        accept_other_environment: bool = ...,
+        progress: Progress | bool | None = ...,
+    ) -> Certificates: ...
+    @overload
+    def certify(
+        self,
+        inputs: Any,
+        *,
+        method: str = ...,
+        n0: int = ...,
+        n: int = ...,
+        alpha: float = ...,
+        seed: int = ...,
+        indices: Sequence[int] | None = ...,
+        classes: str | None = ...,
+        radius: float | None = ...,
+        tolerance: float | None = ...,
+        curvature: str = ...,
+        labels: ArrayLike | None = ...,
+        out: str | Path,
+        accept_other_environment: bool = ...,
+        progress: Progress | bool | None = ...,
+    ) -> Run: ...
+    def certify(
+        self,
+        inputs: Any,
         *,
         method: str = DEFAULT_METHOD,
         n0: int = 100,
@@ -141,19 +190,25 @@ class SmoothedClassifier:
         radius: float | None = None,
         tolerance: float | None = None,
         curvature: str = "auto",
+        labels: ArrayLike | None = None,
+        out: str | Path | None = None,
+        accept_other_environment: bool = False,
         progress: Progress | bool | None = None,
-    ) -> Certificates:
+    ) -> Certificates | Run:
         """Certify each input: its class, and a radius within which no perturbation changes it.
 
         Args:
-            inputs: float array or tensor (batch, …), finite; sigma is in its units.
+            inputs: float array or tensor (batch, …), finite; sigma is in its units. Or a data set:
+                what `load_dataset` returns, a torch `Dataset` or `DataLoader`, a Hugging Face data
+                set, each of (input, label), of mappings that hold both, or of inputs alone.
             method: a key of `METHODS`.
             n0: selection samples, at least 1.
             n: estimation samples, in evaluations (a pair is two; even for pairs).
             alpha: failure probability of each input's certificate, in (0, 1).
             seed: of the noise, in [0, 2^64).
-            indices: whole numbers (batch,), distinct: the noise of an input follows from (seed,
-                index); None: 0, 1, 2, …
+            indices: whole numbers, distinct: the noise of an input follows from (seed, index). Of a
+                data set, the inputs to be certified, by position; None: all. Of an array, the
+                numbers of its inputs (batch,); None: 0, 1, 2, …
             classes: "top": the class must keep more than half of the probability. "all": that, or
                 more than each other class. All classes are bounded from the same samples, so it can
                 certify below one half. None: what the method does by default.
@@ -165,17 +220,29 @@ class SmoothedClassifier:
                 this; without the gradient.
             curvature: "auto": methods that use the curvature draw it where it is likely to pay.
                 "on": for every input. "off": for none.
+            labels: true classes, integers or names, one an input, −1 = unknown: they are kept for
+                figures; None: those of the data set.
+            out: folder of a run: each input is stored as soon as it is certified, and the same call
+                resumes the run, here or on the command line. Ctrl-C ends the call with what is
+                done, and inputs whose output is no vote are left out, both with a warning. Inputs
+                are float32. None: all stays in memory, and Ctrl-C loses it.
+            accept_other_environment: resume a run with a torch, sosmooth or processor that it was
+                not certified with so far.
             progress: called with the number of evaluations just done or found unnecessary; True
                 shows a bar with the time left, in notebooks too.
 
         Returns:
             A sequence of one certificate an input, whose attributes are arrays: `prediction` (−1 =
             abstained), `radius` (l2, input units, rounded down, 0.0 where abstained),
-            `abstain_reason`, the tally, the bounds.
+            `abstain_reason`, the tally, the bounds. With `out` the run, which offers the same
+            (`Results`); its columns are `run["radius"]` and so on.
 
         Raises:
-            ValueError: an argument outside its range, or inputs that are not finite.
-            ClassifierError: the classifier raised, or its output was no vote.
+            ValueError: an argument outside its range, inputs that are not finite, or a data set or
+                labels that cannot be read.
+            ClassifierError: the classifier raised, or, without `out`, its output was no vote.
+            RunError: the folder holds a run with other settings, of another classifier or of
+                another environment, or it cannot be written.
 
         Guarantee:
             For each input, with probability at least 1 − alpha over the noise: the smoothed
@@ -183,8 +250,14 @@ class SmoothedClassifier:
             classes of an input, not over inputs.
         """
         request = Request(method, n0, n, alpha, seed, classes, radius, tolerance, curvature)
+        asked = (self, inputs, labels, request, indices, progress)
+        if out is not None:
+            into = from_above("tasks.in_python", "certify_into")
+            return into(out, *asked, accept_other_environment=accept_other_environment)
+        if labels is not None or not is_batch(inputs) or is_table(inputs):
+            return from_above("tasks.in_python", "certify_data")(*asked)
         size = math.prod(np.shape(inputs)[:1])
-        with _shown(progress, size * request.evaluations, f"{method}, {size} inputs") as advance:
+        with shown(progress, size * request.evaluations, f"{method}, {size} inputs") as advance:
             sampled = self.sampler.sample(inputs, request, indices=indices, progress=advance)
             found = [_succeeded(one) for one in sampled]
         return request.certificates(
@@ -233,7 +306,7 @@ class SmoothedClassifier:
 
     def predict(
         self,
-        inputs: ArrayLike | torch.Tensor,
+        inputs: Any,
         *,
         n: int,
         alpha: float = 0.001,
@@ -243,7 +316,7 @@ class SmoothedClassifier:
         """The smoothed classifier's class of each input, or −1 where `n` samples do not settle it.
 
         Args:
-            inputs: float array or tensor (batch, …).
+            inputs: as for `certify`.
             n: samples of each input, at least 1.
             alpha: failure probability, in (0, 1).
             seed: of the noise; its samples are never those of `certify`.
@@ -266,8 +339,10 @@ class SmoothedClassifier:
         """
         checked_alpha(alpha)
         n = whole_number("n", n, least=1)
+        if not is_batch(inputs) or is_table(inputs):
+            inputs = from_above("tasks.in_python", "inputs_for")(self, inputs)
         size = math.prod(np.shape(inputs)[:1])
-        with _shown(progress, size * n, f"predicting {size} inputs") as advance:
+        with shown(progress, size * n, f"predicting {size} inputs") as advance:
             votes = self.sampler.votes(inputs, n=n, seed=checked_seed(seed), progress=advance)
         second, first = np.sort(votes, axis=1)[:, -2:].T
         # Two-sided test that the top two are equally likely: twice
@@ -289,10 +364,16 @@ def _device_of(classifier: object) -> str:
     return str(next((parameter.device for parameter in parameters), "cpu"))
 
 
-def _shown(
+def shown(
     progress: Progress | bool | None, evaluations: int, what: str
 ) -> AbstractContextManager[Progress | None]:
-    """What is called with the evaluations just done; where a bar is asked for, the bar's."""
+    """What is called with the evaluations just done; where a bar is asked for, the bar's.
+
+    Args:
+        progress: as for `SmoothedClassifier.certify`.
+        evaluations: how many there are in all.
+        what: is being done, as text.
+    """
     if progress is True:
         from sosmooth._progress import progress as shown_on_a_bar
 

@@ -24,7 +24,7 @@ from sosmooth.classifiers import denoisers
 from sosmooth.classifiers.architectures import ARCHITECTURES, INPUT_SHAPES, build
 from sosmooth.classifiers.denoised import Denoised
 from sosmooth.classifiers.from_numpy import TensorsOrArrays
-from sosmooth.classifiers.loaded import LoadedClassifier
+from sosmooth.classifiers.loaded import LoadedClassifier, remember_origin
 from sosmooth.classifiers.normalization import Normalized, parse_normalization
 from sosmooth.classifiers.outputs import OneOutput, TwoScores, Wanted, reading_note, threshold_of
 from sosmooth.classifiers.scikit_learn import classifier_of, is_estimator
@@ -116,6 +116,8 @@ def load_classifier(
         known = getattr(opened, name)
         if known is not None and getattr(classifier, name, None) != known:
             setattr(classifier, name, known)
+    module = isinstance(classifier, nn.Module)
+    remember_origin(opened, weights_sha256(classifier) if module else None)
     return classifier
 
 

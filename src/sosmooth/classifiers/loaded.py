@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import Tensor
 
@@ -39,6 +40,33 @@ class LoadedClassifier:
     input_shape: tuple[int | None, ...] | None = None
     notes: tuple[str, ...] = ()
     settled: bool = False
+
+
+# What `load_classifier` returned, with the digest of its weights; it keeps nothing alive.
+_ORIGINS: WeakKeyDictionary[Any, tuple[LoadedClassifier, str | None]] = WeakKeyDictionary()
+
+
+def remember_origin(opened: LoadedClassifier, digest: str | None) -> None:
+    """Keep what identifies a classifier while the classifier itself is in use.
+
+    Args:
+        opened: the classifier, as it was opened.
+        digest: of its weights; None where they cannot change.
+    """
+    nothing: Any = None
+    _ORIGINS[opened.classifier] = replace(opened, classifier=nothing), digest
+
+
+def origin_of(classifier: Any) -> tuple[LoadedClassifier, str | None] | None:
+    """What `remember_origin` kept of a classifier; None where it was opened in another way.
+
+    Args:
+        classifier: what a user gave.
+    """
+    try:
+        return _ORIGINS.get(classifier)
+    except TypeError:  # it cannot be hashed, or not be referred to weakly
+        return None
 
 
 def known_lengths(shape: Sequence[int | str | None]) -> tuple[int | None, ...]:

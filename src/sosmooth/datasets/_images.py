@@ -13,19 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sosmooth.datasets._pixels import COLOUR_MODES, GREY_MODES, channels_first
+
 #: Allowed formats, whatever the name of a file says. Pillow opens some others with further
 #: programs (EPS with Ghostscript).
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "PPM")
 #: Pixels of one image at most: a small hostile file can ask for gigabytes.
 MAX_PIXELS = 2**26
-_GREY_MODES = {"1", "L"}
-_COLOUR_MODES = {"RGB", "P", "CMYK", "YCbCr"}
 #: The options of `parse_size`, with examples.
 SIZE_OPTIONS = {"resize": "256", "crop": "224"}
-#: How pixels become inputs, for the settings of a data set.
-SCALED = "uint8 / 255"
-#: All inputs are multiples of it, because images are scaled and cropped as bytes.
-LATTICE = 1 / 255
 
 
 @dataclass(frozen=True)
@@ -82,7 +78,7 @@ class Pictures:
 
     def __init__(self, sources: Sequence[tuple[str, Path | bytes]], size: Size):
         self._sources, self._size = sources, size
-        self.mode = "L" if size.crop is None and self._modes() <= _GREY_MODES else "RGB"
+        self.mode = "L" if size.crop is None and self._modes() <= GREY_MODES else "RGB"
 
     def read(self, index: int) -> NDArray[np.float32]:
         """One image, (channels, height, width) in [0, 1].
@@ -101,9 +97,7 @@ class Pictures:
                 raise ValueError(
                     f"{name} cannot be decoded ({_first_line(error)}); replace it"
                 ) from error
-            pixels = np.asarray(_fitted(name, converted, self._size))
-        channels_last = pixels.reshape(*pixels.shape[:2], -1)
-        return channels_last.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+            return channels_first(np.asarray(_fitted(name, converted, self._size)))
 
     def _modes(self) -> set[str]:
         """The kinds of pixels, from the headers; refuse images of several sizes."""
@@ -186,7 +180,7 @@ def _opened(name: str, source: Path | bytes) -> Image.Image:
             f"{name} has {image.width} × {image.height} pixels; at most {MAX_PIXELS} are allowed;"
             " make it smaller"
         )
-    if image.mode not in _GREY_MODES | _COLOUR_MODES:
+    if image.mode not in GREY_MODES | COLOUR_MODES:
         image.close()
         raise ValueError(
             f"{name}: pixels of kind {image.mode}; save it as 8-bit grey or RGB, without"

@@ -10,7 +10,8 @@ from sosmooth._extras import needed
 from sosmooth._spec_options import parse_options
 from sosmooth.datasets import parquet
 from sosmooth.datasets._image_columns import chosen_columns, labels_of
-from sosmooth.datasets._images import LATTICE, SCALED, SIZE_OPTIONS, Cells, Pictures, parse_size
+from sosmooth.datasets._images import SIZE_OPTIONS, Cells, Pictures, parse_size
+from sosmooth.datasets._pixels import LATTICE, SCALED
 from sosmooth.datasets.inputs import InputSet, read_lazily
 
 # The files that save_to_disk writes.

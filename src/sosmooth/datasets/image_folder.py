@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from sosmooth._spec_options import parse_options
 from sosmooth.datasets._csv import read_csv
-from sosmooth.datasets._images import LATTICE, SCALED, SIZE_OPTIONS, Pictures, parse_size
+from sosmooth.datasets._images import SIZE_OPTIONS, Pictures, parse_size
+from sosmooth.datasets._pixels import LATTICE, SCALED
 from sosmooth.datasets.inputs import InputSet, read_lazily
 from sosmooth.datasets.labels import listed, numbered, whole_number
 

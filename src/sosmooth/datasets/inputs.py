@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sosmooth.measures import UNKNOWN_LABEL
 
 _DIGEST_CHUNK = 256
+_MOST = 10**8  # indices of a batch: an array of labels has one element for each
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +112,7 @@ def in_memory(
     _check_finite(name, inputs, range(len(inputs)))
     return InputSet(
         name=name,
-        labels=_checked_labels(name, labels, len(inputs), num_classes),
+        labels=checked_labels(name, labels, len(inputs), num_classes),
         get=lambda indices: inputs[_checked_indices(indices, len(inputs))],
         num_classes=num_classes,
         settings=settings,
@@ -168,7 +169,7 @@ def read_lazily(
 
     return InputSet(
         name,
-        _checked_labels(name, labels, length, num_classes),
+        checked_labels(name, labels, length, num_classes),
         get,
         num_classes,
         settings,
@@ -197,9 +198,20 @@ def _check_finite(
         )
 
 
-def _checked_labels(
+def checked_labels(
     name: str, labels: ArrayLike | None, length: int, num_classes: int | None
 ) -> NDArray[np.int64]:
+    """Labels as int64 (length,).
+
+    Args:
+        name: of the data set, for messages.
+        labels: integers (length,), −1 = unknown; None: all unknown.
+        length: number of inputs.
+        num_classes: labels are below it, if known.
+
+    Raises:
+        ValueError: they are something else.
+    """
     if labels is None:
         return np.full(length, UNKNOWN_LABEL, dtype=np.int64)
     array = np.asarray(labels)
@@ -217,3 +229,28 @@ def _checked_labels(
             f" 0{top or ' and up'}, −1 = unknown"
         )
     return array
+
+
+def renumbered(inputs: InputSet, indices: Sequence[int]) -> InputSet:
+    """The inputs of a batch under other indices, from which their noise follows.
+
+    Args:
+        inputs: the batch.
+        indices: of each of its inputs, distinct, below 10⁸.
+
+    Raises:
+        ValueError: other indices.
+    """
+    numbers = np.asarray(indices, dtype=np.int64)
+    if numbers.shape != (len(inputs),) or numbers.min() < 0 or numbers.max() >= _MOST:
+        raise ValueError(
+            f"indices must be {len(inputs)} whole numbers in [0, {_MOST}), one an input;"
+            f" got {' '.join(repr(indices).split())[:80]}"
+        )
+    row = {index: position for position, index in enumerate(numbers.tolist())}
+    if len(row) < len(numbers):
+        raise ValueError("indices must be distinct; the noise of an input follows from its index")
+    labels = np.full(numbers.max() + 1, UNKNOWN_LABEL)
+    labels[numbers] = inputs.labels
+    get = inputs.get
+    return replace(inputs, labels=labels, get=lambda chosen: get([row[i] for i in chosen]))

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from sosmooth._objects import file_sha256
 from sosmooth._spec_options import parse_options
 from sosmooth.datasets._image_columns import chosen_columns, labels_of
-from sosmooth.datasets._images import LATTICE, SCALED, SIZE_OPTIONS, Cells, Pictures, parse_size
+from sosmooth.datasets._images import SIZE_OPTIONS, Cells, Pictures, parse_size
+from sosmooth.datasets._pixels import LATTICE, SCALED
 from sosmooth.datasets.inputs import InputSet, read_lazily
 
 # Names of the files of a data set of the Hub: `test-00000-of-00002.parquet`.

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from sosmooth.workers.pool import Pool
     from sosmooth.workers.share import Probe
 
-_CHUNK = 256  # inputs held in memory at once
+#: Inputs held in memory at once.
+CHUNK = 256
 
 
 def certify_run(
@@ -45,6 +46,7 @@ def certify_run(
     progress: Callable[[int], None] | None = None,
     resumed: Callable[[int], None] | None = None,
     accept_other_environment: bool = False,
+    returns_when_interrupted: bool = False,
     notice: Callable[[str], None] = warnings.warn,
 ) -> tuple[Run, list[Failed]]:
     """Certify inputs into the run at `out`, or resume it where an earlier call stopped.
@@ -65,6 +67,8 @@ def certify_run(
         resumed: called with the number of inputs that are stored already, where there are any.
         accept_other_environment: resume a run with a torch, sosmooth or processor that it was not
             certified with so far; the manifest records it.
+        returns_when_interrupted: whether Ctrl-C during the sampling ends the call with what is
+            done, and a notice; else it raises KeyboardInterrupt, with the same stored.
         notice: called with what a user should know about a resumed run, in one line.
 
     Returns:
@@ -125,19 +129,29 @@ def certify_run(
             raise
         if resumed is not None and len(todo) < len(chosen):
             resumed(len(chosen) - len(todo))
-        for one, found_batch_size in place.sampled(inputs, request, todo, size, progress):
-            if isinstance(one, Failed):
-                failures.append(one)
-                continue
-            writer.batch_size = found_batch_size
-            certificate = request.certificates(
-                one.tally,
-                selected=np.array([one.selected]),
-                selection_margin=np.array([one.selection_margin]),
-                index=np.array([one.index]),
-                sigma=known.sigma,
+        try:
+            for one, found_batch_size in place.sampled(inputs, request, todo, size, progress):
+                if isinstance(one, Failed):
+                    failures.append(one)
+                    continue
+                writer.batch_size = found_batch_size
+                certificate = request.certificates(
+                    one.tally,
+                    selected=np.array([one.selected]),
+                    selection_margin=np.array([one.selection_margin]),
+                    index=np.array([one.index]),
+                    sigma=known.sigma,
+                )
+                writer.add(certificate, labels=inputs.labels[[one.index]], seconds=[one.seconds])
+        except KeyboardInterrupt:
+            if not returns_when_interrupted:
+                raise
+            run = writer.pause()
+            notice(
+                f"interrupted: {len(run)} of {run.inputs} inputs are certified and stored in"
+                f" {run.path}; the same call resumes the run"
             )
-            writer.add(certificate, labels=inputs.labels[[one.index]], seconds=[one.seconds])
+            return run, failures
         # Loaded while the folder is locked, so it is this run and no other.
         return (writer.pause() if failures else writer.finish()), failures
 
@@ -162,8 +176,8 @@ class _Here:
         progress: Callable[[int], None],
     ) -> Iterator[tuple[Sampled | Failed, int | None]]:
         """Each input after sampling, and the batch size."""
-        for start in range(0, len(todo), _CHUNK):
-            chunk = todo[start : start + _CHUNK]
+        for start in range(0, len(todo), CHUNK):
+            chunk = todo[start : start + CHUNK]
             for one in self.sampler.sample(
                 inputs.get(chunk), request, indices=chunk, progress=progress
             ):
