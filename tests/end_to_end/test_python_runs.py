@@ -142,10 +142,10 @@ def test_each_kind_of_data_is_resumed(tmp_path, kind):
     if kind != "loader":
         asked |= {"labels": LABELS[[7, 5]]}
     data = DataLoader(tensors, batch_size=4) if kind == "loader" else INPUTS[[7, 5]]
-    for _ in range(2):
-        run = smoothed().certify(data, **SETTINGS, **asked, out=tmp_path / "run")
-        assert run["index"].tolist() == asked["indices"]
-        assert run["label"].tolist() == LABELS[[7, 5]].tolist()
+    smoothed().certify(data, **SETTINGS, **asked, out=tmp_path / "run")
+    run = smoothed().certify(data, **SETTINGS, **asked, out=tmp_path / "run")
+    assert run["index"].tolist() == asked["indices"]
+    assert run["label"].tolist() == LABELS[[7, 5]].tolist()
     if not numbered:
         assert run == smoothed().certify(data, **SETTINGS, **asked)
     with pytest.raises(RunError, match="other settings"):

@@ -707,7 +707,7 @@ def test_unknown_specs(tmp_path):
     ):
         load_dataset("mnist8")
     (tmp_path / "data.txt").touch()
-    with pytest.raises(ValueError, match=r"must be \.npz"):
+    with pytest.raises(ValueError, match=r"must be \.csv"):
         load_dataset(str(tmp_path / "data.txt"))
 
 

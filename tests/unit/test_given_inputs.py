@@ -1,5 +1,7 @@
 """What `SmoothedClassifier.certify` takes as inputs: arrays, data sets, loaders."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -33,7 +35,7 @@ class Pairs(Dataset):
     def __len__(self):
         return len(INPUTS)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index) -> Any:
         if index >= len(self):
             raise IndexError(index)
         self.reads.append(index)

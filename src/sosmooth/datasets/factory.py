@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from sosmooth._objects import load_object
@@ -35,7 +36,8 @@ def load(spec: str) -> InputSet:
     made: Any = factory()
     if isinstance(made, tuple) and len(made) == 2 and all(hasattr(part, "shape") for part in made):
         return given_inputs(made[0], made[1], name=spec, settings=settings)
-    if is_batch(made) or isinstance(made, str | bytes):
+    several = hasattr(made, "__getitem__") or isinstance(made, Iterable | InputSet)
+    if is_batch(made) or isinstance(made, str | bytes) or not several:
         raise ValueError(
             f"{spec} returned {type(made).__name__}; it must return a torch Dataset with a length,"
             " an InputSet, or (inputs, labels)"
