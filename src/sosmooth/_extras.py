@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -26,3 +28,20 @@ def needed(module: str, *, extra: str) -> Any:
             f' pip install -c constraints.txt ".[{extra}]"',
             name=error.name,
         ) from None
+
+
+@contextmanager
+def without_bars(transformers: Any) -> Iterator[None]:
+    """Within it, transformers shows no progress bars for files that are read in a moment.
+
+    Args:
+        transformers: the package.
+    """
+    logging = transformers.utils.logging
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -43,7 +43,7 @@ from sosmooth.report.payload import in_script, payload
 from sosmooth.report.relative_change import BINS, bins_of, compare_runs, relative_change_counts
 from sosmooth.report.series import pairs_with_baseline, series_of, series_of_all
 from sosmooth.report.style import as_png, as_svg
-from sosmooth.report.summary import round_radii, share, summary_rows
+from sosmooth.report.summary import radius_digits, round_radii, share, summary_rows
 
 HOSTILE = '<script>alert("x")<!-- $\\frac{ & \'_'
 
@@ -223,6 +223,13 @@ def test_the_summary_rounds_down_and_has_the_same_columns_in_each_row():
     assert rows[0]["certified accuracy at 0.5"] == "66.6 %"
     assert rows[0]["abstained"] == "1 too few samples"
     assert rows[1]["median radius of the certified"] == rows[1]["time per input"] == "—"
+
+
+@pytest.mark.parametrize(
+    ("sigma", "digits"), [(64, 3), (0.5, 3), (0.1, 3), (0.09, 4), (0.01, 4), (1e-5, 7)]
+)
+def test_a_small_sigma_gives_radii_more_digits(sigma, digits):
+    assert radius_digits(sigma) == digits
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sosmooth._errors import text_of
-from sosmooth._extras import needed
+from sosmooth._extras import needed, without_bars
 from sosmooth.classifiers.image_processor import ImageProcessor, ProcessedImages
 from sosmooth.classifiers.loaded import LoadedClassifier
 from sosmooth.classifiers.normalization import Normalization
@@ -40,16 +40,17 @@ def open_hugging_face(place: str) -> LoadedClassifier:
     options = {"local_files_only": True, "trust_remote_code": False}
     config = _read(place, lambda: transformers.AutoConfig.from_pretrained(place, **options))
     kind = _kind_of(place, config)
-    model, info = _read(
-        place,
-        lambda: getattr(transformers, f"AutoModel{kind}").from_pretrained(
+    with without_bars(transformers):
+        model, info = _read(
             place,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,  # `_check_weights` reports them in one line
-            output_loading_info=True,
-            **options,
-        ),
-    )
+            lambda: getattr(transformers, f"AutoModel{kind}").from_pretrained(
+                place,
+                use_safetensors=True,
+                ignore_mismatched_sizes=True,  # `_check_weights` reports them in one line
+                output_loading_info=True,
+                **options,
+            ),
+        )
     _check_weights(place, model, info)
     classes = _class_names(place, config)
     classifier, normalization = _KINDS[kind](model, place)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from sosmooth._errors import is_own_sentence, one_line, text_of
 from sosmooth.cli._flags import with_flags
 from sosmooth.cli._interruption import after
+from sosmooth.cli._output import say
 from sosmooth.cli._warnings import shown_once
 
 _TRACEBACK = "--traceback"
@@ -94,7 +95,7 @@ def _help_for(command: Sequence[str]) -> str:
 
 
 def _say(line: str, code: int) -> int:
-    print(f"sosmooth: {line}", file=sys.stderr)
+    say(f"sosmooth: {line}")
     return code
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-import sys
 from typing import TYPE_CHECKING
+
+from sosmooth.cli._output import say
 
 if TYPE_CHECKING:
     from sosmooth.datasets.inputs import InputSet
@@ -62,4 +63,4 @@ def advise_on_samples(n: int, alpha: float) -> None:
 
 
 def _say(line: str, kind: str = "hint") -> None:
-    print(f"{kind}: {line}", file=sys.stderr)
+    say(f"{kind}: {line}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sosmooth.cli._flags import with_flags
+from sosmooth.cli._output import say
 
 if TYPE_CHECKING:
     from sosmooth.classifiers.loaded import LoadedClassifier
@@ -56,4 +56,4 @@ def opened_pair(
 
 def _say(notes: Iterable[str]) -> None:
     for note in notes:
-        print(f"sosmooth: note: {with_flags(note)}", file=sys.stderr)
+        say(f"sosmooth: note: {with_flags(note)}")

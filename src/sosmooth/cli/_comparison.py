@@ -65,8 +65,12 @@ def print_comparison(baseline: Run, other: Run, radii: Sequence[str] | None) -> 
     print_wrapped("*: the interval does not contain 0; pp: percentage points")
     print()
     counts = {name: count for name, count in _changes(pair).items() if count}
+    total = whole(sum(counts.values()))
+    print_wrapped(
+        f"{total} inputs are certified correctly by at least one; their radii in {second},"
+        f" relative to {first}:"
+    )
     if counts:
-        print_wrapped(f"radius of {second}, compared with {first}:")
         words = BINS | {
             "baseline_only": f"only {first} certifies",
             "method_only": f"only {second} certifies",
@@ -76,10 +80,6 @@ def print_comparison(baseline: Run, other: Run, radii: Sequence[str] | None) -> 
             [[words[name], whole(count)] for name, count in counts.items()],
             left=[0],
         )
-    print_wrapped(
-        "Counted are inputs that at least one of the two certifies correctly"
-        f" ({whole(sum(counts.values()))})."
-    )
 
 
 def _radii(baseline: Run, other: Run, radii: Sequence[str] | None) -> Sequence[str]:

@@ -94,20 +94,25 @@ def print_aligned(
 
 def print_wrapped(text: str, *, indent: int = 0) -> None:
     """Print a sentence; on a terminal it is broken between words, and goes on at `indent`."""
+    print(_broken(text, indent) if for_people() else text, flush=True)
+
+
+def say(text: str) -> None:
+    """The same on standard error, for what is not the result."""
+    print(_broken(text) if sys.stderr.isatty() else text, file=sys.stderr, flush=True)
+
+
+def _broken(text: str, indent: int = 0) -> str:
+    """The text in lines that fit a terminal. A space within a number is not a place to break."""
     from rich.console import Console
 
-    # Spaces within numbers are no breaks here, as they are for rich.
-    if for_people():
-        whole = text.replace(" %", _PERCENT)  # a line does not begin with %
-        broken = textwrap.fill(
-            whole,
-            Console().width,
-            subsequent_indent=indent * " ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        text = broken.replace(_PERCENT, " %")
-    print(text, flush=True)
+    return textwrap.fill(
+        text.replace(" %", _PERCENT),
+        Console().width,
+        subsequent_indent=indent * " ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    ).replace(_PERCENT, " %")
 
 
 def _cell(value: object) -> str:

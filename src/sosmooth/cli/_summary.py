@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sosmooth.cli._output import print_aligned, print_json, print_wrapped
+from sosmooth.cli._output import print_aligned, print_json, print_wrapped, say
 from sosmooth.measures import in_grey_levels, linf_radius
 from sosmooth.results import UNKNOWN
 from sosmooth.runs import Run, load_run
@@ -58,7 +57,7 @@ def opened(path: Path) -> Run:
 def say_what_is_missing(run: Run) -> None:
     """Print one line on standard error where a run is unfinished."""
     if run.shortfall:
-        print(f"sosmooth: {run.path} is unfinished: {run.shortfall}", file=sys.stderr)
+        say(f"sosmooth: {run.path} is unfinished: {run.shortfall}")
 
 
 def numbers(run: Run, radii: Sequence[str] | None = None) -> dict[str, object]:

@@ -36,7 +36,7 @@ from sosmooth.cli._options import (
     WholeOrNone,
     chosen_radii,
 )
-from sosmooth.cli._output import Column, for_people, print_json, print_rows, print_wrapped
+from sosmooth.cli._output import Column, for_people, print_json, print_rows, print_wrapped, say
 
 EngineName = Literal["local", "ray"]
 _CERTIFICATE, _WHERE = Parameter(group=CERTIFICATE), Parameter(group=WHERE)
@@ -245,7 +245,7 @@ def _pool(classifier, smoothing, engine: str, workers: int | None, address: str 
 
 
 def _notice(line: str) -> None:
-    print(f"sosmooth: {line}", file=sys.stderr)
+    say(f"sosmooth: {line}")
 
 
 def certify_with_progress(out, classifier, inputs, request, smoothing, *, indices, **others):
@@ -296,7 +296,7 @@ def report_failures(failed) -> int:
         alike.setdefault(failure.reason, []).append(failure)
     for same in alike.values():
         others = f" ({len(same)} inputs failed like this)" if len(same) > 1 else ""
-        print(f"sosmooth: {same[0].message}{others}", file=sys.stderr)
+        say(f"sosmooth: {same[0].message}{others}")
     return 1 if failed else 0
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from sosmooth.cli._options import Json
-from sosmooth.cli._output import print_json
+from sosmooth.cli._output import print_json, say
 
 
 def reproduce(
@@ -79,7 +78,7 @@ def reproduce(
     else:
         print("\n".join(str(path) for path in found.files))
     for failure in found.failures:
-        print(f"sosmooth: {failure}", file=sys.stderr)
+        say(f"sosmooth: {failure}")
     return 1 if found.failures else 0
 
 

@@ -21,7 +21,7 @@ from sosmooth.cli._options import (
     WholeOrNone,
     chosen_radii,
 )
-from sosmooth.cli._output import print_json
+from sosmooth.cli._output import print_json, say
 
 
 def recertify(
@@ -92,7 +92,7 @@ def import_log(
         n0=n0,
         columns=None if columns is None else column_names(columns),
         norm=norm,
-        note=lambda line: print(f"note: {file}: {line}", file=sys.stderr),
+        note=lambda line: say(f"note: {file}: {line}"),
     )
     print_runs([run], as_json=json, radii=at)
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,7 +11,7 @@ from sosmooth._progress import duration, progress
 from sosmooth.cli._advice import advise_after_training
 from sosmooth.cli._interruption import said_if_interrupted
 from sosmooth.cli._options import Json, Sigma, Whole, WholeOrNone
-from sosmooth.cli._output import print_json, print_wrapped
+from sosmooth.cli._output import print_json, print_wrapped, say
 
 if TYPE_CHECKING:
     from sosmooth.training.sgd import Epoch
@@ -141,9 +140,7 @@ def download(
     """Fetch a data set's standard files and check their digests."""
     from sosmooth.datasets.download import download as fetch
 
-    folder = fetch(
-        dataset, out, on_file=lambda remote: print(f"fetching {remote.url}", file=sys.stderr)
-    )
+    folder = fetch(dataset, out, on_file=lambda remote: say(f"fetching {remote.url}"))
     print(f"{dataset}:{folder}")
     return 0
 
@@ -154,8 +151,7 @@ def _written(sigma: float) -> str:
 
 
 def _show(epoch: Epoch) -> None:
-    print(
+    say(
         f"epoch {epoch.number} of {epoch.epochs}: loss {epoch.loss:.4f}, accuracy under noise"
-        f" {100 * (epoch.noisy_accuracy or 0):.1f} %, {duration(epoch.seconds)}",
-        file=sys.stderr,
+        f" {100 * (epoch.noisy_accuracy or 0):.1f} %, {duration(epoch.seconds)}"
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sosmooth._extras import needed
+from sosmooth._extras import needed, without_bars
 from sosmooth._objects import file_sha256
 from sosmooth._spec_options import parse_options
 from sosmooth.datasets._csv import read_csv
@@ -109,9 +109,10 @@ def _opened(place: str) -> tuple[Any, Any]:
     options = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(place, **options)
-        model = transformers.AutoModelForSequenceClassification.from_pretrained(
-            place, use_safetensors=True, **options
-        )
+        with without_bars(transformers):
+            model = transformers.AutoModelForSequenceClassification.from_pretrained(
+                place, use_safetensors=True, **options
+            )
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise FileNotFoundError(

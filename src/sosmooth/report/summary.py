@@ -13,6 +13,8 @@ from sosmooth.measures import floored, in_grey_levels, linf_radius
 from sosmooth.report.series import RunLike, Series, series_of_all
 from sosmooth.results import COMPARED, UNKNOWN
 
+_REASONS = {"": "no reason given", "imported": "abstained in the log"}
+
 
 def summary_rows(
     runs: Sequence[RunLike], radii: Sequence[str] | None = None, *, most: int = 4
@@ -60,8 +62,12 @@ def summary_row(series: Series, radii: Sequence[str]) -> dict[str, str]:
             )
             for at in ["0", *radii]
         },
-        "average certified radius": floored(series.average_radius()),
-        **_median_radius(certified, series.dimension if series.norm == "l2" else None),
+        "average certified radius": floored(series.average_radius(), radius_digits(series.sigma)),
+        **_median_radius(
+            certified,
+            series.dimension if series.norm == "l2" else None,
+            radius_digits(series.sigma),
+        ),
         "abstained": abstentions(series),
         "time per input": _time_per_input(series.seconds),
     }
@@ -102,24 +108,35 @@ def lower_median(radius: NDArray[np.float64]) -> float:
     return float(np.sort(radius)[(len(radius) - 1) // 2])
 
 
-def _median_radius(certified: NDArray[np.float64], dimension: int | None) -> dict[str, str]:
+def radius_digits(sigma: float) -> int:
+    """Digits after the point that show a hundredth of sigma: 3 where sigma is 0.1 or more.
+
+    Args:
+        sigma: noise level, input units, positive.
+    """
+    return max(3, 2 - math.floor(math.log10(sigma)))
+
+
+def _median_radius(
+    certified: NDArray[np.float64], dimension: int | None, digits: int
+) -> dict[str, str]:
     """The median in input units, in grey levels from 0 to 255, and as an l∞ radius."""
     known = lower_median(certified) if len(certified) else None
     return {
-        "median radius of the certified": UNKNOWN if known is None else floored(known),
+        "median radius of the certified": UNKNOWN if known is None else floored(known, digits),
         "… in units of 1/255": UNKNOWN
         if known is None
         else floored(float(in_grey_levels(known)), 1),
         "… as l∞ radius, r/√d": UNKNOWN
         if known is None or dimension is None
-        else floored(float(linf_radius(known, dimension)), 4),
+        else floored(float(linf_radius(known, dimension)), digits + 1),
     }
 
 
 def abstentions(series: Series) -> str:
     """How many images have no certificate, by reason."""
     reasons, counts = np.unique(series.abstain_reason[~series.certified], return_counts=True)
-    words = [str(reason).replace("_", " ") or "no reason given" for reason in reasons]
+    words = [_REASONS.get(str(reason), str(reason).replace("_", " ")) for reason in reasons]
     parts = [f"{count} {word}" for word, count in zip(words, counts, strict=True)]
     return ", ".join(parts) or "0"
 
