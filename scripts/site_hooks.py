@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import html
+import json
 import re
 from pathlib import Path
 
@@ -46,17 +47,18 @@ def on_files(files, config):
         files.append(
             File.generated(config, name, content=(ROOT / name).read_text().replace("](docs/", "]("))
         )
-    for example in sorted((ROOT / "examples").glob("*.py")):
-        files.append(
-            File.generated(config, f"examples/{example.stem}.md", content=_page_of(example))
-        )
+    for suffix, page_of in ((".py", _page_of), (".ipynb", _page_of_notebook)):
+        for example in sorted((ROOT / "examples").glob(f"*{suffix}")):
+            files.append(
+                File.generated(config, f"examples/{example.stem}.md", content=page_of(example))
+            )
     return files
 
 
 def on_page_markdown(markdown, page, config, files):
     """Turn links out of `docs/` into links to those pages."""
     markdown = re.sub(
-        r"\]\(((?:\.\./)*)\.\./examples/(\w+)\.py\)", r"](\1examples/\2.md)", markdown
+        r"\]\(((?:\.\./)*)\.\./examples/(\w+)\.(?:py|ipynb)\)", r"](\1examples/\2.md)", markdown
     )
     return re.sub(
         rf"\]\(((?:\.\./)*)\.\./({'|'.join(map(re.escape, ROOT_PAGES))})", r"](\1\2", markdown
@@ -86,3 +88,14 @@ def _page_of(example: Path) -> str:
     title, _, text = (ast.get_docstring(tree) or example.stem).partition("\n")
     code = "".join(source.splitlines(keepends=True)[tree.body[0].end_lineno :]).strip()
     return f"# {title.rstrip('.')}\n{text}\n\n`examples/{example.name}`\n\n```python\n{code}\n```\n"
+
+
+def _page_of_notebook(example: Path) -> str:
+    """The texts and the code of its cells."""
+    parts = []
+    for cell in json.loads(example.read_text())["cells"]:
+        source = "".join(cell["source"])
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+    title, *others = parts
+    heading, _, text = title.partition("\n")
+    return "\n\n".join([heading, text, f"`examples/{example.name}`", *others]) + "\n"
