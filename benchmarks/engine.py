@@ -179,7 +179,7 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--case", nargs="+", choices=every, default=every)
     parser.add_argument("--method", nargs="+", choices=cases.METHODS, default=list(cases.METHODS))
     parser.add_argument("--device", choices=("cpu", "cuda"), help="both where there is a GPU")
-    parser.add_argument("--n", type=int, help="estimation samples an input, even")
+    parser.add_argument("--n", type=int, help="estimation samples per input, even")
     parser.add_argument("--inputs", type=int)
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--no-peer", action="store_true")

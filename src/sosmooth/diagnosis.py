@@ -292,7 +292,7 @@ def _examine_output(first: _Output, call: _Call) -> Finding:
     figures = {"output": first.kind, "num_classes": call.num_classes, "no_vote": invalid}
     if invalid:
         text = (
-            f"{invalid} of {len(first.labels)} outputs are no vote (NaN, +inf or no finite score,"
+            f"{invalid} of {len(first.labels)} outputs are not votes (NaN, +inf or no finite score,"
             " or a label out of range); such inputs cannot be certified"
         )
         return Finding("output", Status.BROKEN, text, figures)

@@ -330,7 +330,7 @@ def certify_tally(
             or more than each other class; alpha is split over all the bounds.
 
     Returns:
-        One certificate an input.
+        One certificate per input.
 
     Raises:
         ValueError: unknown method, alpha outside (0, 1), `classes` none of the two.

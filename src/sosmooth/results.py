@@ -1,4 +1,4 @@
-"""What a user gets: certificates, one an input, with everything they were computed from."""
+"""What a user gets: certificates, one per input, with everything they were computed from."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ from sosmooth.tally import concatenate as concatenate_tallies
 if TYPE_CHECKING:
     from sosmooth.runs.run import Run
 
-#: What stands for a class that is not known, or not certified, where people read it.
+#: Shown in place of a class that is unknown or not certified.
 UNKNOWN = "—"
 
 #: Why an input has no certificate; the empty string where it has one.
 ABSTAIN_REASONS = {
     "": "certified",
     "no_leading_class": "no class led the selection samples",
-    "too_few_samples": "the estimate is above one half (or all other classes), its bound is not:"
-    " more samples may certify it",
+    "too_few_samples": "the estimate is above one half (or above all other classes), but its bound"
+    " is not: more samples may certify it",
     "below_one_half": "the top class has at most half of the samples: no certificate exists at this"
     " sigma",
-    "not_ahead": "another class has as many of the samples as the selected one: no certificate"
+    "not_ahead": "another class has at least as many samples as the selected one: no certificate"
     " exists at this sigma",
-    "not_certifiable_at_radius": "the samples show that this method cannot certify the radius asked"
-    " for",
-    "undecided": "all samples were drawn, and it is not decided whether the radius asked for can be"
+    "not_certifiable_at_radius": "the samples show that this method cannot certify the requested"
+    " radius",
+    "undecided": "all samples were drawn without deciding whether the requested radius can be"
     " certified",
-    "imported": "the imported log abstained, and does not say which class it looked at",
+    "imported": "the imported log abstained and does not say which class it considered",
 }
 
 
-#: The reason of inputs without a certificate of their own, in `with_missing`.
+#: The reason of inputs that have no certificate, in `with_missing`.
 MISSING = "missing (failed or not reached)"
 
 #: What the class is compared with, in words.
@@ -367,7 +367,6 @@ def with_missing(stored: Certificates, missing: NDArray[np.int64], n: int) -> Ce
 def _dimension(tally: Tally) -> int:
     if tally.dimension is None:
         raise LookupError(
-            "the dimension of the inputs is unknown here; give it with --dimension when importing"
-            " the log"
+            "the dimension of the inputs is unknown; give dimension=… when importing the log"
         )
     return tally.dimension

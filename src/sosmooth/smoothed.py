@@ -232,7 +232,7 @@ class SmoothedClassifier:
                 shows a bar with the time left, in notebooks too.
 
         Returns:
-            A sequence of one certificate an input, whose attributes are arrays: `prediction` (−1 =
+            A sequence of one certificate per input, whose attributes are arrays: `prediction` (−1 =
             abstained), `radius` (l2, input units, rounded down, 0.0 where abstained),
             `abstain_reason`, the tally, the bounds. With `out` the run, which offers the same
             (`Results`); its columns are `run["radius"]` and so on.

@@ -231,8 +231,8 @@ class WithinTolerance:
         looks = self.looks()
         if n not in looks:
             raise ValueError(
-                f"n is {n}, which is no look of a rule that looks at"
-                f" {', '.join(map(str, looks))} evaluations"
+                f"n is {n}, but this rule decides only after {', '.join(map(str, looks))}"
+                " evaluations"
             )
         if len(looks) == 1:
             return self.alpha
@@ -253,8 +253,7 @@ def _counts_of(rule: StoppingRule, tally: Tally) -> Tally:
     """What the rule itself may read: counts under way, or those at which it stopped."""
     if tally.stopped_by not in (None, repr(rule)):
         raise ValueError(
-            f"these counts were drawn until {tally.stopped_by} stopped; they answer no question of"
-            f" {rule!r}"
+            f"these counts were drawn until {tally.stopped_by} stopped; {rule!r} cannot use them"
         )
     return replace(tally, stopped_by=None)
 
@@ -266,7 +265,7 @@ def rule_of_text(text: str) -> StoppingRule:
         text: `Tally.stopped_by`.
 
     Raises:
-        ValueError: it names no rule.
+        ValueError: it is not a rule.
     """
     try:
         call = ast.parse(text, mode="eval").body
@@ -275,7 +274,7 @@ def rule_of_text(text: str) -> StoppingRule:
             return kind(**{str(one.arg): ast.literal_eval(one.value) for one in call.keywords})
     except (KeyError, SyntaxError, TypeError, ValueError):
         pass
-    raise ValueError(f"{text!r} names no rule that stops the drawing")
+    raise ValueError(f"{text!r} is not a stopping rule")
 
 
 def _check_rule(method: str, name: str, value: float, *, at_most: float, without: tuple[str, ...]):

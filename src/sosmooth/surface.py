@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Results(Sequence["Certificate"]):
-    """Certificates, one an input, in memory (`Certificates`) or stored (`Run`).
+    """Certificates, one per input, in memory (`Certificates`) or stored (`Run`).
 
     `results[3]` is the certificate of one input, by position. A slice, a list of positions or a
     mask gives the `Certificates` of several inputs, and a name gives a column as an array
@@ -118,7 +118,7 @@ class Results(Sequence["Certificate"]):
         """True classes of all inputs, the missing ones last, −1 = unknown."""
         found = self.certificates().label if labels is None else checked_labels(labels, len(self))
         if not np.any(found >= 0):
-            raise ValueError("labels are unknown here; give the true classes, one an input")
+            raise ValueError("labels are unknown here; give the true classes, one per input")
         return np.append(found, np.full(len(self.missing), -1))
 
     def recertify(
@@ -207,7 +207,7 @@ class Results(Sequence["Certificate"]):
         return self.as_run().columns()
 
     def to_pandas(self) -> pandas.DataFrame:
-        """The columns as a pandas table, one row an input.
+        """The columns as a pandas table, one row per input.
 
         Raises:
             ModuleNotFoundError: pandas is not installed.
@@ -215,7 +215,7 @@ class Results(Sequence["Certificate"]):
         return needed("pandas", extra="pandas").DataFrame(self.columns())
 
     def to_polars(self) -> polars.DataFrame:
-        """The columns as a Polars table, one row an input.
+        """The columns as a Polars table, one row per input.
 
         Raises:
             ModuleNotFoundError: Polars is not installed.
@@ -223,7 +223,7 @@ class Results(Sequence["Certificate"]):
         return needed("polars", extra="polars").DataFrame(self.columns())
 
     def to_arrow(self) -> Any:
-        """The columns as an Arrow table, one row an input."""
+        """The columns as an Arrow table, one row per input."""
         return needed("pyarrow", extra="").table(self.columns())
 
 
@@ -240,7 +240,7 @@ def checked_labels(labels: ArrayLike, count: int) -> NDArray[np.int64]:
     array = np.asarray(labels)
     if array.shape != (count,) or not (count == 0 or np.issubdtype(array.dtype, np.integer)):
         raise ValueError(
-            f"labels must be {count} integers, one an input, −1 = unknown; got {array.dtype} of"
+            f"labels must be {count} integers, one per input, −1 = unknown; got {array.dtype} of"
             f" shape {array.shape}"
         )
     return array.astype(np.int64)

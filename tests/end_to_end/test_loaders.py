@@ -202,7 +202,7 @@ def test_onnx_that_cannot_be_read(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"absent\.onnx"):
         load_classifier(f"{tmp_path}/absent.onnx")
     (tmp_path / "cut.onnx").write_bytes(model.SerializeToString()[:100])
-    with pytest.raises(ValueError, match="no ONNX model that onnxruntime can open") as raised:
+    with pytest.raises(ValueError, match="not an ONNX model that onnxruntime can open") as raised:
         load_classifier(f"{tmp_path}/cut.onnx")
     assert "\n" not in str(raised.value)
     model.graph.input.add().CopyFrom(model.graph.input[0])
@@ -258,7 +258,7 @@ def test_exported_programs_that_cannot_be_read(tmp_path, capfd):
     (tmp_path / "cut.pt2").write_bytes((tmp_path / "net.pt2").read_bytes()[:500])
     torch.save({"a": torch.zeros(1)}, tmp_path / "weights.pt2")
     for name in ("cut", "weights"):
-        with pytest.raises(ValueError, match=f"{name}.pt2 is no exported program that torch can"):
+        with pytest.raises(ValueError, match=f"{name}.pt2 is not an exported program that torch"):
             load_classifier(f"{tmp_path}/{name}.pt2")
     assert capfd.readouterr().err == ""
 
@@ -659,7 +659,7 @@ def test_parquet_that_cannot_be_read(tmp_path):
         ({"label": [png(PIXELS[0])]}, "'label' cannot hold both images and labels"),
         ({"a": [1], "b": [2]}, r"has the columns 'a', 'b'; name the column of .*\?image=COLUMN"),
         ({"image": [{"bytes": None, "path": "a.png"}], "label": [0]}, "image 0 has no bytes"),
-        ({"image": [b"no image"], "label": [0]}, "image 0 is no readable image"),
+        ({"image": [b"no image"], "label": [0]}, "image 0 cannot be read as an image"),
         ({"image": [png(PIXELS[0])], "label": [0.5]}, "labels must be integers or names; got 0.5"),
         (
             {"image": [png(PIXELS[0]), png(PIXELS[0][:4])], "label": [0, 1]},
@@ -670,7 +670,7 @@ def test_parquet_that_cannot_be_read(tmp_path):
         with pytest.raises(ValueError, match=message):
             load_dataset(f"parquet:{path}")
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(ValueError, match="no whole Parquet file"):
+    with pytest.raises(ValueError, match="not a complete Parquet file"):
         load_dataset(f"parquet:{path}")
     with pytest.raises(FileNotFoundError, match=r"absent\.parquet"):
         load_dataset(f"parquet:{tmp_path}/absent.parquet")
@@ -720,7 +720,7 @@ def test_csv_features(tmp_path):
     assert scaled.settings["scaled"] == "(x − mean) / std"
     np.testing.assert_allclose(scaled.settings["mean"], FEATURES.mean(axis=0), rtol=1e-4, atol=1e-6)
     for content, message in (
-        ("", "no CSV file"),
+        ("", "not a CSV file"),
         ("a,a\n1,2\n", "names the column 'a' twice"),
         ("a,b\n\n1\n", "line 3 has 1 cells, the first line 2"),
         ("a,b\n1,2\n1,x\n", "line 3: the column 'b' holds 'x'; features must be numbers"),

@@ -477,7 +477,7 @@ def test_onnx_topk_is_refused(own, capsys):
         (both, [], "scores tensor(float) (batch, 2), labels tensor(int64) (batch, 2)"),
         (both, ["--output", "scores"], "the largest scores sorted"),
         (both, ["--output", "labels"], "is neither"),
-        (values, [], "their positions are no classes"),
+        (values, [], "their positions are not classes"),
     ):
         for command in ("certify", "doctor"):
             out = ["--out", own / "run"] if command == "certify" else []

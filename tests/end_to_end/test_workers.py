@@ -121,8 +121,8 @@ def test_workers_that_are_killed_change_nothing(own, own_pool, share_evaluations
 
 
 STOPPED = (
-    r"the worker of process \d+ has not answered for \S+ s \(inputs? .*4.*\): its share goes to"
-    r" another worker; look whether it is stopped, or what it waits for"
+    r"the worker of process \d+ has not answered for \S+ s \(inputs? .*4.*\): its unit of work goes"
+    r" to another worker; check whether it is stopped, or what it waits for"
 )
 
 

@@ -161,7 +161,7 @@ def test_npz_that_cannot_be_read(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"data\.npz"):
         load_dataset(str(path))
     path.write_bytes(b"no archive")
-    with pytest.raises(ValueError, match=r"no readable \.npz"):
+    with pytest.raises(ValueError, match=r"not a readable \.npz"):
         load_dataset(str(path))
     np.savez(path, z=np.zeros((1, 1)))
     with pytest.raises(
@@ -262,7 +262,7 @@ def test_image_folder_that_cannot_be_used(tmp_path):
     with pytest.raises(ValueError, match="kind RGBA"):
         load_dataset(str(tmp_path))
     (tmp_path / "b.png").write_bytes(b"no image")
-    with pytest.raises(ValueError, match="no readable image"):
+    with pytest.raises(ValueError, match="cannot be read as an image"):
         load_dataset(str(tmp_path))
     (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:45])
     with pytest.raises(ValueError, match="cannot be decoded"):
@@ -377,7 +377,7 @@ def test_mnist_files(tmp_path, monkeypatch):
         load_dataset(f"mnist:{tmp_path}")
     path.unlink()
     (tmp_path / f"{path.name}.gz").write_bytes(gzip.compress(b"0" * 1000)[:-9])
-    with pytest.raises(ValueError, match="no whole gzip file"):
+    with pytest.raises(ValueError, match="not a complete gzip file"):
         load_dataset(f"mnist:{tmp_path}")
 
 
@@ -490,7 +490,7 @@ def test_cifar10_that_cannot_be_read(tmp_path, small_batches):
     path = tmp_path / "p" / "test_batch"
     pixels, labels = small_batches["test_batch"]
     for content, message in (
-        (python2_pickle(pixels, labels)[:-20], "no batch of CIFAR"),
+        (python2_pickle(pixels, labels)[:-20], "not a batch of CIFAR"),
         (python2_pickle(pixels[:3], labels), "must hold labels, 3 integers"),
         (python2_pickle(pixels, labels[:3]), "must hold labels, 4 integers"),
         (pickle.dumps([1, 2], 2), "must hold data"),
@@ -632,7 +632,11 @@ def test_what_cannot_be_fetched_leaves_nothing(tmp_path, served, monkeypatch):
             ValueError,
             f"a.gz: sha256 {digest}, expected 0000",
         ),
-        (RemoteFile(f"{address}/b.gz", digest, "gzip", 1000), ValueError, "no whole gzip file"),
+        (
+            RemoteFile(f"{address}/b.gz", digest, "gzip", 1000),
+            ValueError,
+            "not a complete gzip file",
+        ),
         (RemoteFile(f"{address}/a.gz", digest, "gzip", 5), ValueError, "more than 5 bytes"),
         (RemoteFile(f"{address}/c.tar.gz", "0" * 64, "tar", 1000), ValueError, "expected 0000"),
         (RemoteFile(f"{address}/c.tar.gz", escaping, "tar", 1000), ValueError, "unpacked safely"),
@@ -889,7 +893,7 @@ def test_the_binary_version_of_cifar100(tmp_path):
     assert data.labels.tolist() == [40, 99]
     np.testing.assert_array_equal(data.get([1])[0].ravel(), pixels[1].astype(np.float32) / 255)
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ValueError, match="no multiple of the 3074 bytes of an image"):
+    with pytest.raises(ValueError, match="not a multiple of the 3074 bytes of an image"):
         load_dataset(f"cifar100:train:{tmp_path}")
     with pytest.raises(FileNotFoundError, match="no split test of CIFAR-100"):
         load_dataset(f"cifar100:{tmp_path}")

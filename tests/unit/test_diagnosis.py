@@ -137,7 +137,7 @@ class StillTraining(torch.nn.Module):
 @pytest.mark.parametrize(
     ("classifier", "line"),
     [
-        (lambda v: linear(v) * torch.nan, "no vote"),
+        (lambda v: linear(v) * torch.nan, "not votes"),
         (lambda v: linear(v)[:, :3], "must return"),
         (lambda v: v.view(3, 5), "the classifier raised RuntimeError"),
         (StillTraining(), "training mode"),

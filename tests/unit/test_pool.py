@@ -235,8 +235,8 @@ def test_a_worker_that_stops_is_named_once_and_its_input_too():
         assert list(pool.run(jobs([40])))
     (line,) = lines
     assert re.fullmatch(
-        r"worker [01] has not answered for \d+(\.\d+)? s \(input \d+\): its share goes to another"
-        r" worker; look whether it is stopped, or what it waits for",
+        r"worker [01] has not answered for \d+(\.\d+)? s \(input \d+\): its unit of work goes to"
+        r" another worker; check whether it is stopped, or what it waits for",
         line,
     )
 
@@ -314,7 +314,7 @@ def test_a_worker_that_is_not_accepted_does_nothing():
     ("changes", "error", "said"),
     [
         ({"failing": [-1]}, ClassifierError, "failed on every worker that tried .*: out of ideas"),
-        ({"fatal": [-1]}, WorkersError, "workers end before they are ready: .* SIGKILL"),
+        ({"fatal": [-1]}, WorkersError, "workers stop before they are ready: .* SIGKILL"),
     ],
 )
 def test_a_probe_that_fails_everywhere(changes, error, said):

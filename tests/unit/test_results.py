@@ -130,7 +130,7 @@ def test_accuracy_and_mean_radius(results, certificates):
 
 @pytest.mark.parametrize("labels", [[1, 2], np.zeros(12), 0.5])
 def test_labels_that_are_none_are_refused(results, labels):
-    with pytest.raises(ValueError, match="labels must be 12 integers, one an input"):
+    with pytest.raises(ValueError, match="labels must be 12 integers, one per input"):
         results.certified_accuracy(labels)
 
 
@@ -212,7 +212,7 @@ def test_a_rule_is_read_from_its_text(rule):
     one = rule(0.25, "dipole_joint", 1000, 0.5, 1e-3, "all")
     assert rule_of_text(repr(one)) == one
     for text in ("", "open('x')", "RobustAt(radius=open)", "Robust(radius=1)", "RobustAt(radius=1"):
-        with pytest.raises(ValueError, match="names no rule"):
+        with pytest.raises(ValueError, match="is not a stopping rule"):
             rule_of_text(text)
 
 
@@ -257,7 +257,7 @@ def test_tables_have_the_same_columns(results, certificates):
 
 def test_where_pandas_is_missing_the_message_says_so(results, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install .*sosmooth\[pandas\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"pip install .*\[pandas\]"):
         results.to_pandas()
 
 

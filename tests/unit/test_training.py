@@ -286,10 +286,10 @@ def test_a_checkpoint_is_not_lost_nor_taken_for_another_training(tmp_path, tiny_
         train("cifar10", sigma=0.25, learning_rate=0.3, resume=True, **arguments)
     assert checkpoint.read_bytes() == before
     checkpoint.write_bytes(before[:-100])
-    with pytest.raises(ValueError, match="no whole safetensors file"):
+    with pytest.raises(ValueError, match="not a complete safetensors file"):
         train("cifar10", sigma=0.25, resume=True, **arguments)
     checkpoint.write_bytes(load_bytes_of_weights(tmp_path))
-    with pytest.raises(ValueError, match="is no checkpoint of sosmooth train"):
+    with pytest.raises(ValueError, match="is not a checkpoint of sosmooth train"):
         train("cifar10", sigma=0.25, resume=True, **arguments)
     assert not out.exists()
 

@@ -55,14 +55,14 @@ def read_class_names(path: Path) -> list[str]:
     Args:
         path: a JSON file: a list of names, an object {number: name} or {name: number}, or a
             config.json with `id2label`; or a CSV file with a column `name` and, if the names are
-            not in order, a column `number`; or a text file with one name a line.
+            not in order, a column `number`; or a text file with one name per line.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: no names, numbers that are not 0, 1, 2, …, a file of another kind.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"no file {str(path)!r}; give one with one class name a line")
+        raise FileNotFoundError(f"no file {str(path)!r}; give one with one class name per line")
     try:
         text = path.read_text(encoding="utf-8-sig")
         suffix = path.suffix.lower()
@@ -76,11 +76,11 @@ def read_class_names(path: Path) -> list[str]:
                 names.pop()
     except (UnicodeDecodeError, csv.Error, RecursionError, ValueError, TypeError) as error:
         raise ValueError(
-            f"{path} holds no class names ({error}); write one a line, or a JSON list of them"
+            f"{path} holds no class names ({error}); write one per line, or a JSON list of them"
         ) from error
     if not names or not all(isinstance(name, str) and name for name in names):
         raise ValueError(
-            f"{path} must hold one class name a line, none of them empty; it holds {len(names)}"
+            f"{path} must hold one class name per line, none of them empty; it holds {len(names)}"
         )
     return names
 

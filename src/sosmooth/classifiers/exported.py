@@ -46,8 +46,8 @@ def open_exported(path: Path, wanted: Wanted) -> LoadedClassifier:
             program = torch.export.load(BytesIO(content))
     except Exception as error:  # torch's reader raises all kinds of exceptions
         raise ValueError(
-            f"{path} is no exported program that torch can read ({type(error).__name__}); export"
-            " the model again with torch.export.save"
+            f"{path} is not an exported program that torch can read ({type(error).__name__});"
+            " export the model again with torch.export.save"
         ) from error
     inputs = [
         node for node in program.graph.nodes if node.name in program.graph_signature.user_inputs

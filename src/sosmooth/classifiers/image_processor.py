@@ -2,7 +2,7 @@
 
 Each processor class has its own keys, defaults and order of steps, and new classes appear. Instead
 of copying them, this module runs the processor itself on random images. What the processor does
-must be one multiplication and one addition a channel, the channels in some order, and a crop.
+must be one multiplication and one addition per channel, the channels in some order, and a crop.
 Anything else is refused.
 """
 
@@ -74,7 +74,7 @@ class ImageProcessor:
 
         Raises:
             ValueError: no file, unknown keys or values, or steps that are more than a
-                multiplication and an addition a channel.
+                multiplication and an addition per channel.
         """
         transformers = needed("transformers", extra="huggingface")
         self._file, found = _settings(place)
@@ -169,7 +169,7 @@ class ImageProcessor:
         if sorted(order) != list(range(channels)) or not _close(expected[order], seen):
             raise ValueError(
                 f"{self._file}: {self._name} does more to pixels than a multiplication and an"
-                " addition a channel; load the model in package.module:factory"
+                " addition per channel; load the model in package.module:factory"
             )
         unchanged = set(means) == {0.0} and set(stds) == {1.0}
         return None if unchanged else Normalization(tuple(means), tuple(stds)), tuple(order)

@@ -87,7 +87,7 @@ def load_classifier(
         output: which of several outputs classifies: its name, or its position from 0. None: what
             the spec says, or the output whose name or shape leaves no choice, if the file lists its
             outputs (`.onnx`, `.pt2`).
-        single_score: how one score an input is read: `probability` (class 1 above 0.5) or `margin`
+        single_score: how one score per input is read: `probability` (class 1 above 0.5) or `margin`
             (class 1 above 0). None: what the spec says, or the last operator of an `.onnx` file.
         denoiser: put in front of it all, as `open_denoiser` reads it: `diffusers:FOLDER`,
             `path/file.py:name+WEIGHTS`. None: what the spec says, or none.

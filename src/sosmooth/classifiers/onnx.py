@@ -141,7 +141,7 @@ def _session(runtime: Any, path: Path, device: str) -> Any:
             return runtime.InferenceSession(str(path), options, providers=wanted)
     except Exception as error:  # onnxruntime's exceptions share no base
         raise ValueError(
-            f"{path} is no ONNX model that onnxruntime can open ({text_of(error)})"
+            f"{path} is not an ONNX model that onnxruntime can open ({text_of(error)})"
         ) from error
 
 

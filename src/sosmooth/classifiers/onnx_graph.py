@@ -244,7 +244,7 @@ def _text(value: memoryview | int) -> str:
 def _fields(message: memoryview | int) -> Iterator[tuple[int, memoryview | int]]:
     """Number and value of each field."""
     if isinstance(message, int):  # of another type than this field has
-        raise ValueError("no protocol buffer of an ONNX model, or it is cut")
+        raise ValueError("not the protocol buffer of an ONNX model, or cut off")
     at = 0
     while at < len(message):
         key, at = _number(message, at)
@@ -255,7 +255,7 @@ def _fields(message: memoryview | int) -> Iterator[tuple[int, memoryview | int]]
             if key & 7 == 2:
                 length, at = _number(message, at)
             if length is None or at + length > len(message):
-                raise ValueError("no protocol buffer of an ONNX model, or it is cut")
+                raise ValueError("not the protocol buffer of an ONNX model, or cut off")
             value, at = message[at : at + length], at + length
         yield key >> 3, value
 
@@ -267,4 +267,4 @@ def _number(message: memoryview, at: int) -> tuple[int, int]:
         at, value, shift = at + 1, value | (byte & 127) << shift, shift + 7
         if byte < 128:
             return value, at
-    raise ValueError("no protocol buffer of an ONNX model, or it is cut")
+    raise ValueError("not the protocol buffer of an ONNX model, or cut off")

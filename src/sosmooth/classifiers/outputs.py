@@ -109,7 +109,7 @@ def chosen(
         return found[0], None
     if len(outputs) == 1:
         if outputs[0].role is None:
-            why = " (the largest scores, sorted: their positions are no classes)"
+            why = " (the largest scores, sorted: their positions are not classes)"
             raise ValueError(
                 f"the classifier returns {listed}{why if outputs[0].ranked else ''}; it must return"
                 f" {wanted}"
@@ -205,7 +205,7 @@ class TwoScores(nn.Module):
     It returns the scores [t − s, s − t]: class 1 wins where s is above the threshold t.
 
     Args:
-        classifier: returns one score an input.
+        classifier: returns one score per input.
         single_score: a key of `THRESHOLDS`, which gives t.
     """
 
@@ -222,7 +222,7 @@ class TwoScores(nn.Module):
         score = without_trailing_ones(score)
         if not score.is_floating_point() or score.shape != (len(points),):
             raise ClassifierError(
-                f"single_score is for one floating score an input, ({len(points)}, 1); the"
+                f"single_score is for one floating score per input, ({len(points)}, 1); the"
                 f" classifier returned {described({'': score}).strip()}: leave it out"
             )
         return torch.stack([self.threshold - score, score - self.threshold], dim=1)
@@ -247,6 +247,6 @@ def threshold_of(single_score: str) -> float:
 def reading_note(single_score: str) -> str:
     """One line on how a single score is read."""
     return (
-        f"the classifier returns one score an input, which is read as a {single_score}: class 1"
+        f"the classifier returns one score per input, which is read as a {single_score}: class 1"
         f" above {threshold_of(single_score):g}, else class 0 (single_score=… says otherwise)"
     )

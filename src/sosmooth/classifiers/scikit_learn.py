@@ -59,7 +59,7 @@ def classifier_of(estimator: Any) -> LoadedClassifier:
         if predicted.shape != (len(inputs),):
             raise ValueError(
                 f"the estimator's predict returned an array of shape {predicted.shape} for"
-                f" {len(inputs)} inputs; it must return one label an input"
+                f" {len(inputs)} inputs; it must return one label per input"
             )
         place = np.searchsorted(classes, predicted, sorter=order).clip(max=len(classes) - 1)
         numbers = order[place]

@@ -117,7 +117,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no whole safetensors file, or values that are not finite.
+        ValueError: not a complete safetensors file, or values that are not finite.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no file {str(path)!r}; give the path of a .safetensors file")
@@ -182,7 +182,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, An
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(
-            f"{path} is no whole safetensors file ({error}); copy or train it again"
+            f"{path} is not a complete safetensors file ({error}); copy or train it again"
         ) from error
     try:
         metadata = json.loads(found)

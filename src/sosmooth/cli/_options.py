@@ -82,18 +82,18 @@ CurvatureName = Literal["auto", "on", "off"]
 Architecture = Annotated[
     str | None,
     Parameter(
-        help="Network of the weights, where their file does not say it: resnet20, resnet32,"
+        help="Network of the weights, if their file does not name it: resnet20, resnet32,"
         " resnet44, resnet56, resnet110, resnet50, …; the same as `--model ARCHITECTURE+FILE`."
     ),
 ]
 Output = Annotated[
     str | None,
-    Parameter(help="Name or position of the output that classifies, where there are several."),
+    Parameter(help="Name or position of the output that classifies, if there are several."),
 ]
 SingleScore = Annotated[
     str | None,
     Parameter(
-        help="How one score an input is read: probability (class 1 above 0.5) or margin (above 0)."
+        help="How one score per input is read: probability (class 1 above 0.5) or margin (above 0)."
     ),
 ]
 Alpha = Annotated[float, Parameter(help="Failure probability of each input's certificate.")]
@@ -153,7 +153,7 @@ class Calling:
         Parameter(help="Evaluations at once.", show_default="found by itself", group=WHERE),
     ] = None
     num_classes: Annotated[
-        WholeOrNone, Parameter(help="Number of classes, where the classifier returns labels.")
+        WholeOrNone, Parameter(help="Number of classes, if the classifier returns labels.")
     ] = None
     architecture: Architecture = None
     normalize: Annotated[
@@ -169,7 +169,7 @@ class Calling:
     denoiser: Annotated[
         str | None,
         Parameter(
-            help="Denoiser in front of the classifier, so that it need not know noise:"
+            help="Denoiser in front of a classifier that was trained without noise:"
             " diffusers:FOLDER, or package.module:factory or FILE.py:factory, with +FILE for its"
             " weights."
         ),
@@ -178,7 +178,7 @@ class Calling:
         Path | None,
         Parameter(
             help="Names of the classifier's classes in its order, by which labels are numbered: a"
-            " file with one name a line, a JSON list, or a config.json with id2label.",
+            " file with one name per line, a JSON list, or a config.json with id2label.",
             show_default="the classifier's own names, where it has them",
         ),
     ] = None
@@ -224,7 +224,7 @@ class Calling:
             group=WHERE,
             negative="",
             show_default=False,
-            help="Translate the classifier with torch.compile (CUDA graphs on CUDA).",
+            help="Compile the classifier with torch.compile (CUDA graphs on CUDA).",
         ),
     ] = False
 

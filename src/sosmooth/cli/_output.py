@@ -55,7 +55,7 @@ def for_people() -> bool:
 
 
 def print_rows(columns: Sequence[Column], rows: Iterable[Mapping[str, object]]) -> None:
-    """Print one line a row: aligned on a terminal, otherwise tab-separated."""
+    """Print one line per row: aligned on a terminal, otherwise tab-separated."""
     cells = [[_cell(row.get(column.name)) for column in columns] for row in rows]
     if for_people():
         words = [

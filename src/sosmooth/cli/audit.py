@@ -21,11 +21,9 @@ def audit(
     *,
     model: Annotated[
         str | None,
-        Parameter(help="The classifier of RUN, where it has moved since."),
+        Parameter(help="The classifier of RUN, if it has moved."),
     ] = None,
-    data: Annotated[
-        str | None, Parameter(help="The data of RUN, where they have moved since.")
-    ] = None,
+    data: Annotated[str | None, Parameter(help="The data of RUN, if they have moved.")] = None,
     limit: Annotated[
         Whole, Parameter(name="--max", help="Attack the first K certified inputs.")
     ] = 20,

@@ -51,11 +51,11 @@ def certify(
     method: Annotated[MethodName | None, _CERTIFICATE] = None,
     n: Annotated[
         Whole,
-        Parameter(name="--n", help="Estimation samples an input, in classifier evaluations."),
+        Parameter(name="--n", help="Estimation samples per input, in classifier evaluations."),
         _CERTIFICATE,
     ] = 100_000,
     n0: Annotated[
-        Whole, Parameter(name="--n0", help="Selection samples an input."), _CERTIFICATE
+        Whole, Parameter(name="--n0", help="Selection samples per input."), _CERTIFICATE
     ] = 100,
     alpha: Annotated[Alpha, _CERTIFICATE] = 0.001,
     classes: Annotated[ClassesName | None, _CERTIFICATE] = None,
@@ -105,7 +105,7 @@ def certify(
         Parameter(
             negative="",
             show_default=False,
-            help="Resume a run that was begun with another torch, sosmooth, CPU or GPU.",
+            help="Resume a run that was started with another torch, sosmooth, CPU or GPU.",
         ),
     ] = False,
     dry_run: Annotated[

@@ -28,7 +28,7 @@ def doctor(
     ] = None,
     sigma: Annotated[float | None, Parameter(help="Noise level, in units of the inputs.")] = None,
     num_classes: Annotated[
-        WholeOrNone, Parameter(help="Number of classes, where the classifier returns labels.")
+        WholeOrNone, Parameter(help="Number of classes, if the classifier returns labels.")
     ] = None,
     architecture: Architecture = None,
     output: Output = None,

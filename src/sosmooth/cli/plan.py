@@ -48,7 +48,7 @@ def plan(
         found = _reaching(pilot, radius, **asked) if n is None else _growing(pilot, n, **asked)
     except (LookupError, KeyError) as error:
         raise ValueError(
-            f"{run} is no pilot for {asked['method']}: it lacks {error.args[0]}"
+            f"{run} cannot be a pilot for {asked['method']}: it lacks {error.args[0]}"
         ) from None
     if json:
         print_json({"run": str(run), **asked, **found})

@@ -26,14 +26,12 @@ def reproduce(
     ] = None,
     data: Annotated[
         str | None,
-        Parameter(
-            help="Inputs, where they are not bundled: cifar10:FOLDER, or a folder of images."
-        ),
+        Parameter(help="Inputs, if they are not bundled: cifar10:FOLDER, or a folder of images."),
     ] = None,
     weights: Annotated[
         str | None,
         Parameter(
-            help="Classifier, where it is not bundled: FILE.safetensors; {sigma} stands for the"
+            help="Classifier, if it is not bundled: FILE.safetensors; {sigma} stands for the"
             " sigma, as in 0.25."
         ),
     ] = None,

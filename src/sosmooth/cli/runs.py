@@ -56,10 +56,12 @@ def import_log(
     *,
     method: MethodName,
     sigma: Sigma,
-    n: Annotated[Whole, Parameter(name="--n", help="Estimation samples an input, in evaluations.")],
+    n: Annotated[
+        Whole, Parameter(name="--n", help="Estimation samples per input, in evaluations.")
+    ],
     alpha: Alpha,
     out: Out,
-    n0: Annotated[Whole, Parameter(name="--n0", help="Selection samples an input.")] = 100,
+    n0: Annotated[Whole, Parameter(name="--n0", help="Selection samples per input.")] = 100,
     dimension: Annotated[
         WholeOrNone,
         Parameter(help="Features of one input; needed for second_order and for l∞ radii."),

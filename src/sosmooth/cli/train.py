@@ -30,7 +30,7 @@ def train(
     sigma: Sigma,
     data: Annotated[
         Path | None,
-        Parameter(help="Folder of the data set's standard files, where DATASET does not name it."),
+        Parameter(help="Folder of the data set's standard files, if DATASET does not name it."),
     ] = None,
     out: Annotated[
         Path | None,

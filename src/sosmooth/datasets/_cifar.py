@@ -31,7 +31,7 @@ def unpickled(path: Path, content: bytes) -> dict[str, Any]:
         found = read_pickled_arrays(content)
     except PickleRefused as error:
         raise ValueError(
-            f"{path} is no batch of CIFAR ({error}); use the original, or the binary version"
+            f"{path} is not a batch of CIFAR ({error}); use the original, or the binary version"
         ) from error
     return found if isinstance(found, dict) else {}
 
@@ -55,7 +55,7 @@ def pickled_batch(
     found = unpickled(path, content)
     data, labels = found.get("data"), found.get(label)
     if not (isinstance(data, np.ndarray) and data.ndim == 2 and data.shape[1] == PIXELS):
-        raise ValueError(f"{path} must hold data, {PIXELS} bytes an image; copy it again")
+        raise ValueError(f"{path} must hold data, {PIXELS} bytes per image; copy it again")
     if isinstance(labels, np.ndarray):  # of uint8, as all arrays that are read
         labels = labels.tolist()
     if not (

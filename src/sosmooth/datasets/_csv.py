@@ -46,7 +46,7 @@ def read_csv(path: Path, *, needed: Sequence[str] = ()) -> CsvTable:
             (_, columns), *lines = [(rows.line_num, cells) for cells in rows if cells]
         except (ValueError, csv.Error) as error:
             raise ValueError(
-                f"{path} is no CSV file with a first line that names its columns ({error})"
+                f"{path} is not a CSV file with a first line that names its columns ({error})"
             ) from error
     if len(set(columns)) < len(columns):
         again = next(name for name in columns if columns.count(name) > 1)

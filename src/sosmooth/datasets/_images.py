@@ -172,7 +172,7 @@ def _opened(name: str, source: Path | bytes) -> Image.Image:
             )
     except Exception as error:  # decoders raise all kinds of exceptions
         raise ValueError(
-            f"{name} is no readable image ({_first_line(error)}); remove or replace it"
+            f"{name} cannot be read as an image ({_first_line(error)}); remove or replace it"
         ) from error
     if image.width * image.height > MAX_PIXELS:
         image.close()

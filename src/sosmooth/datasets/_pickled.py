@@ -155,7 +155,7 @@ def _update(target: Any, items: list[Any]) -> None:
     """Put keys and values, in turn, into a dictionary."""
     keys = items[::2]
     if not all(type(key) in (str, bytes) for key in keys):  # hashing nested tuples can take hours
-        raise PickleRefused("it holds a dictionary with keys that are no text")
+        raise PickleRefused("it holds a dictionary with keys that are not text")
     names = [key.decode("latin-1") if type(key) is bytes else key for key in keys]
     target.update(zip(names, items[1::2], strict=True))
 
@@ -163,7 +163,7 @@ def _update(target: Any, items: list[Any]) -> None:
 def _name_on_stack(machine: _Machine, argument: None) -> None:
     attribute, module = machine.stack.pop(), machine.stack.pop()
     if not (type(attribute) is str and type(module) is str):
-        raise PickleRefused("it names an object by something that is no text")
+        raise PickleRefused("it names an object by something that is not text")
     machine.stack.append(_Name(f"{module} {attribute}"))
 
 
@@ -240,7 +240,7 @@ def _encoded(arguments: Any) -> bytes:
         and type(arguments[0]) is str
         and arguments[1:] in (("latin1",), ("latin-1",))
     ):
-        raise PickleRefused("it encodes something that is no text in Latin-1")
+        raise PickleRefused("it encodes something that is not text in Latin-1")
     return arguments[0].encode("latin-1")
 
 

@@ -75,7 +75,7 @@ def _file(folder: Path, split: str) -> Path:
 def _binary(path: Path, content: bytes) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     if not content or len(content) % _RECORD:
         raise ValueError(
-            f"{path} has {len(content)} bytes, which is no multiple of the {_RECORD} bytes of an"
+            f"{path} has {len(content)} bytes, which is not a multiple of the {_RECORD} bytes of an"
             " image; copy or download it again"
         )
     records = np.frombuffer(content, np.uint8).reshape(-1, _RECORD)

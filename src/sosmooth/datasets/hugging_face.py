@@ -50,7 +50,7 @@ def load(folder: Path, options: str = "") -> InputSet:
         found = package.load_from_disk(str(folder))
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"{folder} is no data set that save_to_disk wrote, and holds no Parquet files"
+            f"{folder} is not a data set that save_to_disk wrote, and holds no Parquet files"
             f" ({' '.join(str(error).split())})"
         ) from error
     split = asked.get("split")

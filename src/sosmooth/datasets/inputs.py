@@ -217,7 +217,7 @@ def checked_labels(
     array = np.asarray(labels)
     if not np.issubdtype(array.dtype, np.integer) or array.shape != (length,):
         raise ValueError(
-            f"{name}: labels must be {length} integers, one an input; got {array.dtype} of shape"
+            f"{name}: labels must be {length} integers, one per input; got {array.dtype} of shape"
             f" {array.shape}"
         )
     array = array.astype(np.int64)

@@ -46,7 +46,7 @@ def numbered(written: Sequence[str | None]) -> tuple[tuple[str, ...] | None, NDA
     """Labels as they are written in a file: whole numbers, or names numbered in sorted order.
 
     Args:
-        written: one an input; empty or None = unknown.
+        written: one per input; empty or None = unknown.
 
     Returns:
         The names (None if the labels are numbers), and the labels, int64 (length,).

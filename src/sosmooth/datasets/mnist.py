@@ -81,8 +81,8 @@ def read_idx(content: bytes, *, axes: int) -> NDArray[np.uint8]:
     start = 4 + 4 * axes
     if len(content) < start or content[:4] != bytes((0, 0, _UINT8, axes)):
         raise ValueError(
-            f"no idx file of uint8 with {axes} axes: it begins with {content[:4].hex(' ')}; use the"
-            " original"
+            f"not an idx file of uint8 with {axes} axes: it begins with {content[:4].hex(' ')}; use"
+            " the original"
         )
     shape = struct.unpack(f">{axes}I", content[4:start])
     if len(content) - start != np.prod(shape, dtype=object):
@@ -119,14 +119,14 @@ def unpacked(path: Path) -> bytes:
         path: the file.
 
     Raises:
-        ValueError: no whole gzip file, or a longer content.
+        ValueError: an incomplete gzip file, or a longer content.
     """
     try:
         with gzip.open(path) as file:
             content = file.read(_MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(
-            f"{path} is no whole gzip file ({error}); copy or download it again"
+            f"{path} is not a complete gzip file ({error}); copy or download it again"
         ) from error
     if len(content) > _MAX_BYTES:
         raise ValueError(

@@ -114,7 +114,7 @@ def _of_npz(path: Path, asked: dict[str, str]) -> _Arrays:
                 return arrays[of_inputs], labels, lattice, notes
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise ValueError(
-            f"{path} is no readable .npz file ({error}); write it with numpy.savez_compressed"
+            f"{path} is not a readable .npz file ({error}); write it with numpy.savez_compressed"
         ) from error
 
 
@@ -138,7 +138,7 @@ def _one_array(path: Path) -> NDArray:
             return np.load(path, allow_pickle=False)
     except (EOFError, OSError) as error:
         raise ValueError(
-            f"{path} is no readable .npy file ({error}); write it with numpy.save"
+            f"{path} is not a readable .npy file ({error}); write it with numpy.save"
         ) from error
 
 
@@ -207,7 +207,7 @@ def _check_member(path: Path, name: str, file: IO[bytes], size: int) -> None:
         shape, _, dtype = read(file)
     except (ValueError, SyntaxError, TokenError) as error:
         raise ValueError(
-            f"{path}: {name} is no NumPy array; write it with numpy.savez_compressed"
+            f"{path}: {name} is not a NumPy array; write it with numpy.savez_compressed"
         ) from error
     if dtype.hasobject:
         raise ValueError(f"{path}: {name} holds Python objects; store plain numbers only")

@@ -123,7 +123,7 @@ def _files(path: Path, asked: str | None) -> tuple[list[Path], str | None]:
         _check_shards(path, splits[split])
         return splits[split], split
     if asked is not None:
-        raise ValueError(f"{path} is no folder, so it has no splits; leave split= out")
+        raise ValueError(f"{path} is not a folder, so it has no splits; leave split= out")
     if path.is_file():
         return [path], None
     if _WILD.search(str(path)) and (found := sorted(map(Path, glob.glob(str(path))))):
@@ -182,7 +182,7 @@ def _whole(file: Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError) as error:
         raise ValueError(
-            f"{file} is no whole Parquet file ({str(error).splitlines()[0]})"
+            f"{file} is not a complete Parquet file ({str(error).splitlines()[0]})"
         ) from error
 
 

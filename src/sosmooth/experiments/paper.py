@@ -36,7 +36,7 @@ class Effort:
     """The size of a run that replaces a published one at some scale.
 
     Attributes:
-        n: estimation samples an image, evaluations.
+        n: estimation samples per image, evaluations.
         images: number of images.
     """
 

@@ -24,7 +24,7 @@ class PublishedHistogram:
         numbers: of the figures that show it, as "6" and "12".
         data: a key of `paper.SOURCES`.
         sigma: noise level, input units.
-        n: estimation samples an image, evaluations.
+        n: estimation samples per image, evaluations.
         method: a key of `METHODS`.
         images: number of images, certified or not.
         counts: images in each of `BINS`; those certified by neither method are in none.

@@ -135,7 +135,7 @@ class CertifiedEstimator(RandomizedSmoothingMixin, ClassifierMixin, BaseEstimato
 
         Args:
             x: inputs (batch, …).
-            n: estimation samples an input.
+            n: estimation samples per input.
             batch_size: ART's, not used: sosmooth finds its own, unless the smoothed classifier was
                 given one.
 

@@ -58,7 +58,7 @@ class LogText:
             if line.strip() and not line.lstrip().startswith("#")
         ]
         if not lines:
-            raise RunError(f"{path} is empty; a log has a header line and one line an input")
+            raise RunError(f"{path} is empty; a log has a header line and one line per input")
         top, first = lines[0][0], [field.strip() for field in lines[0][1]]
         if len(first) == 1 and "," in first[0]:
             raise self._at(top, "separated by commas; logs are separated by tabs")
@@ -149,7 +149,7 @@ class LogText:
                 f"lines at the end that are not rows: {len(rows) - end}, from line {rows[end][0]}"
             )
         if not end:
-            raise RunError(f"{self.path} has a header and no inputs; a log has one line an input")
+            raise RunError(f"{self.path} has a header and no inputs; a log has one line per input")
         for number, row in rows[:end]:
             if len(row) != len(header):
                 raise self._at(

@@ -169,7 +169,7 @@ def _indices(log: LogText) -> NDArray[np.int64]:
     repeated = np.ones(len(index), dtype=bool)
     repeated[first] = False
     log.refuse(
-        repeated, lambda row: f"idx {index[row]} occurred before; one row an input is allowed"
+        repeated, lambda row: f"idx {index[row]} occurred before; one row per input is allowed"
     )
     return index
 

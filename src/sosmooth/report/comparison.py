@@ -155,7 +155,7 @@ def accuracy_interval(
     """A 95 % interval of the difference of two fractions of the same images.
 
     The difference is `P(only method) − P(only baseline)`: the probabilities that only one of the
-    two counts an image. Each side of both is bounded by Clopper and Pearson at a quarter of 5 %.
+    two counts per image. Each side of both is bounded by Clopper and Pearson at a quarter of 5 %.
 
     Args:
         baseline: whether the baseline counts each image, (images,).

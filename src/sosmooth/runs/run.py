@@ -33,12 +33,12 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True, eq=False)
 class Run(Results):
-    """A run: its certificates, one row an input, and its manifest.
+    """A run: its certificates, one row per input, and its manifest.
 
     Attributes:
         path: its folder.
         manifest: settings, versions, digests.
-        table: an Arrow table, one row an input; the columns are described in `runs.schema.COLUMNS`.
+        table: an Arrow table, one row per input; `runs.schema.COLUMNS` describes the columns.
         table_digest: SHA-256 of the table's Parquet file.
     """
 

@@ -50,7 +50,7 @@ def table_of(
         seconds: time spent on each input, (batch,); None: unknown.
 
     Returns:
-        A table of `SCHEMA`, one row an input.
+        A table of `SCHEMA`, one row per input.
     """
     size = len(certificates)
     values = vars(certificates) | certificates.tally.arrays() | vars(certificates.bounds)
@@ -272,7 +272,8 @@ def conformed(table: pa.Table, path: Path) -> pa.Table:
     version = version_of(table.schema)
     if version is None:
         raise RunError(
-            f"{path} is no table of a run: it does not name its schema; give the folder of a run"
+            f"{path} is not the table of a run: it does not name its schema; give the folder of"
+            " a run"
         )
     unknown = [name for name in table.column_names if name not in COLUMNS]
     if len(set(table.column_names)) < len(table.column_names):

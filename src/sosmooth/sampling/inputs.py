@@ -76,7 +76,7 @@ def checked_indices(
             return np.array(array, dtype=np.int64)
         wrong = ""
     raise ValueError(
-        f"indices must be {count} distinct whole numbers of at least 0, below 2^63, one an input;"
+        f"indices must be {count} distinct whole numbers of at least 0, below 2^63, one per input;"
         f" got {' '.join(repr(indices).split())[:80]}{wrong}"
     )
 

@@ -97,7 +97,7 @@ class Recognition:
         if manifest.answers is None and self._writer.done:
             from_here = "; its answers are stored from now on" if self._contributes else ""
             self._notice(
-                f"{self._writer.path} was begun by a version that stored no answers of the"
+                f"{self._writer.path} was started by a version that stored no answers of the"
                 " classifier, so it is not known whether this classifier certified its"
                 f" {len(self._writer.done)} inputs{from_here}"
             )

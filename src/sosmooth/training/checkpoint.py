@@ -23,7 +23,7 @@ class Checkpoint:
         state: weights, momentum, generators and number of epochs, as `TrainingState.copy` returns
             them.
         identity: JSON-able settings that a resumed training must share.
-        history: one row an epoch, JSON-able.
+        history: one row per epoch, JSON-able.
     """
 
     state: dict[str, Tensor]
@@ -46,7 +46,7 @@ def save_checkpoint(weights: Path, checkpoint: Checkpoint) -> None:
 
     Args:
         weights: the file that the training will write.
-        checkpoint: what to write; its history becomes one line an epoch.
+        checkpoint: what to write; its history becomes one line per epoch.
     """
     metadata = {"checkpoint": checkpoint.identity, "history": checkpoint.history}
     write_tensors(checkpoint_path(weights), checkpoint.state, metadata)
@@ -73,7 +73,7 @@ def load_checkpoint(weights: Path, identity: Mapping[str, Any]) -> Checkpoint:
     state, metadata = read_tensors(path)
     found = metadata.get("checkpoint")
     if not isinstance(found, dict) or not isinstance(metadata.get("history"), list):
-        raise ValueError(f"{path} is no checkpoint of sosmooth train; remove it and train again")
+        raise ValueError(f"{path} is not a checkpoint of sosmooth train; remove it and train again")
     for name in {**found, **identity}:
         if found.get(name) != identity.get(name):
             raise ValueError(

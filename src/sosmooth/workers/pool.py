@@ -272,8 +272,8 @@ class Pool(AbstractContextManager["Pool"]):
             self._queue.extendleft(number for number in reversed(mine))
             of = f" ({_named(first.share)})" if first else ""
             self._notice(
-                f"{self._workers.name(worker)} has not answered for {patience:.3g} s{of}: its share"
-                " goes to another worker; look whether it is stopped, or what it waits for"
+                f"{self._workers.name(worker)} has not answered for {patience:.3g} s{of}: its unit"
+                " of work goes to another worker; check whether it is stopped, or what it waits for"
             )
         if found and all(hand.silent for hand in self._hands.values()):
             self._workers.add()
@@ -357,8 +357,8 @@ class Pool(AbstractContextManager["Pool"]):
             admitted = any(hand.admitted for hand in self._hands.values())
             if self._deaths_at_start >= _TRIES_OF_DEATH and not admitted:
                 raise WorkersError(
-                    f"workers end before they are ready: {why}; does the classifier open in this"
-                    " process?"
+                    f"workers stop before they are ready: {why}; can this process open the"
+                    " classifier?"
                 )
             return
         if hand.silent:  # others have its shares

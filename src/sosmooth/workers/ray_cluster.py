@@ -227,6 +227,6 @@ def _check_reachable(address: str) -> None:
 def _no_cluster(address: str | None, why: str) -> WorkersError:
     where = "" if address in (None, "auto") else f" at {address}"
     return WorkersError(
-        f"no Ray cluster is available{where}: {why}; begin one with `ray start --head` and let this"
-        " machine be part of it"
+        f"no Ray cluster is available{where}: {why}; start one with `ray start --head` and let this"
+        " machine join it"
     )
