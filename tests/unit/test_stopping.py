@@ -138,5 +138,5 @@ def test_a_tally_of_no_look_is_refused():
         "selection_margin": np.ones(1, int),
         "index": np.zeros(1, int),
     }
-    with pytest.raises(ValueError, match="no look"):
+    with pytest.raises(ValueError, match="decides only after"):
         rule.certify(found.tally, **one, n0=1, seed=0)
