@@ -125,7 +125,7 @@ def test_no_direction_is_below_the_trust_region_bound(dimension):
     # Tight: the slopes of the price are those of a unit vector, and the price is homogeneous.
     prices = AnyDirection(np.zeros((1, 300)), np.zeros((1, 300)), np.zeros((2, 300)), theta, x * x)
     y = np.stack([0 * mu, 0 * mu, mu, nu])
-    at_best = (prices.slopes(y)[0] * y).sum(axis=0)
+    at_best = (prices.slopes(y)[1] * y).sum(axis=0)
     np.testing.assert_allclose(-at_best, bound, rtol=1e-6, atol=1e-9)
 
 

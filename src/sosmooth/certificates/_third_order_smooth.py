@@ -14,6 +14,7 @@ from sosmooth.certificates.region import pdf
 # Temperatures of the smoothed dual, relative to the natural scale of the gains.
 _HOT, _COLD, _COOLING = 0.3, 2e-3, 0.3
 _SMOOTH_STEPS = 80
+_DAMP = 0.3
 # Nodes where the states change, and in the tail.
 _INNER, _OUTER = (np.polynomial.legendre.leggauss(count) for count in (40, 8))
 
@@ -23,8 +24,30 @@ def natural_scale(multipliers: Floats, r: Floats) -> Floats:
     return multipliers[ONE] * r**3 / (1 + r**3)
 
 
+def carried(multipliers: Floats, r: Floats, to: Floats) -> Floats:
+    """A guess of the best multipliers at another distance.
+
+    `w(z) = 1 + r z + r²/2 (z² − 1) + …`: near the coefficients of that series all gains are of
+    third order in r, and so is what the multipliers are off from them.
+    """
+    ratio = (to**3 / (1 + to**3)) / (r**3 / (1 + r**3))
+    moved = series(to) + (multipliers - series(r)) * ratio
+    return np.where(multipliers > 0, np.maximum(moved, 0.0), 0.0)
+
+
+def series(r: Floats) -> Floats:
+    """The multipliers with which the gains are of third order in r, (4, n)."""
+    return np.stack([np.ones(r.shape), np.ones(r.shape), r, 0.5 * r * r])
+
+
 def smoothed(
-    multipliers: Floats, prices: Prices, r: Floats, *, tied: bool, fast: bool = False
+    multipliers: Floats,
+    prices: Prices,
+    r: Floats,
+    *,
+    tied: bool,
+    fast: bool = False,
+    hot: float = _HOT,
 ) -> tuple[Floats, Floats]:
     """Minimise the dual with `max` replaced by a soft maximum of falling temperature.
 
@@ -33,20 +56,24 @@ def smoothed(
         prices: of the multipliers.
         r: distance in units of sigma, (n,).
         tied: both masses have one multiplier: nothing is known of pairs.
-        fast: in float32, which now and then ends far from the minimum.
+        fast: in float32.
+        hot: the first temperature, relative to the natural scale of the gains.
 
     Returns:
         Multipliers, all positive, and the temperatures at the end.
     """
     n = r.size
     z, mass = _nodes(prices.wrong, r)
-    rise, fall = np.exp(r * z - 0.5 * r * r), np.exp(-r * z - 0.5 * r * r)
+    at_series = series(r)
+    odd, even = at_series[SLOPE] * z, 1 + at_series[CURVATURE] * (z * z - 1)
+    rise = np.exp(r * z - 0.5 * r * r) - even - odd
+    fall = np.exp(-r * z - 0.5 * r * r) - even + odd
     kind = np.float32 if fast else np.float64
     grid = np.stack([z, mass, rise, fall]).astype(kind)
     blur = 1e-6 if fast else 1e-13
     scale = natural_scale(multipliers, r)
     here = np.maximum(multipliers, 1e-4 * scale)
-    temperature = _HOT * scale
+    temperature = hot * scale
     lowest, step, length = np.full(n, np.inf), np.zeros((4, n)), np.ones(n)
     active = np.arange(n)
     for _ in range(_SMOOTH_STEPS):
@@ -55,7 +82,8 @@ def smoothed(
         trial = here[:, active] + length[active] * step[:, active]
         heat, price = temperature[active], prices.take(active)
         barrier = 1e-3 * heat * price.wrong
-        value, gradient, hessian = _soft_dual(trial, price, heat, barrier, *grid[..., active])
+        off = (trial - at_series[:, active]).astype(kind)
+        value, gradient, hessian = _soft_dual(trial, off, price, heat, barrier, *grid[..., active])
         better = value <= lowest[active] + blur * np.abs(value)
         move = newton_step(hessian, -gradient, np.zeros((4, active.size), bool), tied=tied)
         decrease = -(gradient * move).sum(axis=0)
@@ -64,11 +92,14 @@ def smoothed(
         with np.errstate(divide="ignore", invalid="ignore"):
             room = np.where(move < 0, -0.9 * trial / move, np.inf).min(axis=0)
         lowest[good], length[good] = value[better], np.minimum(room, 1.0)[better]
+        far = np.sqrt(np.maximum(decrease, 0.0) / (heat * price.wrong))
+        length[good] = np.minimum(length[good], 1 / (1 + _DAMP * far[better]))
         length[active[~better]] *= 0.25
         settled = better & (decrease < 0.5 * heat * price.wrong)
         done = settled & (heat <= 1.001 * _COLD * scale[active])
         cooler = active[settled]
-        lowest[cooler] = np.inf
+        # At the same place: a step that was good while it was hot may lead astray.
+        lowest[cooler], length[cooler] = np.inf, 0.0
         temperature[cooler] = np.maximum(_COOLING * temperature[cooler], _COLD * scale[cooler])
         active = active[~done]
     return here, temperature
@@ -111,6 +142,7 @@ def _nodes(wrong_mass: Floats, r: Floats) -> tuple[Floats, Floats]:
 
 def _soft_dual(
     y: Floats,
+    off: Floats,
     prices: Prices,
     heat: Floats,
     barrier: Floats,
@@ -119,8 +151,11 @@ def _soft_dual(
     rise: Floats,
     fall: Floats,
 ) -> tuple[Floats, Floats, Floats]:
-    """Value, gradient and Hessian of the smoothed dual with a logarithmic barrier."""
-    both, one, mu, nu = y.astype(z.dtype)
+    """Value, gradient and Hessian of the smoothed dual with a logarithmic barrier.
+
+    `off`, `rise` and `fall` are what y and `w(±z)` differ from `_series`: gains keep their digits.
+    """
+    both, one, mu, nu = off
     warmth = heat.astype(z.dtype)
     bend = z * z - 1
     pull, even = (mu / warmth) * z, (nu / warmth) * bend + one / warmth
@@ -133,12 +168,11 @@ def _soft_dual(
     def mean(values: Floats) -> Floats:
         return np.einsum("kn,kn->n", mass, values).astype(np.float64)
 
-    value = heat * mean(top + np.log(total)) + prices.value(y)
-    value -= (barrier * np.log(y)).sum(axis=0)
+    paid, price, bends = prices.slopes(y)
+    value = heat * mean(top + np.log(total)) + paid - (barrier * np.log(y)).sum(axis=0)
     plus, minus, wrong = plus / total, minus / total, wrong / total
     single = plus + minus
     any_, lean, bent = single + wrong, z * (plus - minus), bend * (single + 2 * wrong)
-    price, bends = prices.slopes(y)
     gradient = price - np.stack([mean(wrong), mean(any_), mean(lean), mean(bent)]) - barrier / y
     hessian = np.empty((y.shape[1], 4, 4))
     upper = {

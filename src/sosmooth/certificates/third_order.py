@@ -16,7 +16,6 @@ from sosmooth.certificates._third_order_march import Marched
 from sosmooth.certificates.region import Region, interval, pdf
 from sosmooth.certificates.second_order import second_order_region
 from sosmooth.certificates.third_order_dipole import (
-    chord,
     curved_radius,
     moment,
     noise_units,
@@ -141,10 +140,5 @@ def _solved(
     lowest = -2 * moment(special.ndtri(0.5 + 0.5 * error))
     refuse_impossible(gamma, pdf(special.ndtri(error)), kappa, lowest)
 
-    def multipliers(at: NDArray[np.intp], r: Floats) -> Floats:
-        ((lower, upper),) = flat.intervals
-        slope, level = chord(lower[at], upper[at], r)
-        return np.stack([level, level, slope, np.zeros(r.shape)])
-
     prices = np.stack([np.zeros(error.shape), error, gamma, kappa])
-    return (second, *curved_radius(prices, flat, multipliers, tied=True))
+    return (second, *curved_radius(prices, flat, tied=True))

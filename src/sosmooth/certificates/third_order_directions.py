@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from sosmooth._numbers import EPS, Floats
 from sosmooth.certificates._third_order_dual import BOTH, CURVATURE, ONE, SLOPE
-from sosmooth.certificates._third_order_march import OneHalf, Rivals, march
+from sosmooth.certificates._third_order_march import NEAR, OneHalf, Rivals, march
 from sosmooth.certificates._third_order_prices import AnyDirection
 from sosmooth.certificates.region import Region, worst_multiclass_radius
 from sosmooth.certificates.second_order_dipole import second_order_dipole_region
-from sosmooth.certificates.third_order_dipole import second_order_multipliers
 
 
 @dataclass(frozen=True)
@@ -79,18 +78,16 @@ def any_direction(
     at = np.flatnonzero((distance > 0) & np.isfinite(distance))
     if at.size == 0:
         return InAnyDirection(distance, corner, slope, curvature)
-    ends = [end[corner[at], at] for interval in second.intervals for end in interval]
     not_both = 0.5 * (1 - c_s[:, at])
     none = np.maximum(not_both - c_n[:, at], 0.0) + 2 * EPS * not_both
     prices = AnyDirection(
         none, not_both, slack[:, at], eigenvalues[:, at], squares[:, at] * (1 + 4 * EPS)
     )
     level = OneHalf() if rivals is None else Rivals(rivals.take(at))
-    multipliers = second_order_multipliers(ends[0], ends[1], ends[2], ends[3], distance[at])
-    found = march(prices, distance[at], multipliers, tied=False, level=level)
+    found = march(prices, distance[at], tied=False, level=level, effort=NEAR)
     distance[at] = np.maximum(distance[at], found.radius)
     y = found.multipliers
     corner[at] = (y[BOTH] * none + y[ONE] * not_both).argmax(axis=0)
-    prices_there = prices.slopes(y)[0]
+    _, prices_there, _ = prices.slopes(y)
     slope[at], curvature[at] = -prices_there[SLOPE], -prices_there[CURVATURE]
     return InAnyDirection(distance, corner, slope, curvature)
