@@ -26,6 +26,7 @@ _METHOD_COLOURS = {
     "dipole_joint": "#cc79a7",
     "second_order_pairs": "#d55e00",
     "second_order_dipole": "#009e73",
+    "third_order_dipole": "#56b4e9",
 }
 _DASHES = ["-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5))]
 
