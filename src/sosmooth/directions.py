@@ -43,7 +43,7 @@ class InEveryDirection:
             if len(i) or not len(tally)
         ]
         back = np.argsort(np.concatenate([i for _, i in groups]))
-        bounds = concatenate([bounds for bounds, _ in found]).rows(back)
+        bounds = concatenate([bounds for bounds, _ in found])[back]
         return bounds, np.concatenate([distance for _, distance in found])[back]
 
     def region(self, bounds: Bounds, sigma: float) -> Region:
@@ -55,8 +55,8 @@ class InEveryDirection:
         truths = direction_corners(tally, alpha, costs=self.costs)
         bounds = truths.bounds
         found = any_direction(
-            bounds["c_s_lower"],
-            bounds["c_n_lower"],
+            bounds.required("c_s_lower"),
+            bounds.required("c_n_lower"),
             truths.slack,
             truths.eigenvalues,
             truths.squares,

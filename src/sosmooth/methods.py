@@ -184,7 +184,7 @@ METHODS: dict[str, Method] = {
     ),
     "third_order_dipole": Method(
         Design.ANTITHETIC,
-        InEveryDirection(_SECOND_ORDER_DIPOLE, (_by_probability,)),
+        InEveryDirection(_SECOND_ORDER_DIPOLE, (_by_probability, _BY_DIPOLE)),
         "docs/theory/third_order.md",
         pair_gradient=True,
         curvature=True,

@@ -23,7 +23,6 @@ from sosmooth.confidence.direction_bounds import (
 )
 from sosmooth.confidence.pair_counts import CELLS, OneSidedCost, pair_cells
 from sosmooth.confidence.proportion import proportion_upper_bound
-from sosmooth.confidence.published import required
 from sosmooth.tally import Tally
 
 # Parts of the share: for the slope, for the curvature, for each of the two probabilities that these
@@ -86,10 +85,10 @@ def direction_corners(
     Source:
         docs/theory/third_order.md.
     """
-    both, none = required(tally, "pair_both"), required(tally, "pair_none")
-    one = required(tally, "pair_plus_only") + required(tally, "pair_minus_only")
+    both, none = tally.required("pair_both"), tally.required("pair_none")
+    one = tally.required("pair_plus_only") + tally.required("pair_minus_only")
     center, pairs, share = (
-        required(tally, "curvature_center"),
+        tally.required("curvature_center"),
         both + one + none,
         curvature_share(tally),
     )
@@ -114,6 +113,6 @@ def direction_corners(
         c_n_lower=c_n,
     )
     eigenvalues, squares = (
-        required(tally, f"curvature_{name}").T for name in ("eigenvalues", "squares")
+        tally.required(f"curvature_{name}").T for name in ("eigenvalues", "squares")
     )
     return DirectionCorners(bounds, slack * (1 + 4 * EPS), eigenvalues, squares)
