@@ -577,7 +577,11 @@ def storage(size: int, rng: np.random.Generator) -> tuple[list[str], int]:
     import pyarrow as pa
 
     radius = _radii(size, rng)
-    others = {pa.string(): [""] * size, pa.list_(pa.int64()): [[0]] * size}
+    others = {
+        pa.string(): [""] * size,
+        pa.list_(pa.int64()): [[0]] * size,
+        pa.list_(pa.float64()): [[0.0]] * size,
+    }
     columns = {
         name: pa.array(radius if name in ("radius", "p_lower") else np.zeros(size), pa.float64())
         if pa.types.is_floating(column.type)
