@@ -30,11 +30,12 @@ from sosmooth.runs.manifest import manifest_of
 from sosmooth.runs.schema import COLUMNS, SCHEMA
 from sosmooth.runs.table import parquet_bytes, table_from_parquet
 
+INPUTS = 200
 SLOW = {
-    **{f"run of a {part}": 60 for part in ("manifest", "table", "journal")},
-    **{"torch": 150, "preparation": 80, "skops": 80},
+    **{f"run of a {part}": 40 for part in ("manifest", "table", "journal")},
+    **{"torch": 80, "table": 80, "image table": 80, "preparation": 50, "skops": 50},
 }
-settings.register_profile("fuzz", derandomize=True, deadline=None, database=None, max_examples=300)
+settings.register_profile("fuzz", derandomize=True, deadline=None, database=None, max_examples=150)
 
 
 def assert_one_line(error: Exception) -> None:
@@ -64,7 +65,7 @@ def test_broken_files_are_read_or_refused_in_one_line(tmp_path, name):
     (tmp_path / "seeds").mkdir()
     reader, rng = READERS[name], random.Random(name)
     seeds = reader.seeds(tmp_path / "seeds")
-    for _ in range(SLOW.get(name, 400)):
+    for _ in range(SLOW.get(name, INPUTS)):
         data = rng.choice(seeds)
         varied = reader.vary is not None and rng.random() < 0.6
         read(
@@ -155,7 +156,7 @@ ARROW = st.sampled_from(
 )
 
 
-@settings(settings.get_profile("fuzz"), max_examples=150)
+@settings(settings.get_profile("fuzz"), max_examples=80)
 @given(st.dictionaries(st.sampled_from(list(COLUMNS)), ARROW, max_size=4), st.integers(0, 3))
 def test_tables_of_any_types(types, size):
     columns = {name: pa.nulls(size, column.type) for name, column in COLUMNS.items()}
