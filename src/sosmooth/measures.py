@@ -68,6 +68,27 @@ def _right(prediction, label) -> NDArray[np.bool_]:
     return (np.asarray(prediction) == np.asarray(label)) & (np.asarray(prediction) != ABSTAINED)
 
 
+#: A distribution of p̂ is summed up by the fractions of the inputs above each of these.
+LEVELS = ("0.5", "0.7", "0.9", "0.99", "0.999")
+
+
+def fractions_above(p_estimate: ArrayLike) -> dict[str, str]:
+    """A distribution of p̂ in a few figures: each of `LEVELS` → percentage of the inputs above it.
+
+    Args:
+        p_estimate: in [0, 1], (inputs,), at least one.
+
+    Returns:
+        Percentages as text, rounded down.
+    """
+    values = np.asarray(p_estimate, np.float64)
+    found = {}
+    for level in LEVELS:
+        tenths = 1000 * int(np.sum(values > float(level))) // len(values)
+        found[level] = f"{tenths // 10}.{tenths % 10} %"
+    return found
+
+
 def norm_of(settings: Mapping[str, Any]) -> str:
     """What the radii of a run with these settings are measured in.
 

@@ -10,16 +10,18 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sosmooth import load_classifier, load_run
 from sosmooth.cli import main
 from sosmooth.datasets import load_dataset
 from sosmooth.measures import floored
+from sosmooth.report.headline import headline
 from sosmooth.report.noisy import noisy_of, redrawable
 from sosmooth.smoothed import SmoothedClassifier
 
 HOSTILE = "<img src=x onerror=\"document.title='hit'\">&amp;<b>%{x}"
-IMAGES = 30
+INPUTS = 30
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def runs(tmp_path_factory):
         "model": "mnist7",
         "data": "mnist7",
         "sigma": 0.25,
-        "max": IMAGES,
+        "max": INPUTS,
         "n": 4000,
         "batch-size": 2000,
     }
@@ -125,39 +127,148 @@ def plot(page, name):
 
 def radii(page, column):
     """The values of a column of radii in the table, with abstentions as 0."""
-    texts = page.locator(f"#images tbody td:nth-child({column})").all_inner_texts()
+    texts = page.locator(f"#inputs tbody td:nth-child({column})").all_inner_texts()
     return [float(re.match(r"[\d.]+", text)[0]) if text[0].isdigit() else 0.0 for text in texts]
+
+
+def choose(page, plot, words):
+    """Show a plot in the view of that name."""
+    page.locator(f"#views-{plot} label", has_text=words).click()
+
+
+def test_it_opens_with_the_result_and_both_plots_on_the_first_screen(opened, report, runs):
+    page = opened(report, width=1400)
+    assert page.locator("h1").inner_text() == headline([load_run(run) for run in runs])
+    for name in ("change", "accuracy"):
+        box = plot(page, name).bounding_box()
+        assert box["y"] + box["height"] <= 900
+    assert not page.get_by_text("sigma 0.25 · n 4").first.is_visible()
+    page.get_by_text("The same for all runs", exact=True).click()
+    assert page.get_by_text("sigma 0.25 · n 4").first.is_visible()
+    # The run that the sentence is about comes first.
+    assert page.locator(".columns thead th").first.inner_text() == "pairs"
 
 
 def test_the_curve_tells_the_runs_where_the_pointer_is(opened, report):
     page = opened(report)
     accuracy = plot(page, "accuracy")
-    accuracy.hover(position={"x": 350, "y": 200})
+    accuracy.hover(position={"x": 250, "y": 200})
     tip = accuracy.locator(".hoverlayer .legend")
     tip.wait_for()
     assert all(
         name in tip.text_content() for name in ("radius", "first_order", "dipole", "pairs", "%")
     )
     page.get_by_role("checkbox", name="dipole").uncheck()
-    accuracy.hover(position={"x": 351, "y": 200})
+    accuracy.hover(position={"x": 251, "y": 200})
     page.wait_for_function(
         "() => !document.querySelector('#plot-accuracy .hoverlayer').textContent.includes('dipole')"
     )
-    assert page.locator("#images th").all_inner_texts()[2:4] == ["first_order", "pairs"]
+    assert page.locator("#inputs th").all_inner_texts()[2:5] == ["pairs", "change", "first_order"]
 
 
-def test_a_bar_of_the_histogram_leaves_its_images_in_the_table(opened, report):
+def bands(page):
+    """The runs whose interval is visible in the plot of certified accuracy."""
+    return page.evaluate(
+        """document.getElementById('plot-accuracy').data
+        .filter((trace) => trace.band && trace.fillcolor !== 'rgba(0,0,0,0)')
+        .map((trace) => trace.run.name)"""
+    )
+
+
+def test_only_the_run_at_the_pointer_has_a_band(opened, report):
     page = opened(report)
-    bars = plot(page, "change").locator(".points path")
+    accuracy = plot(page, "accuracy")
+    assert bands(page) == []
+    page.locator("#runs label", has_text="dipole").hover()
+    assert bands(page) == ["dipole"]
+    accuracy.hover(position={"x": 250, "y": 60})
+    page.wait_for_function("() => document.querySelector('#plot-accuracy .hoverlayer .legend')")
+    assert len(bands(page)) == 1
+    page.locator("h1").hover()
+    page.wait_for_function("() => !document.querySelector('#plot-accuracy .hoverlayer .legend')")
+    assert bands(page) == []
+    choose(page, "accuracy", "minus first order")
+    assert bands(page) == ["pairs"]
+    assert "minus first order" in accuracy.locator(".ytitle").text_content()
+
+
+def test_a_curve_is_drawn_as_its_swatch_says(opened, report):
+    page = opened(report)
+    dashes = page.locator("#runs svg line").evaluate_all(
+        "lines => lines.map((line) => line.getAttribute('stroke-dasharray'))"
+    )
+    assert len(dashes) == len(set(dashes)) == 3
+    drawn = (
+        plot(page, "accuracy")
+        .locator(".lines path.js-line")
+        .evaluate_all(
+            """paths => paths.map((path) => path.style)
+        .filter((style) => Number.parseFloat(style.strokeWidth) > 1)
+        .map((style) => style.strokeDasharray)"""
+        )
+    )
+    assert len(drawn) == len(set(drawn)) == 3
+
+
+def test_an_input_of_the_curve_of_changes_opens(opened, report):
+    page = opened(report)
+    plot(page, "change").focus()
+    page.keyboard.press("ArrowRight")
+    tip = page.locator("#plot-change .hoverlayer .hovertext")
+    tip.wait_for()
+    assert re.search(r"[+−±][\d.]+ % (pairs|dipole)", tip.text_content())
+    name = re.search(r"input (\d+)", tip.text_content())[1]
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name=f"Input {name}", exact=False).wait_for()
+
+
+def test_a_bar_of_the_histogram_leaves_its_inputs_in_the_table(opened, report):
+    page = opened(report)
+    plot(page, "change")
+    choose(page, "change", "the paper’s bins")
+    bars = page.locator("#plot-change .points path")
+    bars.first.wait_for()
     box = max((bar.bounding_box() for bar in bars.all()), key=lambda box: box["width"])
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     chip = page.locator("#bin")
     chip.wait_for(state="visible")
     assert re.match(r"(dipole|pairs): (larger|smaller|within)", chip.inner_text())
     left = int(re.search(r"of (\d+)", page.locator("#found").inner_text())[1])
-    assert 0 < left < IMAGES
+    assert 0 < left < INPUTS
     chip.click()
-    assert page.locator("#found").inner_text().endswith(f"of {IMAGES} images")
+    assert page.locator("#found").inner_text().endswith(f"of {INPUTS} inputs")
+
+
+@pytest.mark.parametrize(
+    ("kind", "begins"), [("CSV", b"run,"), ("PDF", b"%PDF"), ("SVG", b"<svg"), ("PNG", b"\x89PNG")]
+)
+def test_a_figure_is_there_as_a_file(kind, begins, opened, report, tmp_path):
+    page = opened(report)
+    with page.expect_download() as download:
+        page.locator("#figure-accuracy .files:visible").get_by_text(kind, exact=True).click()
+    assert download.value.suggested_filename == f"accuracy.{kind.lower()}"
+    download.value.save_as(tmp_path / "file")
+    content = (tmp_path / "file").read_bytes()
+    assert content.startswith(begins)
+    assert b"var(" not in content
+    if kind == "PNG":
+        with Image.open(tmp_path / "file") as picture:
+            assert picture.width > 1200
+
+
+def test_without_a_first_order_run_its_own_samples_are_the_baseline(opened, runs, tmp_path):
+    out = tmp_path / "report.html"
+    assert main(["report", str(runs[2]), "--out", str(out), "--pictures", "0"]) == 0
+    page = opened(out)
+    assert (
+        "larger than first order's (from one side of each pair)" in page.locator("h1").inner_text()
+    )
+    assert page.get_by_text("sosmooth recertify RUN --method first_order").is_visible()
+    assert plot(page, "change").is_visible()
+    assert page.locator(".columns thead th").all_inner_texts()[:2] == [
+        "pairs",
+        "first_order (computed)",
+    ]
 
 
 def test_the_table_sorts_by_its_titles_and_says_so(opened, report, runs):
@@ -165,16 +276,16 @@ def test_the_table_sorts_by_its_titles_and_says_so(opened, report, runs):
     expected = sorted(
         (float(floored(radius, 4)) for radius in load_run(runs[0])["radius"]), reverse=True
     )
-    title = page.locator("#images th button", has_text="first_order")
+    title = page.locator("#inputs th button", has_text="first_order")
     title.focus()
     page.keyboard.press("Enter")
-    assert page.locator("#images th[aria-sort=descending]").inner_text().startswith("first_order")
-    assert radii(page, 3) == expected[:25]
+    assert page.locator("#inputs th[aria-sort=descending]").inner_text().startswith("first_order")
+    assert radii(page, 5) == expected[:25]
     page.keyboard.press("Enter")
-    assert page.locator("#images th[aria-sort=ascending]").count() == 1
-    assert radii(page, 3) == expected[::-1][:25]
+    assert page.locator("#inputs th[aria-sort=ascending]").count() == 1
+    assert radii(page, 5) == expected[::-1][:25]
     page.locator("#later").click()
-    assert radii(page, 3) == expected[::-1][25:]
+    assert radii(page, 5) == expected[::-1][25:]
 
 
 def test_filters_leave_what_they_say(opened, report, runs):
@@ -190,42 +301,42 @@ def test_filters_leave_what_they_say(opened, report, runs):
         ("abstained", abstained.sum()),
         ("wrong", wrong.sum()),
         ("pictures", 3),
-        ("all", IMAGES),
+        ("all", INPUTS),
     ):
         page.select_option("#answer", value)
-        assert found.inner_text().endswith(f"of {count} images")
+        assert found.inner_text().endswith(f"of {count} inputs")
     page.select_option("#label", "7")
-    assert found.inner_text().endswith(f"of {np.sum(label == 7)} images")
+    assert found.inner_text().endswith(f"of {np.sum(label == 7)} inputs")
 
 
 def test_an_image_has_a_page_that_back_leaves(opened, report, runs):
     page = opened(report)
-    page.locator("#images a", has_text="5").first.click()
-    page.get_by_role("heading", name="Image 5", exact=False).wait_for()
-    assert page.url.endswith("#image-5")
+    page.locator("#inputs a", has_text="5").first.click()
+    page.get_by_role("heading", name="Input 5", exact=False).wait_for()
+    assert page.url.endswith("#input-5")
     assert not page.locator("#overview").is_visible()
     run = load_run(runs[2])
-    shown = page.locator("#image").inner_text()
+    shown = page.locator("#input").inner_text()
     assert floored(float(run["radius"][5]), 5) in shown
     assert f"bothsidesright:{run['pair_both'][5]}(" in re.sub(r"\s", "", shown)
-    assert page.locator(".regions svg").count() == 3
+    assert page.locator(".regions figure > svg").count() == 3
     assert "50.0 % in it" in page.locator(".regions").inner_text()
     page.locator(".regions input").first.fill("0")
     assert "at distance 0.000" in page.locator(".regions").inner_text()
-    page.locator("#image-title").focus()
+    page.locator("#input-title").focus()
     page.keyboard.press("ArrowRight")
-    page.get_by_role("heading", name="Image 6", exact=False).wait_for()
+    page.get_by_role("heading", name="Input 6", exact=False).wait_for()
     page.go_back()
-    page.get_by_role("heading", name="Image 5", exact=False).wait_for()
+    page.get_by_role("heading", name="Input 5", exact=False).wait_for()
     page.keyboard.press("Escape")
     page.locator("#overview").wait_for(state="visible")
-    assert page.evaluate("document.activeElement.getAttribute('href')") == "#image-5"
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "#input-5"
 
 
 def test_a_page_of_an_image_shows_what_the_classifier_saw(opened, report):
     page = opened(report)
     page.select_option("#answer", "pictures")
-    page.locator("#images a").first.click()
+    page.locator("#inputs a").first.click()
     page.locator(".pictures").wait_for()
     words = page.locator(".pictures figcaption").all_inner_texts()
     assert words[0] == "x"
@@ -243,15 +354,15 @@ def test_plots_work_with_the_keyboard(opened, report):
     page.keyboard.press("ArrowRight")
     tip = page.locator("#plot-radius .hoverlayer .hovertext")
     tip.wait_for()
-    name = re.search(r"image (\d+)", tip.text_content())[1]
+    name = re.search(r"input (\d+)", tip.text_content())[1]
     page.keyboard.press("Enter")
-    page.get_by_role("heading", name=f"Image {name}", exact=False).wait_for()
+    page.get_by_role("heading", name=f"Input {name}", exact=False).wait_for()
 
 
 def test_every_control_is_reached_by_the_tabulator(opened, report):
     page = opened(report)
     reached = set()
-    for _ in range(30):
+    for _ in range(60):
         page.keyboard.press("Tab")
         reached.add(
             page.evaluate(
@@ -265,10 +376,12 @@ def test_every_control_is_reached_by_the_tabulator(opened, report):
         "plot-accuracy",
         "plot-change",
         "plot-radius",
-        "against",
+        "plot-probability",
+        "views-change",
+        "views-accuracy",
         "answer",
         "label",
-        "image",
+        "input",
         "radius-0",
     } <= reached
 
@@ -285,26 +398,38 @@ def test_light_and_dark(opened, report):
     assert page.evaluate(line) != drawn_dark
 
 
-def test_it_prints_the_figures_on_a_page(opened, report):
+def test_it_prints_the_figures_on_few_pages(opened, report):
     page = opened(report, width=794)
+    printed = page.pdf(format="A4")
+    assert 1 <= len(re.findall(rb"/Type\s*/Page[^s]", printed)) <= 5
     page.emulate_media(media="print")
-    assert page.locator("#accuracy svg").is_visible()
+    for stem in ("relative-change", "accuracy", "probability", "relative-change-bins"):
+        assert page.locator(f"#{stem} svg").is_visible()
+    assert page.get_by_text("sigma 0.25 · n 4").last.is_visible()
     assert not page.locator("#plot-accuracy").is_visible()
-    assert not page.locator("#images").is_visible()
+    assert not page.locator("#inputs").is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 794
 
 
 def test_a_telephone_shows_it_without_scrolling_sideways(opened, report):
-    for at in ("", "#image-5"):
+    for at in ("", "#input-5"):
         page = opened(report, width=400, at=at)
         assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+def test_a_telephone_shows_the_best_run_first(opened, report):
+    page = opened(report, width=400)
+    for table, column in ((".columns", "pairs"), ("#inputs", "pairs"), ("#inputs", "change")):
+        box = page.locator(f"{table} thead th", has_text=column).first.bounding_box()
+        assert box["x"] + box["width"] <= 400
 
 
 def test_without_a_script_the_figures_stand(opened, report):
     page = opened(report, javascript=False)
     assert page.locator("#accuracy svg").is_visible()
-    assert not page.locator("#images").is_visible()
-    assert page.get_by_text("Images with the smallest and the largest certified radii").is_visible()
+    assert not page.locator("#inputs").is_visible()
+    assert page.get_by_text("Smallest and largest radii of pairs").is_visible()
+    assert page.locator("#accuracy").get_by_text("PDF").is_visible()
 
 
 def test_hostile_names_stay_text(opened, runs, tmp_path):
@@ -333,14 +458,14 @@ def test_hostile_names_stay_text(opened, runs, tmp_path):
     page.keyboard.press("ArrowRight")
     page.locator("#plot-radius .hoverlayer .hovertext").wait_for()
     page.keyboard.press("Enter")
-    page.locator("#image-title").wait_for()
-    assert page.locator("#image").get_by_text(HOSTILE).first.is_visible()
+    page.locator("#input-title").wait_for()
+    assert page.locator("#input").get_by_text(HOSTILE).first.is_visible()
     assert page.locator("img, b").count() == 0
     assert page.title() != "hit"
 
 
 def test_a_name_in_the_address_that_is_no_image_shows_the_overview(opened, report):
-    page = opened(report, at="#image-<img src=x>%")
+    page = opened(report, at="#input-<img src=x>%")
     assert page.locator("#overview").is_visible()
 
 

@@ -3,6 +3,7 @@
 Its page is complete, safe and the same each time.
 """
 
+import csv
 import hashlib
 import json
 import math
@@ -23,26 +24,35 @@ from stored_runs import stored, three_runs
 
 from sosmooth.certificates.dipole import dipole_region
 from sosmooth.measures import floored
+from sosmooth.methods import METHODS
 from sosmooth.report import html
-from sosmooth.report.comparison import (
-    accuracy_interval,
-    difference_row,
-    mean_interval,
-    paired_differences,
-)
+from sosmooth.report import pictures as report_pictures
+from sosmooth.report.comparison import difference_curve, difference_row, paired_differences
 from sosmooth.report.encoding import picture_uri, signed_picture, thumbnail_sheet
 from sosmooth.report.figures import (
     accuracy_figure,
-    pointwise_interval,
-    radius_figure,
-    relative_change_figure,
+    bins_figure,
+    change_axis,
+    change_figure,
+    difference_figure,
+    probability_figure,
 )
+from sosmooth.report.headline import headline
 from sosmooth.report.html import write_report
-from sosmooth.report.images import images_of
+from sosmooth.report.inputs import every_input
+from sosmooth.report.intervals import difference_interval, mean_interval, pointwise_interval
 from sosmooth.report.payload import in_script, payload
-from sosmooth.report.relative_change import BINS, bins_of, compare_runs, relative_change_counts
+from sosmooth.report.pictures import pictures_of
+from sosmooth.report.probability import Probabilities
+from sosmooth.report.relative_change import (
+    BINS,
+    bins_of,
+    compare_runs,
+    gain_of,
+    relative_change_counts,
+)
 from sosmooth.report.series import pairs_with_baseline, series_of, series_of_all
-from sosmooth.report.style import as_png, as_svg
+from sosmooth.report.style import LOOKS, as_pdf, as_png, as_svg, looks_of
 from sosmooth.report.summary import radius_digits, round_radii, share, summary_rows
 
 HOSTILE = '<script>alert("x")<!-- $\\frac{ & \'_'
@@ -201,7 +211,7 @@ def test_runs_that_are_not_alike_are_not_compared(other):
 def test_two_runs_are_compared_on_the_images_they_share():
     runs = [stored("a", "dipole", [0.5, 0.4, 0.3]), stored("b", "dipole", [0.5, 0.6], sigma=0.5)]
     assert compare_runs(*runs) == dict.fromkeys(BINS, 0) | {"within_1": 1, "inc_25_plus": 1}
-    with pytest.raises(ValueError, match="a and c have no images"):
+    with pytest.raises(ValueError, match="a and c have no inputs"):
         compare_runs(runs[0], stored("c", "dipole", [0.5], index=[9]))
 
 
@@ -272,30 +282,79 @@ def test_the_interval_is_the_exact_one():
 
 def test_every_figure_draws_its_data():
     series = series_of_all(three_runs())
-    pair = pairs_with_baseline(series)[1]
-    curves, bars, points = (
-        accuracy_figure(series),
-        relative_change_figure(pair),
-        radius_figure(pair),
+    pairs = pairs_with_baseline(series)
+    looks = looks_of([one.method for one in series])
+    found = Probabilities("first", np.arange(3), np.array([0.2, 0.9, 0.5]), "the right class")
+    curves, bars, changes, difference, ecdf = (
+        accuracy_figure(series, looks),
+        bins_figure(pairs, looks[1:]),
+        change_figure(pairs, looks[1:]),
+        difference_figure(pairs, looks[1:]),
+        probability_figure([found], looks[:1]),
     )
     assert [text.get_text() for text in curves.legends[0].get_texts()] == [
         "first",
         "second",
         "dipole",
     ]
-    counts = relative_change_counts(pair.baseline.right_radius, pair.method.right_radius)
-    assert [bar.get_width() for bar in bars.axes[0].patches] == list(counts.values())
-    assert sum(len(group.get_offsets()) for group in points.axes[0].collections) == sum(
-        counts.values()
+    counts = [
+        count
+        for pair in pairs
+        for count in relative_change_counts(
+            pair.baseline.right_radius, pair.method.right_radius
+        ).values()
+    ]
+    total = sum(counts[: len(BINS)])
+    np.testing.assert_allclose(
+        [bar.get_width() for bar in bars.axes[0].patches], np.array(counts) / total
     )
-    for figure in (curves, bars, points):
+    both = [gain_of(pair).both for pair in pairs]
+    assert [len(line.get_xdata()) for line in changes.axes[0].lines[1:]] == both
+    drawn = difference.axes[0].lines[2]
+    np.testing.assert_allclose(
+        drawn.get_ydata(), difference_curve(pairs[1], np.asarray(drawn.get_xdata())).difference
+    )
+    assert np.interp(0.6, *map(np.asarray, ecdf.axes[0].lines[0].get_data())) > 0.6
+    for figure in (curves, bars, changes, difference, ecdf):
         assert as_png(figure).startswith(b"\x89PNG")
+        assert as_pdf(figure).startswith(b"%PDF")
         assert ElementTree.fromstring(as_svg(figure)).tag.endswith("svg")
+        assert all(
+            axes.get_ylabel() or axes.get_yticklabels()[0].get_text() for axes in figure.axes
+        )
+
+
+def test_every_method_has_its_own_look_in_colour_and_without():
+    assert set(METHODS) <= set(LOOKS)
+    for look in ("colour", "on_dark", "hatch"):
+        assert len({getattr(one, look) for one in LOOKS.values()}) >= len(LOOKS) - (look == "hatch")
+    solid = [one for one in LOOKS.values() if not one.dashes]
+    assert len({one.dashes for one in LOOKS.values()}) == len(LOOKS) - len(solid) + 1
+    # The two solid lines differ in lightness.
+    first, last = (sum(int(one.colour[i : i + 2], 16) for i in (1, 3, 5)) for one in solid)
+    assert first > 1.5 * last
+
+
+def test_runs_of_one_method_have_its_colour_and_other_dashes():
+    first, again, other = looks_of(["dipole", "dipole", "first_order"])
+    assert first.colour == again.colour == LOOKS["dipole"].colour
+    assert other == LOOKS["first_order"]
+    assert len({first.dashes, again.dashes, other.dashes}) == 3
+    assert len(looks_of(["dipole"] * 20)) == 20
+
+
+@given(st.lists(st.floats(-0.999, 1e4), min_size=1, max_size=50))
+def test_an_axis_of_changes_marks_no_change_and_few_others(changes):
+    low, high, marks = change_axis(np.array(changes))
+    assert low < 0 < high
+    assert 0.0 in marks
+    assert all(low <= mark <= high for mark in marks)
+    assert len(marks) <= 15
 
 
 def test_the_curve_is_the_certified_accuracy_at_each_of_its_points():
     series = series_of(stored("run", "dipole", np.linspace(0, 1, 1000)))
-    (line,) = accuracy_figure([series]).axes[0].lines
+    (line,) = accuracy_figure([series], looks_of(["dipole"])).axes[0].lines
     at, height = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
     assert len(at) < 500
     np.testing.assert_allclose(height, series.share_at(at), atol=1e-12)
@@ -303,9 +362,37 @@ def test_the_curve_is_the_certified_accuracy_at_each_of_its_points():
 
 
 @pytest.mark.parametrize("radius", [[0.0, 0.0], [np.inf, 0.3], [1e-12, 1e-12]])
-def test_odd_radii_are_drawn_too(radius, tmp_path):
+def test_odd_radii_are_drawn_too(radius):
     runs = [stored("first", "first_order", radius), stored("dipole", "dipole", radius)]
-    assert all(path.stat().st_size for path in write_report(runs, tmp_path / "report.html"))
+    assert all(picture.svg.startswith("<svg") for picture in pictures(runs).values())
+
+
+def pictures(runs):
+    """The figures of runs by their stems."""
+    series = series_of_all(runs)
+    looks = looks_of([one.method for one in series])
+    return pictures_of(series, pairs_with_baseline(series), [], looks)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The files of the report of three runs."""
+    return write_report(
+        three_runs(),
+        tmp_path_factory.mktemp("one") / "deep" / "report.html",
+        inputs=lambda index: np.full((3, 8, 8), 0.5),
+    )
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Where a test is about other parts of the page: figures cost most of the time."""
+    monkeypatch.setattr(report_pictures, "as_png", lambda figure: b"")
+    monkeypatch.setattr(report_pictures, "as_pdf", lambda figure: b"")
+    monkeypatch.setattr(
+        report_pictures, "as_svg", lambda figure: '<svg width="1" height="1"></svg>'
+    )
+    monkeypatch.setattr(report_pictures, "laid_out", lambda figure: figure)
 
 
 # The page
@@ -355,47 +442,19 @@ class Page(HTMLParser):
         return json.loads(self.scripts[0])
 
 
-def write_three_runs(folder):
-    return write_report(
-        three_runs(),
-        folder / "deep" / "report.html",
-        inputs=lambda index: np.full((3, 8, 8), 0.5),
-    )
-
-
-@pytest.fixture(scope="module")
-def written(tmp_path_factory):
-    """The files of a report of three runs."""
-    return write_three_runs(tmp_path_factory.mktemp("three"))
-
-
-@pytest.fixture
-def no_figures(monkeypatch):
-    """Where a test is about other parts of the page: figures cost most of the time."""
-    monkeypatch.setattr(html, "as_png", lambda figure: b"")
-    monkeypatch.setattr(html, "as_svg", lambda figure: '<svg width="1" height="1"></svg>')
-
-
 def test_the_report_is_one_whole_page_with_its_figures_beside_it(written):
     page = Page(written[0])
     assert {path.name for path in written[1:]} == {
         f"{stem}.{ending}"
-        for stem in (
-            "accuracy",
-            "gain",
-            "relative-change-1",
-            "relative-change-2",
-            "radius-1",
-            "radius-2",
-        )
-        for ending in ("png", "svg")
+        for stem in ("accuracy", "accuracy-difference", "relative-change", "relative-change-bins")
+        for ending in ("png", "svg", "pdf", "csv")
     }
     assert {path.parent.name for path in written[1:]} == {"report_figures"}
     assert all(path.stat().st_size > 2000 for path in written)
-    assert page.tags.count("svg") == 6
+    assert page.tags.count("svg") == 4
     assert page.tags.count("h1") == 1
     for words in (
-        "first:",
+        headline(three_runs()),
         "too few samples",
         "not simultaneous",
         "0.1.0",
@@ -442,6 +501,7 @@ def test_what_comes_from_data_is_escaped(tmp_path):
     assert page.tags.count("style") == 1 + page.tags.count("svg")
     assert HOSTILE in page.text
     assert [one["name"] for one in page.data["runs"]] == [HOSTILE, f"{HOSTILE} (2)"]
+    assert page.data["runs"][0]["method"] == "dipole"
     assert page.data["reasons"] == ["<b>reason</b>"]
 
 
@@ -454,8 +514,10 @@ def test_data_in_a_script_is_read_back_and_ends_no_script(text):
 
 def test_the_page_holds_what_the_runs_say(written):
     page = Page(written[0])
-    series = series_of_all(three_runs())
+    first, second, dipole = series_of_all(three_runs())
+    series = [dipole, first, second]
     for run, one in zip(page.data["runs"], series, strict=True):
+        assert run["name"] == one.name
         assert run["prediction"] == one.prediction.tolist()
         assert all(
             k * 1e-6 <= radius < (k + 1.001) * 1e-6
@@ -469,26 +531,33 @@ def test_the_page_holds_what_the_runs_say(written):
         baseline, method = (series[pair[name]].right_radius for name in ("baseline", "method"))
         counts = [pair["bin"].count(k) for k in range(len(BINS))]
         assert counts == list(relative_change_counts(baseline, method).values())
+        middle = np.array(pair["difference"])
+        shares = [series[pair[name]].share_at(at) for name in ("method", "baseline")]
+        np.testing.assert_allclose(middle / 1e6, shares[0] - shares[1], atol=1e-6)
+        assert np.all((pair["low"] <= middle) & (middle <= pair["high"]))
 
 
-def test_images_of_several_runs_and_data_sets_are_each_there_once():
+def test_every_input_several_runs_and_data_sets_are_each_there_once():
     runs = [
         stored("a", "first_order", [0.1, 0.2], index=[3, 5]),
         stored("b", "dipole", [0.25, 0.5], index=[5, 7]),
         stored("c", "dipole", [0.5], index=[5], data="cifar10"),
     ]
     series = series_of_all(runs)
-    images = images_of(series)
-    assert images.name == ["3", "5", "7", "5.2"]
-    assert images.row.tolist() == [[0, 1, -1, -1], [-1, 0, 1, -1], [-1, -1, -1, 0]]
-    found = payload(runs, series, pairs_with_baseline(series), images)
+    inputs = every_input(series)
+    assert inputs.name == ["3", "5", "7", "5.2"]
+    assert inputs.row.tolist() == [[0, 1, -1, -1], [-1, 0, 1, -1], [-1, -1, -1, 0]]
+    found = payload(
+        runs, series, pairs_with_baseline(series), inputs, looks_of(["first_order"] * 3), []
+    )
     assert found["runs"][1]["radius"] == [None, 250_000, 500_000, None]
     assert found["pairs"] == []  # labels differ
 
 
 def test_the_regions_of_the_page_are_those_of_the_method():
     run = stored("dipole", "dipole", [0.5, 0.1])
-    found = payload([run], series_of_all([run]), [], images_of(series_of_all([run])))
+    series = series_of_all([run])
+    found = payload([run], series, [], every_input(series), looks_of(["dipole"]), [])
     region = dipole_region(0.7, 0.1)
     ends = [float(end) for interval in region.intervals for end in interval]
     assert (
@@ -509,23 +578,21 @@ def test_bins_of_images_are_those_of_the_counts():
 
 
 def test_the_difference_of_shares_is_covered_at_least_as_often_as_said():
-    """Enumerate the outcomes of eight images.
+    """Enumerate the outcomes of eight inputs.
 
     One method alone certifies some of them, the other method alone others.
     """
-    images, only_method, only_baseline = 8, 0.3, 0.2
+    inputs, only_method, only_baseline = 8, 0.3, 0.2
     covered = 0.0
-    for a in range(images + 1):
-        for b in range(images + 1 - a):
-            method = np.arange(images) < a
-            baseline = (np.arange(images) >= a) & (np.arange(images) < a + b)
-            low, high = accuracy_interval(baseline, method)
-            ways = math.comb(images, a) * math.comb(images - a, b)
+    for a in range(inputs + 1):
+        for b in range(inputs + 1 - a):
+            low, high = difference_interval(a, b, inputs)
+            ways = math.comb(inputs, a) * math.comb(inputs - a, b)
             share = (
                 ways
                 * only_method**a
                 * only_baseline**b
-                * (1 - only_method - only_baseline) ** (images - a - b)
+                * (1 - only_method - only_baseline) ** (inputs - a - b)
             )
             covered += share * (low <= only_method - only_baseline <= high)
     assert covered >= 0.95
@@ -580,22 +647,39 @@ def test_unknown_labels_are_said(tmp_path):
     assert "with the right class" not in text
 
 
-@pytest.mark.usefixtures("no_figures")
-def test_comparisons_of_unequal_runs_say_so(tmp_path):
+def test_comparisons_of_unequal_runs_say_so():
     runs = [stored("first", "first_order", [0.5, 0.1]), stored("dipole", "dipole", [0.5, 0.1])]
     runs[1].columns["n"] = np.full(2, 1000)
-    assert (
-        "differ in more than the method: n 1000 and 100000"
-        in Page(write_report(runs, tmp_path / "report.html")[0]).text
-    )
+    caption = pictures(runs)["relative-change"].caption
+    assert "dipole and first differ in more than the method: n 1000 and 100000" in caption
 
 
 def test_the_same_runs_give_the_same_bytes(written, tmp_path):
-    again = write_three_runs(tmp_path)
-    assert [path.name for path in again] == [path.name for path in written]
-    assert all(
-        one.read_bytes() == other.read_bytes() for one, other in zip(again, written, strict=True)
+    again = write_report(
+        three_runs(), tmp_path / "report.html", inputs=lambda index: np.full((3, 8, 8), 0.5)
     )
+    assert [path.name for path in written] == [path.name for path in again]
+    assert all(
+        one.read_bytes() == other.read_bytes() for one, other in zip(written, again, strict=True)
+    )
+
+
+def test_the_numbers_of_the_figures_are_those_of_the_runs(written):
+    series = {one.name: one for one in series_of_all(three_runs())}
+    files = {path.name: path for path in written if path.suffix == ".csv"}
+
+    def rows(name):
+        with files[name].open(encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    for row in rows("accuracy.csv"):
+        assert int(row["certified"]) == series[row["run"]].count_at(float(row["radius"]))
+    for row in rows("relative-change.csv"):
+        radius = series[row["run"]].right_radius[int(row["input"])]
+        assert row["radius"] == floored(radius, 6)
+        assert (row["bin"] == "") == (radius == 0 == float(row["baseline_radius"]))
+    for row in rows("accuracy-difference.csv"):
+        assert float(row["lower"]) <= float(row["difference"]) <= float(row["upper"])
 
 
 @pytest.mark.usefixtures("no_figures")
@@ -620,7 +704,7 @@ def test_thumbnails_come_from_the_run_or_from_the_inputs(tmp_path):
 def test_a_thumbnail_is_where_the_sheet_says():
     runs = [stored("run", "dipole", np.full(7, 0.5))]
     series = series_of_all(runs)
-    sheet = thumbnail_sheet(series, images_of(series), lambda index: np.full((5, 3), index / 10))
+    sheet = thumbnail_sheet(series, every_input(series), lambda index: np.full((5, 3), index / 10))
     with Image.open(BytesIO(b64decode(sheet.uri.partition(",")[2]))) as picture:
         for k, place in enumerate(sheet.place):
             x, y = place % sheet.columns * sheet.pitch, place // sheet.columns * sheet.pitch

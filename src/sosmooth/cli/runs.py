@@ -120,7 +120,7 @@ def export(
 def report(
     *runs: RunFolder,
     out: Annotated[
-        Path, Parameter(help="HTML file; its pictures are written beside it as PNG and SVG.")
+        Path, Parameter(help="HTML file; its figures are written to a folder beside it.")
     ] = Path("report.html"),
     data: Annotated[
         str | None, Parameter(help="The inputs, to show them; bundled ones are found.")
@@ -130,10 +130,10 @@ def report(
     ] = None,
     pictures: Annotated[
         Whole,
-        Parameter(help="Number of images to show with noisy copies and the gradient's direction."),
+        Parameter(help="Number of inputs to show with noisy copies and the gradient's direction."),
     ] = 12,
 ) -> int:
-    """Draw one page about runs: plots, and all images in a table."""
+    """Draw one page about runs: what they found, plots, and all inputs in a table."""
     from sosmooth.cli._pictures import inputs_of, noisy_pictures
     from sosmooth.cli._summary import opened
     from sosmooth.report.html import write_report
@@ -145,10 +145,11 @@ def report(
     found = [opened(run) for run in runs]
     inputs = inputs_of(found, data)
     noisy = noisy_pictures(found, inputs, model, pictures) if inputs else None
-    for path in write_report(
+    page, *figures = write_report(
         found, out, inputs=(lambda index: inputs.get([index])[0]) if inputs else None, noisy=noisy
-    ):
-        print(path)
+    )
+    print(page)
+    print(figures[0].parent)
     return 0
 
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from sosmooth.experiments.comparison import panel_title
 from sosmooth.experiments.paper import Figure as PaperFigure
 from sosmooth.experiments.sampled import Result
 from sosmooth.measures import floored
-from sosmooth.report.style import FAINT, colour_of, dashes_of, styled
+from sosmooth.report.figures import draw_accuracy, end_of
+from sosmooth.report.style import FAINT, LOOKS, styled
 
 
 def curves_figure(paper: PaperFigure, results: Sequence[Result]) -> Figure:
@@ -28,34 +28,29 @@ def curves_figure(paper: PaperFigure, results: Sequence[Result]) -> Figure:
     lines = -(-len(results) // columns)
     with styled():
         figure = Figure(figsize=(4.8 * columns, 3.0 * lines + 0.7))
-        grid = figure.subplots(lines, columns, squeeze=False)
+        grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+        end = end_of([one for result in results for one in vars(result.pair).values()])
         for axes, result in zip(grid.flat, results, strict=False):
-            _draw_panel(axes, result)
+            _draw_panel(axes, result, end)
         for axes in grid.flat[len(results) :]:
             axes.axis("off")
         for axes in grid[-1]:
             axes.set_xlabel("l2 radius, input units")
+        for axes in grid[:, 0]:
+            axes.set_ylabel("certified accuracy")
         figure.suptitle(paper.shows, x=0.01, ha="left", fontsize=12, fontweight="bold")
     return figure
 
 
-def _draw_panel(axes: Axes, result: Result) -> None:
+def _draw_panel(axes: Axes, result: Result, end: float) -> None:
     published = result.panel.published
     acr = {"first_order": published.acr_baseline, published.method: published.acr_method}
-    for position, one in enumerate((result.pair.baseline, result.pair.method)):
-        axes.ecdf(
-            one.right_radius,
-            complementary=True,
-            color=colour_of(one.method),
-            linestyle=dashes_of(position),
-            label=f"{one.method.replace('_', ' ')}: ACR {floored(one.average_radius())}"
-            f" (published {acr[one.method]:g})",
-        )
-    axes.set_xlim(left=0)
-    axes.set_ylim(0, 1)
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    for one in (result.pair.baseline, result.pair.method):
+        average = f"ACR {floored(one.average_radius())} (published {acr[one.method]:g})"
+        label = f"{one.method.replace('_', ' ')}: {average}"
+        draw_accuracy(axes, one, end, LOOKS[one.method], label)
     axes.set_title(panel_title(result.panel), fontsize=9.5)
-    axes.legend(loc="upper right", fontsize=8.5, handlelength=1.6)
+    axes.legend(loc="upper right", fontsize=8.5, handlelength=2.4)
     axes.text(
         0.02,
         0.03,

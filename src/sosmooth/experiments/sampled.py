@@ -12,7 +12,7 @@ from sosmooth.classifiers.load import LoadedClassifier, open_classifier, with_ar
 from sosmooth.classifiers.weights import named_architecture
 from sosmooth.datasets import InputSet, load_dataset
 from sosmooth.experiments.paper import ALPHA, N0, SEEDS, SOURCES, Effort, Panel, chosen_images
-from sosmooth.report.series import Pair, Series, on_shared_images, series_of
+from sosmooth.report.series import Pair, Series, on_shared_inputs, series_of
 from sosmooth.request import Request, Smoothing
 from sosmooth.runs import Run
 from sosmooth.tasks.certify import certify_run
@@ -191,7 +191,7 @@ def _first_order_from(run: Run) -> Series:
 
 
 def _pair(baseline: Series, method: Series) -> Pair:
-    pair = on_shared_images(baseline, method)
+    pair = on_shared_inputs(baseline, method)
     if pair is None:
         raise ValueError(
             f"{baseline.folder} and {method.folder} have no images in common; remove both folders"

@@ -28,10 +28,9 @@ def computed_baselines(runs: Sequence[RunLike]) -> list[Run]:
         ValueError: as for `series_of_all`.
     """
     found: list[Run] = []
-    for run in runs:
-        everything = [*runs, *found]
-        series = series_of_all(everything)
-        one = series[everything.index(run)]
+    for position, run in enumerate(runs):
+        series = series_of_all([*runs, *found])
+        one = series[position]
         compared = {pair.method.name for pair in pairs_with_baseline(series)}
         if one.method != BASELINE and one.name not in compared:
             computed = _computed(run)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sosmooth.methods import CLASSES, METHODS
 from sosmooth.report.series import RunLike, Series
-from sosmooth.report.summary import summary_row
+from sosmooth.report.summary import figures_row
 from sosmooth.results import COMPARED
 from sosmooth.tasks.validate import recomputed
 
@@ -52,5 +52,5 @@ def _figures(run: RunLike, series: Series, classes: str, radii: Sequence[str]) -
             arrays[name] = getattr(series, name).astype(getattr(found, name).dtype)
             arrays[name][:size] = getattr(found, name)
         series = replace(series, **arrays)
-    row = summary_row(series, radii)
+    row = figures_row(series, radii)
     return {name: text for name, text in row.items() if name.startswith(_SHOWN)}

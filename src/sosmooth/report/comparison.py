@@ -1,4 +1,4 @@
-"""Differences of two runs on the same images, with their 95 % intervals."""
+"""Differences of two runs on the same inputs, with their 95 % intervals."""
 
 from __future__ import annotations
 
@@ -8,19 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from sosmooth.confidence.proportion import proportion_lower_bound, proportion_upper_bound
 from sosmooth.measures import floored
-from sosmooth.report.figures import accuracy_name
-from sosmooth.report.series import Pair
-
-LEVEL = 0.95
+from sosmooth.report.intervals import difference_interval, mean_interval
+from sosmooth.report.series import Pair, accuracy_name
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A figure of two runs on the same images: `method − baseline`, and its 95 % interval.
+    """A figure of two runs on the same inputs: `method − baseline`, and its 95 % interval.
 
     Attributes:
         at: the radius, input units; None for the average certified radius.
@@ -47,23 +43,60 @@ class Difference:
         return self.lower > 0 or self.upper < 0
 
 
+@dataclass(frozen=True)
+class DifferenceCurve:
+    """The certified accuracy of a method minus that of its baseline. Arrays are (radii,).
+
+    Attributes:
+        difference: in [−1, 1].
+        lower: lower ends of its 95 % intervals.
+        upper: upper ends of them.
+    """
+
+    difference: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+
+
+def difference_curve(pair: Pair, at: NDArray[np.float64]) -> DifferenceCurve:
+    """The certified accuracy of a method minus that of its baseline, against the radius.
+
+    Args:
+        pair: the runs on the inputs that both looked at.
+        at: radii, input units, (radii,).
+
+    Guarantee:
+        That of `difference_interval`, at each radius on its own.
+    """
+    method, baseline = (one.reaches(at[:, None]) for one in (pair.method, pair.baseline))
+    only_method, only_baseline = (
+        np.sum(method & ~baseline, axis=1),
+        np.sum(baseline & ~method, axis=1),
+    )
+    inputs = len(pair.method)
+    return DifferenceCurve(
+        (only_method - only_baseline) / inputs,
+        *difference_interval(only_method, only_baseline, inputs),
+    )
+
+
 def paired_differences(pair: Pair, radii: Sequence[float]) -> list[Difference]:
     """Differences of the average certified radius and of the certified accuracy of two runs.
 
     Args:
-        pair: the runs on the images that both looked at.
+        pair: the runs on the inputs that both looked at.
         radii: of the certified accuracy, input units.
 
     Returns:
         The average certified radius first. Where labels are unknown, every answer counts as right.
 
     Guarantee:
-        Each interval on its own, over the choice of the images and the noise drawn for each: that
+        Each interval on its own, over the choice of the inputs and the noise drawn for each: that
         of certified accuracy covers with probability at least 95 %, that of the average certified
-        radius asymptotically in the number of images.
+        radius asymptotically in the number of inputs.
 
     Source:
-        `accuracy_interval` and `mean_interval`.
+        `difference_interval` and `mean_interval`.
     """
     baseline, method = pair.baseline.right_radius, pair.method.right_radius
     found = [
@@ -74,10 +107,10 @@ def paired_differences(pair: Pair, radii: Sequence[float]) -> list[Difference]:
             *mean_interval(method, baseline),
         )
     ]
-    for at in radii:
-        interval = accuracy_interval(pair.baseline.reaches(at), pair.method.reaches(at))
+    curve = difference_curve(pair, np.asarray(radii, np.float64))
+    for at, lower, upper in zip(radii, curve.lower.tolist(), curve.upper.tolist(), strict=True):
         by_baseline, by_method = (float(one.share_at(at)) for one in (pair.baseline, pair.method))
-        found.append(Difference(at, by_baseline, by_method, *interval))
+        found.append(Difference(at, by_baseline, by_method, lower, upper))
     return found
 
 
@@ -87,7 +120,7 @@ def difference_row(pair: Pair, radii: Sequence[str]) -> dict[str, str]:
     Intervals are rounded outward, so that nothing looks more certain than it is.
 
     Args:
-        pair: the runs on the images that both looked at.
+        pair: the runs on the inputs that both looked at.
         radii: of the certified accuracy, decimals.
     """
     row = {"difference": f"{pair.method.name} − {pair.baseline.name}"}
@@ -116,74 +149,3 @@ def difference_text(found: Difference) -> str:
         -float(floored(-scale * found.upper, digits)),
     )
     return f"{text} ({written(lower)} to {written(upper)}){' *' if found.settled else ''}"
-
-
-def mean_interval(
-    method: NDArray[np.float64], baseline: NDArray[np.float64]
-) -> tuple[float, float]:
-    """Student's 95 % interval of the mean of the differences: `d̄ ± t s / √images`.
-
-    Args:
-        method: values of the method, (images,).
-        baseline: values of the baseline for the same images, (images,).
-
-    Returns:
-        Its ends; NaN for fewer than two images, or where a difference is not finite.
-
-    Guarantee:
-        Asymptotic in the number of images.
-
-    Source:
-        Student 1908, "The probable error of a mean".
-    """
-    with np.errstate(invalid="ignore"):
-        difference = method - baseline
-    if len(difference) < 2 or not np.all(np.isfinite(difference)):
-        return math.nan, math.nan
-    half = (
-        stats.t.ppf(0.5 + LEVEL / 2, len(difference) - 1)
-        * np.std(difference, ddof=1)
-        / math.sqrt(len(difference))
-    )
-    middle = float(np.mean(difference))
-    return float(middle - half), float(middle + half)
-
-
-def accuracy_interval(
-    baseline: NDArray[np.bool_], method: NDArray[np.bool_]
-) -> tuple[float, float]:
-    """A 95 % interval of the difference of two fractions of the same images.
-
-    The difference is `P(only method) − P(only baseline)`: the probabilities that only one of the
-    two counts per image. Each side of both is bounded by Clopper and Pearson at a quarter of 5 %.
-
-    Args:
-        baseline: whether the baseline counts each image, (images,).
-        method: whether the method counts each image, (images,).
-
-    Returns:
-        Its ends, in [−1, 1].
-
-    Guarantee:
-        Covers with probability at least 95 % for images drawn independently, however many.
-
-    Source:
-        Clopper, Pearson 1934; Bonferroni's inequality.
-    """
-    only_method, only_baseline, images = (
-        int(np.sum(method & ~baseline)),
-        int(np.sum(baseline & ~method)),
-        len(method),
-    )
-    alpha = (1 - LEVEL) / 4
-
-    def ends(count: int) -> tuple[float, float]:
-        return float(proportion_lower_bound(count, images, alpha)), float(
-            proportion_upper_bound(count, images, alpha)
-        )
-
-    (low_method, high_method), (low_baseline, high_baseline) = (
-        ends(only_method),
-        ends(only_baseline),
-    )
-    return low_method - high_baseline, high_method - low_baseline

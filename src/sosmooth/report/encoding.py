@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sosmooth.report.images import Images
+from sosmooth.report.inputs import Inputs
 from sosmooth.report.series import Series
 
 _LARGEST = 64  # pixels of a side
@@ -34,7 +34,7 @@ class Sheet:
         pitch: distance between the corners of neighbours, pixels.
         columns: thumbnails in a row.
         tiles: number of thumbnails.
-        place: the tile of each image; −1: none.
+        place: the tile of each input; −1: none.
     """
 
     uri: str
@@ -51,21 +51,21 @@ class Sheet:
 
 def thumbnail_sheet(
     series: Sequence[Series],
-    images: Images,
-    inputs: Callable[[int], NDArray] | None,
+    inputs: Inputs,
+    array_of: Callable[[int], NDArray] | None,
     *,
     most: int = _MOST_THUMBNAILS,
 ) -> Sheet | None:
-    """The thumbnails of the first images; None where there is none.
+    """The thumbnails of the first inputs; None where there is none.
 
     Args:
         series: the runs as arrays, whose folders may hold thumbnails.
-        images: of the runs.
-        inputs: index → the input as an array; None: the thumbnails of the runs' folders.
-        most: number of images with a thumbnail.
+        inputs: of the runs.
+        array_of: index → the input as an array; None: the thumbnails of the runs' folders.
+        most: number of inputs with a thumbnail.
     """
     found = [
-        _thumbnail(series, images, k, inputs) if k < most else None for k in range(len(images))
+        _thumbnail(series, inputs, k, array_of) if k < most else None for k in range(len(inputs))
     ]
     drawn = [picture for picture in found if picture is not None]
     if not drawn:
@@ -132,13 +132,13 @@ def channels_last(values: NDArray) -> NDArray | None:
 
 
 def _thumbnail(
-    series: Sequence[Series], images: Images, k: int, inputs: Callable[[int], NDArray] | None
+    series: Sequence[Series], inputs: Inputs, k: int, array_of: Callable[[int], NDArray] | None
 ) -> Image.Image | None:
-    """The thumbnail of an image, from the inputs, or without them from a run's folder."""
-    index = int(images.index[k])
-    if inputs is not None:
-        return _picture(np.asarray(inputs(index)))
-    for one, row in zip(series, images.row[:, k], strict=True):
+    """The thumbnail of an input, from its array, or without it from a run's folder."""
+    index = int(inputs.index[k])
+    if array_of is not None:
+        return _picture(np.asarray(array_of(index)))
+    for one, row in zip(series, inputs.row[:, k], strict=True):
         stored = one.folder / "thumbnails" / f"{index}.png"
         if row >= 0 and stored.is_file() and (content := stored.read_bytes()).startswith(_PNG):
             with Image.open(BytesIO(content)) as picture:

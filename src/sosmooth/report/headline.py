@@ -11,7 +11,7 @@ from sosmooth.methods import METHODS
 from sosmooth.report.baseline import BASELINE, computed_baselines, samples_used
 from sosmooth.report.relative_change import Gain, gain_of
 from sosmooth.report.series import RunLike, Series, pairs_with_baseline, series_of_all
-from sosmooth.report.summary import radius_digits, whole
+from sosmooth.report.summary import radius_digits, signed_percent, whole
 
 
 def headline(runs: Sequence[RunLike]) -> str:
@@ -59,12 +59,6 @@ def featured(series: Sequence[Series]) -> int:
     return int(np.argmax(others if max(others) >= 0 else ranks))
 
 
-def percent_down(fraction: float, digits: int = 1) -> str:
-    """A fraction in percent, rounded towards −∞, without its sign."""
-    # 1e-9 is more than the rounding error of a quotient, and less than what is printed.
-    return floored(100 * fraction + 1e-9, digits).removeprefix("-") + " %"
-
-
 def _certified(one: Series, given: Sequence[Series]) -> str:
     alone = sum(each.method == one.method for each in given) == 1
     subject = one.method if alone else one.name
@@ -81,5 +75,5 @@ def _gained(gain: Gain, used: str) -> str:
         radii = f"radii as large as {than}"
     else:
         word = "larger" if gain.mean_change > 0 else "smaller"
-        radii = f"radii {percent_down(gain.mean_change)} {word} than {than}"
-    return f"; {radii}, larger for {percent_down(gain.larger / gain.both, 0)}"
+        radii = f"radii {signed_percent(gain.mean_change)[1:]} {word} than {than}"
+    return f"; {radii}, larger for {signed_percent(gain.larger / gain.both, 0)[1:]}"

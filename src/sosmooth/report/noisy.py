@@ -1,4 +1,4 @@
-"""What the classifier saw of an image, drawn again from the seed.
+"""What the classifier saw of an input, drawn again from the seed.
 
 These are its noisy copies, and the direction that changes the class probability most.
 """
@@ -25,7 +25,7 @@ from sosmooth.sampling.sums import Part
 from sosmooth.tally import Design
 
 _BATCH = 1000
-_SHOWN = 4  # noisy copies of an image
+_SHOWN = 4  # noisy copies of an input
 # Relative: the direction drawn again must have the stored length up to rounding, or it is not the
 # one that the certificate used.
 _SAME = 1e-6
@@ -33,7 +33,7 @@ _SAME = 1e-6
 
 @dataclass(frozen=True)
 class Noisy:
-    """One image as the classifier saw it.
+    """One input as the classifier saw it.
 
     Attributes:
         input: (…), as in the data set.
@@ -74,7 +74,7 @@ def noisy_of(
     Args:
         run: one whose noise is `redrawable`.
         inputs: those it was made from.
-        indices: of its images.
+        indices: of its inputs.
         classifier: the base classifier that it certified; None: no answers and no direction.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The data of the page's script: plain numbers, so small that a thousand images fit in one file.
+"""The data of the page's script: plain numbers, so small that a thousand inputs fit in one file.
 
 Radii and probabilities are whole millionths, rounded down, so that the script can print them
 without rounding up.
@@ -17,11 +17,14 @@ from scipy import special
 from sosmooth.measures import floored
 from sosmooth.methods import METHODS
 from sosmooth.planning import expected_radius
-from sosmooth.report.figures import accuracy_name, pointwise_interval
-from sosmooth.report.images import Images
+from sosmooth.report.comparison import difference_curve
+from sosmooth.report.figures import CHANGES
+from sosmooth.report.inputs import Inputs
+from sosmooth.report.intervals import pointwise_interval
+from sosmooth.report.probability import Probabilities
 from sosmooth.report.relative_change import BINS, bins_of
-from sosmooth.report.series import Pair, RunLike, Series
-from sosmooth.report.style import dash_name, page_colour_of
+from sosmooth.report.series import Pair, RunLike, Series, accuracy_name
+from sosmooth.report.style import Look, variable_of
 from sosmooth.results import ABSTAIN_REASONS, Certificates
 from sosmooth.tally import Tally
 
@@ -35,40 +38,53 @@ _TICKS = ["0.1", "0.3", "0.5", "0.7", "0.9", "0.97", "0.99", "0.999", "0.9999", 
 
 
 def payload(
-    runs: Sequence[RunLike], series: Sequence[Series], pairs: Sequence[Pair], images: Images
+    runs: Sequence[RunLike],
+    series: Sequence[Series],
+    pairs: Sequence[Pair],
+    inputs: Inputs,
+    looks: Sequence[Look],
+    probabilities: Sequence[Probabilities],
 ) -> dict[str, Any]:
     """The runs as JSON-able values.
 
-    Null marks what is unknown, and images that a run did not look at.
+    Null marks what is unknown, and inputs that a run did not look at.
 
     Args:
         runs: the runs.
         series: the same as arrays.
         pairs: each method with its baseline.
-        images: of all the runs.
+        inputs: of all the runs.
+        looks: how each run is drawn.
+        probabilities: p̂ of the inputs, of the runs that are shown with them.
     """
     reasons = list(
         dict.fromkeys(reason for one in series for reason in one.abstain_reason.tolist() if reason)
     )
     reference = next((k for k, one in enumerate(series) if one.method == "first_order"), 0)
+    at = _falls(series)
     return {
         "accuracy": accuracy_name(series),
         "reference": reference,
         "factors": FACTORS,
-        "images": {
-            "name": images.name,
-            "label": [label if label >= 0 else None for label in images.label.tolist()],
+        "inputs": {
+            "name": inputs.name,
+            "label": [label if label >= 0 else None for label in inputs.label.tolist()],
         },
         "classes": _class_names(series),
         "reasons": [ABSTAIN_REASONS.get(reason, reason) for reason in reasons],
         "runs": [
-            _run(position, run, one, images.row[position], reasons)
-            for position, (run, one) in enumerate(zip(runs, series, strict=True))
+            _run(run, one, row, look, reasons)
+            for run, one, row, look in zip(runs, series, inputs.row, looks, strict=True)
         ],
-        "curve": _curve(series),
+        "curve": {"at": _rounded(at), "runs": [_curve(one, at) for one in series]},
         "ticks": {"p": _TICKS, "at": special.ndtri(np.array(_TICKS, float)).round(6).tolist()},
+        "changes": CHANGES,
         "bins": list(BINS.values()),
-        "pairs": [_pair(series, pair, images) for pair in pairs],
+        "pairs": [_pair(series, pair, inputs, at) for pair in pairs],
+        "probabilities": [
+            _distribution(found, [one.name for one in series].index(found.name), inputs)
+            for found in probabilities
+        ],
     }
 
 
@@ -80,7 +96,7 @@ def _class_names(series: Sequence[Series]) -> list[str] | None:
 
 
 def _run(
-    position: int, run: RunLike, series: Series, row: NDArray[np.int64], reasons: list[str]
+    run: RunLike, series: Series, row: NDArray[np.int64], look: Look, reasons: list[str]
 ) -> dict[str, Any]:
     certificates = run.certificates()
     reason = [reasons.index(reason) if reason else -1 for reason in series.abstain_reason.tolist()]
@@ -89,8 +105,9 @@ def _run(
         "method": series.method,
         "sigma": series.sigma,
         "alpha": series.alpha,
-        "colour": page_colour_of(series.method),
-        "dash": dash_name(position),
+        "colour": f"var({variable_of(series.method)})",
+        "dashes": look.dashes,
+        "hatch": look.hatch,
         "prediction": _placed(series.prediction.tolist(), row),
         "radius": _placed([_millionths(radius) for radius in series.radius.tolist()], row),
         "p": _placed([_millionths(p) for p in series.p_lower.tolist()], row),
@@ -111,7 +128,7 @@ def _run(
 
 
 def _placed(values: Sequence[Any], row: NDArray[np.int64]) -> list[Any]:
-    """The run's values in the order of the images; null where the run has no value."""
+    """The run's values in the order of the inputs; null where the run has no value."""
     if not len(values):
         return []
     return [values[at] if 0 <= at < len(values) else None for at in row.tolist()]
@@ -171,7 +188,7 @@ def _limits(certificates: Certificates) -> list[int]:
 
 
 def _regions(certificates: Certificates) -> list[list[int | None] | None]:
-    """The ends of the intervals of each image's extremal region.
+    """The ends of the intervals of each input's extremal region.
 
     An infinite end is null; a region with unknown bounds is null.
     """
@@ -219,10 +236,10 @@ def _more(series: Series, certificates: Certificates) -> list[list[int | None]]:
     return [[_millionths(radius) for radius in radius.tolist()] for radius in radii]
 
 
-def _curve(series: Sequence[Series]) -> dict[str, Any]:
-    """Certified accuracy at the same radii for all runs: where the curves fall.
+def _falls(series: Sequence[Series]) -> NDArray[np.float64]:
+    """The radii where the curves fall, and one after them all; the same for all runs.
 
-    Where there are too many such radii, an even choice of them.
+    Where there are too many, an even choice of them.
     """
     falls = np.unique(np.concatenate([[0.0], *(one.right_radius for one in series)]))
     falls = falls[np.isfinite(falls)]
@@ -230,34 +247,54 @@ def _curve(series: Sequence[Series]) -> dict[str, Any]:
         falls = falls[np.linspace(0, len(falls) - 1, _MOST_STEPS).round().astype(int)]
     at = np.floor(falls * _UNIT) / _UNIT  # as they are written on the page
     end = 1.03 * at[-1] if at[-1] > 0 else 0.1 * series[0].sigma
-    at = np.append(at, np.ceil(end * _UNIT) / _UNIT)
-    curves = []
-    for one in series:
-        count = one.count_at(at)
-        low, high = pointwise_interval(count, len(one))
-        curves.append(
-            {
-                "count": count.tolist(),
-                "of": len(one),
-                "low": _rounded(low),
-                "high": _rounded(high),
-            }
-        )
-    return {"at": _rounded(at), "runs": curves}
+    return np.append(at, np.ceil(end * _UNIT) / _UNIT)
 
 
-def _pair(series: Sequence[Series], pair: Pair, images: Images) -> dict[str, Any]:
-    """The bin of relative change of each image that both runs looked at."""
-    method = next(k for k, one in enumerate(series) if one.name == pair.method.name)
-    baseline = next(k for k, one in enumerate(series) if one.name == pair.baseline.name)
+def _curve(series: Series, at: NDArray[np.float64]) -> dict[str, Any]:
+    """Certified accuracy at the radii, with its pointwise intervals."""
+    count = series.count_at(at)
+    low, high = pointwise_interval(count, len(series))
+    return {
+        "count": count.tolist(),
+        "of": len(series),
+        "low": _rounded(low),
+        "high": _rounded(high),
+    }
+
+
+def _pair(
+    series: Sequence[Series], pair: Pair, inputs: Inputs, at: NDArray[np.float64]
+) -> dict[str, Any]:
+    """The bin of relative change of each input of both runs, and the difference of the curves."""
+    names = [one.name for one in series]
+    method, baseline = names.index(pair.method.name), names.index(pair.baseline.name)
     position = {index: k for k, index in enumerate(pair.method.index.tolist())}
     bins = bins_of(pair.baseline.right_radius, pair.method.right_radius).tolist()
-    both = (images.row[method] >= 0) & (images.row[baseline] >= 0)
+    both = (inputs.row[method] >= 0) & (inputs.row[baseline] >= 0)
     found = [
         bins[position[index]] if here else -1
-        for index, here in zip(images.index.tolist(), both, strict=True)
+        for index, here in zip(inputs.index.tolist(), both, strict=True)
     ]
-    return {"method": method, "baseline": baseline, "bin": found}
+    curve = difference_curve(pair, at)
+    return {
+        "method": method,
+        "baseline": baseline,
+        "bin": found,
+        "difference": _rounded(curve.difference),
+        "low": _rounded(curve.lower),
+        "high": _rounded(curve.upper),
+    }
+
+
+def _distribution(found: Probabilities, run: int, inputs: Inputs) -> dict[str, Any]:
+    """p̂ of each input, null where it is unknown."""
+    values = np.full(int(inputs.row[run].max()) + 1, np.nan)
+    values[found.row] = found.values
+    return {
+        "run": run,
+        "of": found.of,
+        "p": _placed([_millionths(p) for p in values.tolist()], inputs.row[run]),
+    }
 
 
 def in_script(values: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sosmooth.report.series import Pair, RunLike, check_norms, on_shared_images, series_of
+from sosmooth.report.series import Pair, RunLike, check_norms, on_shared_inputs, series_of
 
 #: The eleven bins, from the worst for the method to the best, and their names in text.
 BINS = {
@@ -34,17 +34,17 @@ _ON_THE_EDGE = 1e-9
 def relative_change_counts(
     baseline_radius_correct: ArrayLike, method_radius_correct: ArrayLike
 ) -> dict[str, int]:
-    """Images in each bin of the relative change `method / baseline − 1`.
+    """Inputs in each bin of the relative change `method / baseline − 1`.
 
     An edge belongs to the bin nearer to no change.
 
     Args:
         baseline_radius_correct: the baseline's radii certified with the right class, 0 elsewhere;
-            (images,), input units, at least 0.
-        method_radius_correct: the method's radii, for the same images in the same order.
+            (inputs,), input units, at least 0.
+        method_radius_correct: the method's radii, for the same inputs in the same order.
 
     Returns:
-        Counts by the names of `BINS`, in that order; images certified by neither are left out.
+        Counts by the names of `BINS`, in that order; inputs certified by neither are left out.
 
     Raises:
         ValueError: the shapes differ, or a radius is negative or NaN.
@@ -58,7 +58,7 @@ def relative_change_counts(
     )
     if baseline.shape != method.shape or baseline.ndim != 1:
         raise ValueError(
-            "both need radii of the same images, with one axis; got the shapes"
+            "both need radii of the same inputs, with one axis; got the shapes"
             f" {baseline.shape} and {method.shape}"
         )
     if not (np.all(baseline >= 0) and np.all(method >= 0)):
@@ -116,7 +116,7 @@ def gain_of(pair: Pair) -> Gain:
 
 
 def compare_runs(baseline: RunLike, method: RunLike) -> dict[str, int]:
-    """`relative_change_counts` of two runs, on the images of both.
+    """`relative_change_counts` of two runs, on the inputs of both.
 
     Args:
         baseline: the run of first order.
@@ -130,35 +130,35 @@ def compare_runs(baseline: RunLike, method: RunLike) -> dict[str, int]:
 
 
 def pair_of(baseline: RunLike, method: RunLike) -> Pair:
-    """Two runs on the images of both.
+    """Two runs on the inputs of both.
 
     Args:
         baseline: the run of first order.
         method: the run to compare with it.
 
     Raises:
-        ValueError: a run has no rows, their radii are of different norms, they have no image
+        ValueError: a run has no rows, their radii are of different norms, they have no input
             in common, or their data or labels differ.
     """
     check_norms([baseline, method])
-    pair = on_shared_images(series_of(baseline), series_of(method))
+    pair = on_shared_inputs(series_of(baseline), series_of(method))
     if pair is None:
         raise ValueError(
-            f"{baseline.path} and {method.path} have no images of the same data and labels in"
-            " common; certify the same images"
+            f"{baseline.path} and {method.path} have no inputs of the same data and labels in"
+            " common; certify the same inputs"
         )
     return pair
 
 
 def bins_of(baseline: NDArray[np.float64], method: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The position in `BINS` of each image.
+    """The position in `BINS` of each input.
 
     Args:
         baseline: radii as for `relative_change_counts`.
         method: radii as for `relative_change_counts`.
 
     Returns:
-        Int64 (images,); −1 where neither certifies the image.
+        Int64 (inputs,); −1 where neither certifies the input.
     """
     change = _relative_change(baseline, method)
     step = np.sign(change) * np.searchsorted(_EDGES + _ON_THE_EDGE, np.abs(change), side="left")

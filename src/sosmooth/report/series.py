@@ -1,4 +1,4 @@
-"""A run as the report sees it: plain arrays, one element an image."""
+"""A run as the report sees it: plain arrays, one element an input."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ MISSING = "missing (failed or not reached)"
 
 @dataclass(frozen=True)
 class Series:
-    """The certificates of one run. Arrays are (images,); radii in input units.
+    """The certificates of one run. Arrays are (inputs,); radii in input units.
 
     Inputs without a row come last, as abstentions with the reason `MISSING`: every fraction and
     average counts them.
@@ -71,13 +71,13 @@ class Series:
         mean_n: their mean over the inputs; less than n where a rule stopped the drawing.
         alpha: failure probability of each certificate.
         seed: of the noise; None where unknown.
-        index: of the images in the data set.
+        index: of the inputs in the data set.
         label: true classes, −1 where unknown.
         prediction: classes, −1 = abstained.
         radius: 0 where abstained.
         abstain_reason: empty where certified.
         p_lower: lower bound of the top class's probability, NaN where unknown.
-        seconds: spent on each image, NaN where unknown.
+        seconds: spent on each input, NaN where unknown.
         settings: of the manifest.
         environment: of the manifest.
         dimension: features of one input; None where unknown.
@@ -111,7 +111,7 @@ class Series:
         return len(self.index)
 
     def __getitem__(self, which: NDArray) -> Series:
-        """The series of some of the images."""
+        """The series of some of the inputs."""
         arrays = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(
             self,
@@ -134,35 +134,35 @@ class Series:
 
     @property
     def labelled(self) -> bool:
-        """Whether the label of every image with a row is known."""
+        """Whether the label of every input with a row is known."""
         return bool(np.all(self.label[~self.missing] >= 0))
 
     @property
     def missing(self) -> NDArray[np.bool_]:
-        """Which images failed or were not reached."""
+        """Which inputs failed or were not reached."""
         return self.abstain_reason == MISSING
 
     @property
     def certified(self) -> NDArray[np.bool_]:
-        """Which images have a certificate, right or wrong."""
+        """Which inputs have a certificate, right or wrong."""
         return self.prediction != ABSTAINED
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """Which images are certified with their label, or certified at all where it is unknown."""
+        """Which inputs are certified with their label, or certified at all where it is unknown."""
         return self.certified & (self.prediction == self._expected)
 
     @property
     def right_radius(self) -> NDArray[np.float64]:
-        """The certified radius, 0 where the image is not `right`."""
+        """The certified radius, 0 where the input is not `right`."""
         return np.where(self.right, self.radius, 0.0)
 
-    def reaches(self, at: float) -> NDArray[np.bool_]:
-        """Which images are `right` with a radius of at least `at`."""
+    def reaches(self, at) -> NDArray[np.bool_]:
+        """Which inputs are `right` with a radius of at least `at`, a number or (radii, 1)."""
         return self.right & (self.radius >= at)
 
     def count_at(self, at) -> NDArray[np.int64]:
-        """How many images are `right` with a radius of at least `at`."""
+        """How many inputs are `right` with a radius of at least `at`."""
         return certified_count(self.prediction, self._expected, self.radius, at)
 
     def share_at(self, at) -> NDArray[np.float64]:
@@ -176,6 +176,11 @@ class Series:
     @property
     def _expected(self) -> NDArray[np.int64]:
         return self.label if self.labelled else self.prediction
+
+
+def accuracy_name(series: Sequence[Series]) -> str:
+    """The name of the fraction at a radius: accuracy only where labels are known."""
+    return "certified accuracy" if all(one.labelled for one in series) else "certified fraction"
 
 
 def series_of(run: RunLike, name: str | None = None) -> Series:
@@ -280,7 +285,7 @@ def _folder_name(run: RunLike) -> str:
 
 @dataclass(frozen=True)
 class Pair:
-    """A method and its first-order baseline on the images that both looked at, in the same order.
+    """A method and its first-order baseline on the inputs that both looked at, in the same order.
 
     Attributes:
         baseline: the run of first order.
@@ -294,7 +299,7 @@ class Pair:
 def pairs_with_baseline(series: Sequence[Series]) -> list[Pair]:
     """Each series of another method with its first-order baseline.
 
-    The baseline has the same sigma and data, and the most images in common.
+    The baseline has the same sigma and data, and the most inputs in common.
 
     Args:
         series: the runs as arrays.
@@ -306,7 +311,7 @@ def pairs_with_baseline(series: Sequence[Series]) -> list[Pair]:
     pairs = []
     for method in (one for one in series if one.method != "first_order"):
         alike = (
-            on_shared_images(baseline, method)
+            on_shared_inputs(baseline, method)
             for baseline in baselines
             if baseline.sigma == method.sigma
         )
@@ -316,8 +321,8 @@ def pairs_with_baseline(series: Sequence[Series]) -> list[Pair]:
     return pairs
 
 
-def on_shared_images(baseline: Series, method: Series) -> Pair | None:
-    """Both on the images in common, by index; None without one, or where data or labels differ.
+def on_shared_inputs(baseline: Series, method: Series) -> Pair | None:
+    """Both on the inputs in common, by index; None without one, or where data or labels differ.
 
     Args:
         baseline: a run as arrays.

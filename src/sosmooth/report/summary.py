@@ -10,16 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosmooth.measures import floored, in_grey_levels, linf_radius
-from sosmooth.report.series import RunLike, Series, series_of_all
+from sosmooth.report.series import RunLike, Series, accuracy_name, series_of_all
 from sosmooth.results import COMPARED, UNKNOWN
 
 _REASONS = {"": "no reason given", "imported": "abstained in the log"}
+_MEDIAN = "median radius of the certified"
 
 
 def summary_rows(
     runs: Sequence[RunLike], radii: Sequence[str] | None = None, *, most: int = 4
 ) -> list[dict[str, str]]:
-    """One row a run: column title → text.
+    """One row a run: column title → text, settings first.
 
     Certified accuracy is shown at 0 and at radii that are the same for all rows. Where labels are
     unknown it is the certified fraction, and its title says so. Radii and fractions are rounded
@@ -35,46 +36,56 @@ def summary_rows(
     """
     series = series_of_all(runs)
     at = round_radii(series, most) if radii is None else radii
-    return [summary_row(one, at) for one in series]
+    return [{"run": one.name} | settings_row(one) | _all_figures(one, at) for one in series]
 
 
-def summary_row(series: Series, radii: Sequence[str]) -> dict[str, str]:
-    """The row of one series.
+def _all_figures(series: Series, radii: Sequence[str]) -> dict[str, str]:
+    """The figures, with the median's other units below it."""
+    found = {}
+    for title, text in figures_row(series, radii).items():
+        found[title] = text
+        if title == _MEDIAN:
+            found |= other_units_row(series)
+    return found
+
+
+def settings_row(series: Series) -> dict[str, str]:
+    """What a run was asked for: title → text.
 
     Args:
         series: a run as arrays.
-        radii: of its certified accuracy, decimals.
     """
-    certified = series.radius[series.certified]
+    missing = int(np.sum(series.missing))
     return {
-        "run": series.name,
         "method": series.method,
         "compared with": COMPARED[series.classes],
         "sigma": f"{series.sigma:g}",
         "n": _samples(series),
         "alpha": f"{series.alpha:g}",
-        "inputs": whole(len(series))
-        + (f", {whole(int(np.sum(series.missing)))} missing" if np.any(series.missing) else ""),
+        "inputs": whole(len(series)) + (f", {whole(missing)} missing" if missing else ""),
+    }
+
+
+def figures_row(series: Series, radii: Sequence[str]) -> dict[str, str]:
+    """What a run found: title → text.
+
+    Args:
+        series: a run as arrays.
+        radii: of its certified accuracy, decimals.
+    """
+    certified, digits = series.radius[series.certified], radius_digits(series.sigma)
+    return {
         "certified": whole(int(np.sum(series.certified))),
-        **{
-            f"certified {'accuracy' if series.labelled else 'fraction'} at {at}": share(
-                int(series.count_at(float(at))), len(series)
-            )
-            for at in ["0", *radii]
-        },
-        "average certified radius": floored(series.average_radius(), radius_digits(series.sigma)),
-        **_median_radius(
-            certified,
-            series.dimension if series.norm == "l2" else None,
-            radius_digits(series.sigma),
-        ),
+        **{f"{accuracy_name([series])} at {at}": _share_at(series, at) for at in ["0", *radii]},
+        "average certified radius": floored(series.average_radius(), digits),
+        _MEDIAN: floored(lower_median(certified), digits) if len(certified) else UNKNOWN,
         "abstained": abstentions(series),
         "time per input": _time_per_input(series.seconds),
     }
 
 
 def round_radii(series: Sequence[Series], most: int = 4) -> list[str]:
-    """Round radii above 0, evenly spaced, that some image reaches; as decimals.
+    """Round radii above 0, evenly spaced, that some input reaches; as decimals.
 
     Args:
         series: the runs as arrays.
@@ -104,7 +115,7 @@ def whole(count: int) -> str:
 
 
 def lower_median(radius: NDArray[np.float64]) -> float:
-    """The largest radius that at least half of the images reach, (images,), at least one."""
+    """The largest radius that at least half of the inputs reach, (inputs,), at least one."""
     return float(np.sort(radius)[(len(radius) - 1) // 2])
 
 
@@ -117,24 +128,34 @@ def radius_digits(sigma: float) -> int:
     return max(3, 2 - math.floor(math.log10(sigma)))
 
 
-def _median_radius(
-    certified: NDArray[np.float64], dimension: int | None, digits: int
-) -> dict[str, str]:
-    """The median in input units, in grey levels from 0 to 255, and as an l∞ radius."""
-    known = lower_median(certified) if len(certified) else None
-    return {
-        "median radius of the certified": UNKNOWN if known is None else floored(known, digits),
-        "… in units of 1/255": UNKNOWN
-        if known is None
-        else floored(float(in_grey_levels(known)), 1),
-        "… as l∞ radius, r/√d": UNKNOWN
-        if known is None or dimension is None
-        else floored(float(linf_radius(known, dimension)), digits + 1),
-    }
+def other_units_row(series: Series) -> dict[str, str]:
+    """The median radius of the certified inputs in other units: title → text.
+
+    Grey levels are for images in [0, 1]; the l∞ radius is the one that the l2 radius implies.
+
+    Args:
+        series: a run as arrays.
+    """
+    certified = series.radius[series.certified]
+    dimension = series.dimension if series.norm == "l2" else None
+    in_grey = in_linf = UNKNOWN
+    if len(certified):
+        known = lower_median(certified)
+        in_grey = floored(float(in_grey_levels(known)), 1)
+        if dimension is not None:
+            in_linf = floored(float(linf_radius(known, dimension)), radius_digits(series.sigma) + 1)
+    return {"… in units of 1/255": in_grey, "… as l∞ radius, r/√d": in_linf}
+
+
+def signed_percent(fraction: float, digits: int = 1) -> str:
+    """A relative change in percent with its sign, rounded down, so in favour of first order."""
+    # 1e-9 is more than the rounding error of a quotient, and less than what is printed.
+    text = floored(100 * fraction + 1e-9, digits)
+    return f"{text.replace('-', '−') if text.startswith('-') else f'+{text}'} %"
 
 
 def abstentions(series: Series) -> str:
-    """How many images have no certificate, by reason."""
+    """How many inputs have no certificate, by reason."""
     reasons, counts = np.unique(series.abstain_reason[~series.certified], return_counts=True)
     words = [_REASONS.get(str(reason), str(reason).replace("_", " ")) for reason in reasons]
     parts = [f"{count} {word}" for word, count in zip(words, counts, strict=True)]
@@ -147,6 +168,10 @@ def _samples(series: Series) -> str:
     if series.mean_n >= most:
         return whole(series.n)
     return f"{whole(math.ceil(series.mean_n))} on average, at most {whole(most)}"
+
+
+def _share_at(series: Series, at: str) -> str:
+    return share(int(series.count_at(float(at))), len(series))
 
 
 def _time_per_input(seconds: NDArray[np.float64]) -> str:

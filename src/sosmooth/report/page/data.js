@@ -1,8 +1,8 @@
 // The data of the page, and its numbers as text. Radii and probabilities are whole millionths.
 const data = JSON.parse(document.getElementById("data").textContent);
-const { images, runs } = data;
-const everyImage = images.name.map((_, i) => i);
-const byName = new Map(images.name.map((name, i) => [name, i]));
+const { inputs, runs } = data;
+const everyInput = inputs.name.map((_, i) => i);
+const byName = new Map(inputs.name.map((name, i) => [name, i]));
 const ABSTAINED = -1;
 // The name of a class, or its number where the runs have no names.
 const called = (number) => data.classes?.[number] ?? String(number);
@@ -11,7 +11,7 @@ const shown = new Set(runs.keys());
 const looked = (run, i) => run.prediction[i] !== null;
 const certified = (run, i) => looked(run, i) && run.prediction[i] !== ABSTAINED;
 const wrong = (run, i) =>
-  certified(run, i) && images.label[i] !== null && run.prediction[i] !== images.label[i];
+  certified(run, i) && inputs.label[i] !== null && run.prediction[i] !== inputs.label[i];
 // The radius where the answer is right, else 0; infinity is null in JSON.
 const rightRadius = (run, i) =>
   certified(run, i) && !wrong(run, i) ? (run.radius[i] ?? Infinity) : 0;
@@ -43,8 +43,6 @@ function decimal(millionths, digits = 4) {
   return (Math.floor(millionths / unit) / 10 ** digits).toFixed(digits);
 }
 const percent = (fraction, digits = 1) => `${(100 * fraction).toFixed(digits)} %`;
-const signed = (fraction) =>
-  (fraction > 0 ? "+" : fraction < 0 ? "−" : "±") + percent(Math.abs(fraction));
 const count = (number) => number.toLocaleString("en").replaceAll(",", "\u202f");
 
 // An element; text is never read as HTML.
@@ -60,6 +58,9 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+// A name that may be broken after its underscores.
+const breakable = (name) => name.split(/(?<=_)/).flatMap((part) => [part, make("wbr")]);
+
 function drawn(tag, attributes, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -67,12 +68,25 @@ function drawn(tag, attributes, ...children) {
   return element;
 }
 
-const swatch = (run) =>
-  make("span", {
-    class: `swatch ${run.dash}`,
-    style: { borderColor: run.colour },
-    "aria-hidden": "true",
+// Lengths of dashes and gaps for a line of so many pixels; empty: a solid line.
+const dashesOf = (run, width) => run.dashes.map((length) => length * width);
+
+function swatch(run) {
+  const line = drawn("line", {
+    x1: 0,
+    x2: 38,
+    y1: 5,
+    y2: 5,
+    "stroke-width": 3,
+    "stroke-dasharray": dashesOf(run, 3).join(" "),
+    style: `stroke:${run.colour}`,
   });
+  return drawn(
+    "svg",
+    { class: "swatch", width: 38, height: 10, viewBox: "0 0 38 10", "aria-hidden": "true" },
+    line,
+  );
+}
 
 // A thumbnail of about so many pixels: a whole multiple of its size, so that small ones are sharp.
 function thumbnail(i, size) {
@@ -84,7 +98,7 @@ function thumbnail(i, size) {
   return make("span", {
     class: "thumbnail",
     role: "img",
-    "aria-label": `image ${images.name[i]}`,
+    "aria-label": `input ${inputs.name[i]}`,
     style: {
       width: `${tile * times}px`,
       height: `${tile * times}px`,

@@ -2,7 +2,7 @@
 function draw() {
   drawPlots();
   drawTable();
-  if (current !== null) drawImage();
+  if (current !== null) drawInput();
 }
 
 function runToggle(run, k) {
@@ -15,7 +15,17 @@ function runToggle(run, k) {
     inOrder.forEach((one) => shown.add(one));
     draw();
   });
-  return make("label", { title: run.name }, box, swatch(run), short(run.name));
+  return make(
+    "label",
+    {
+      title: run.name,
+      onmouseenter: () => showBand(run),
+      onmouseleave: () => showBand(resting),
+    },
+    box,
+    swatch(run),
+    short(run.name),
+  );
 }
 
 function setUpTheme() {
@@ -38,10 +48,10 @@ function setUpTheme() {
 
 document.documentElement.classList.add("js");
 document.getElementById("runs").append(...runs.map(runToggle));
-document.getElementById("against")?.addEventListener("change", drawPlots);
 setUpTheme();
 setUpTable();
 setUpPlots();
+setUpFiles();
 route();
 draw();
 document.documentElement.dataset.ready = "";

@@ -1,86 +1,59 @@
-// The plots. Names are escaped, as plotly reads some HTML in its texts.
-const escaped = (text) =>
-  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-const short = (text) => (text.length > 32 ? `${text.slice(0, 31)}…` : text);
-const title = (run) => escaped(short(run.name));
+// The plots, each in the view that is chosen above it.
 const MOST_HOVERED = 6;
 
-// A colour of the style sheet as the browser computes it, light or dark.
-function resolved(colour) {
-  const probe = document.getElementById("probe");
-  probe.style.color = colour;
-  return getComputedStyle(probe).color;
-}
-const faded = (colour, opacity) =>
-  resolved(colour).replace("rgb(", "rgba(").replace(")", `, ${opacity})`);
+const view = (plot) =>
+  document.querySelector(`input[name="view-${plot}"]:checked`)?.value ?? null;
+const shownPairs = () =>
+  data.pairs.filter((pair) => shown.has(pair.method) && shown.has(pair.baseline));
 
-function layout(extra) {
-  const [ink, faint, line, paper] = [
-    "var(--ink)",
-    "var(--faint)",
-    "var(--line)",
-    "var(--paper)",
-  ].map(resolved);
-  const axis = {
-    gridcolor: line,
-    zerolinecolor: line,
-    linecolor: line,
-    tickcolor: line,
-    tickfont: { color: faint },
-    automargin: true,
-  };
-  const { xaxis, yaxis, ...rest } = extra;
-  const full = ({ title, ...own }) => ({
-    ...axis,
-    ...own,
-    title: { text: title, font: { size: 13 }, standoff: 10 },
-  });
-  return {
-    font: { family: "system-ui, sans-serif", size: 13, color: ink },
-    paper_bgcolor: paper,
-    plot_bgcolor: paper,
-    margin: { l: 8, r: 12, t: 12, b: 8 },
-    showlegend: false,
-    modebar: { bgcolor: "rgba(0,0,0,0)", color: faint, activecolor: ink },
-    hoverlabel: { bgcolor: paper, bordercolor: line, font: { color: ink } },
-    dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
-    xaxis: full(xaxis),
-    yaxis: full(yaxis),
-    ...rest,
-  };
-}
-
-// Buttons are named one by one: plotly's default has one that leads to an online service.
-const CONFIG = {
-  displaylogo: false,
-  responsive: true,
-  modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
-};
-
-function accuracyPlot() {
-  const at = data.curve.at.map((x) => x / 1e6);
-  const traces = [];
-  for (const k of shown) {
-    const [run, curve] = [runs[k], data.curve.runs[k]];
-    const fraction = curve.count.map((n) => n / curve.of);
-    const shape = { x: at, line: { shape: "vh", width: 0 }, mode: "lines", hoverinfo: "skip" };
-    traces.push({ ...shape, y: curve.low.map((y) => y / 1e6) });
-    traces.push({
-      ...shape,
-      y: curve.high.map((y) => y / 1e6),
-      fill: "tonexty",
-      fillcolor: faded(run.colour, 0.15),
-    });
-    traces.push({
-      x: at,
-      y: fraction,
+// A step curve with its band, which is seen only while the pointer is at its run.
+function withBand(run, width, x, y, low, high, extra) {
+  const edge = { x, line: { shape: "vh", width: 0 }, mode: "lines", hoverinfo: "skip", run };
+  return [
+    { ...edge, y: low },
+    { ...edge, y: high, fill: "tonexty", fillcolor: NOTHING, band: true },
+    {
+      x,
+      y,
+      run,
       name: title(run),
       mode: "lines",
-      line: { shape: "vh", color: resolved(run.colour), dash: run.dash, width: 2.2 },
-      customdata: curve.low.map((low, j) => [low / 1e6, curve.high[j] / 1e6]),
+      line: { shape: "vh", ...lineOf(run, width) },
+      ...extra,
+    },
+  ];
+}
+
+const fractions = (millionths) => millionths.map((value) => value / 1e6);
+
+// The first run comes last: it is drawn over the others, and plotly names it first.
+const accuracyTraces = (at) =>
+  [...shown].reverse().flatMap((k) => {
+    const curve = data.curve.runs[k];
+    const [low, high] = [fractions(curve.low), fractions(curve.high)];
+    const fraction = curve.count.map((n) => n / curve.of);
+    return withBand(runs[k], 2.2, at, fraction, low, high, {
+      customdata: low.map((one, j) => [one, high[j]]),
       hovertemplate: "%{y:.1%} <i>(%{customdata[0]:.1%} – %{customdata[1]:.1%})</i>",
     });
-  }
+  });
+
+function differenceTraces(at) {
+  const [first, ...others] = shownPairs();
+  return [...others.reverse(), ...(first ? [first] : [])].flatMap((pair) => {
+    const [low, high] = [fractions(pair.low), fractions(pair.high)];
+    const width = pair === first ? 2.2 : 1.4;
+    return withBand(runs[pair.method], width, at, fractions(pair.difference), low, high, {
+      customdata: low.map((one, j) => [one, high[j]]),
+      hovertemplate: "%{y:+.1%} <i>(%{customdata[0]:+.1%} to %{customdata[1]:+.1%})</i>",
+    });
+  });
+}
+
+function accuracyPlot() {
+  const at = fractions(data.curve.at);
+  const difference = view("accuracy") === "accuracy-difference";
+  const traces = difference ? differenceTraces(at) : accuracyTraces(at);
   return {
     traces,
     layout: layout({
@@ -91,49 +64,116 @@ function accuracyPlot() {
         spikethickness: 1,
         range: [0, at.at(-1)],
         hoverformat: ".4f",
-        unifiedhovertitle: { text: "radius %{x:.4f}" },
+        unifiedhovertitle: { text: "radius %{x:.4f}, 95 % intervals" },
       },
-      yaxis: { title: escaped(data.accuracy), tickformat: ".0%", range: [0, 1] },
+      yaxis: difference
+        ? { title: `${escaped(data.accuracy)}, minus first order’s`, tickformat: "+.0%" }
+        : { title: escaped(data.accuracy), tickformat: ".0%", range: [0, 1] },
     }),
     points: at.map((x, j) => ({
-      x,
       at: traces.flatMap((trace, c) => (trace.name ? [{ curveNumber: c, pointNumber: j }] : [])),
     })),
+    resting: difference ? (traces.at(-1)?.run ?? null) : null,
   };
 }
 
 function changePlot() {
+  return view("change") === "relative-change-bins" ? binsPlot() : changesPlot();
+}
+
+// Each input's change, those with the largest gain first.
+function changesPlot() {
+  const traces = shownPairs().map((pair) => {
+    const [method, baseline] = [runs[pair.method], runs[pair.baseline]];
+    const ratio = (i) => rightRadius(method, i) / rightRadius(baseline, i);
+    const there = everyInput
+      .filter((i) => rightRadius(method, i) && Number.isFinite(ratio(i)) && ratio(i) > 0)
+      .sort((a, b) => ratio(b) - ratio(a));
+    return {
+      mode: "lines",
+      x: there.map((_, k) => (k + 0.5) / there.length),
+      y: there.map((i) => Math.log(ratio(i))),
+      name: title(method),
+      line: lineOf(method, 2.6),
+      text: there.map(
+        (i) => `<b>${signed(ratio(i) - 1)} ${title(method)}</b><br>${described(i)}`,
+      ),
+      hoverinfo: "text",
+      inputs: there,
+    };
+  });
+  return {
+    traces,
+    layout: layout({
+      hovermode: "closest",
+      hoverdistance: 40,
+      xaxis: {
+        title: "inputs, those with the largest gain first",
+        tickformat: ".0%",
+        range: [0, 1],
+        zeroline: false,
+      },
+      yaxis: {
+        title: "change of the radius",
+        zerolinecolor: resolved("var(--faint)"),
+        ...changeAxis(traces.flatMap((trace) => trace.y.map(Math.expm1))),
+      },
+    }),
+    points: traces.flatMap((trace, c) =>
+      trace.inputs.map((i, j) => ({
+        at: [{ curveNumber: c, pointNumber: j }],
+        open: () => openInput(i),
+      })),
+    ),
+    clicked: openPoint,
+  };
+}
+
+function binsPlot() {
   const labels = data.bins.map(escaped);
-  const traces = data.pairs
-    .filter((pair) => shown.has(pair.method))
-    .map((pair) => {
-      const counts = data.bins.map((_, bin) => pair.bin.filter((found) => found === bin).length);
-      const total = counts.reduce((sum, n) => sum + n, 0) || 1;
-      return {
-        type: "bar",
-        orientation: "h",
-        y: labels,
-        x: counts,
-        name: title(runs[pair.method]),
-        marker: { color: resolved(runs[pair.method].colour) },
-        customdata: counts.map((n) => n / total),
-        hovertemplate:
-          "%{y}: %{x} images, %{customdata:.1%}" +
-          `<extra>${title(runs[pair.method]).replaceAll("%", "&#37;")}</extra>`,
-        pair,
-      };
-    });
+  const traces = shownPairs().map((pair) => {
+    const run = runs[pair.method];
+    const counts = data.bins.map((_, bin) => pair.bin.filter((found) => found === bin).length);
+    const total = counts.reduce((sum, n) => sum + n, 0) || 1;
+    return {
+      type: "bar",
+      orientation: "h",
+      y: labels,
+      x: counts.map((n) => n / total),
+      name: title(run),
+      marker: {
+        color: resolved(run.colour),
+        pattern: {
+          shape: run.hatch,
+          size: 6,
+          solidity: 0.2,
+          fgcolor: resolved("var(--paper)"),
+          fillmode: "overlay",
+        },
+      },
+      text: counts.map((n) => (n ? String(n) : "")),
+      textposition: "outside",
+      textfont: { size: 10 },
+      cliponaxis: false,
+      customdata: counts,
+      hovertemplate:
+        "%{y}: %{customdata} inputs, %{x:.1%}" + `<extra>${inTemplate(title(run))}</extra>`,
+      pair,
+    };
+  });
+  // Bars are drawn from below: the first run comes last.
+  traces.reverse();
   return {
     traces,
     layout: layout({
       barmode: "group",
       bargap: 0.25,
-      xaxis: { title: "images", rangemode: "tozero" },
+      xaxis: { title: "inputs that one of the two certifies", rangemode: "tozero", tickformat: ".0%" },
       yaxis: {
         type: "category",
         categoryarray: labels,
         range: [-0.5, labels.length - 0.5],
-        gridcolor: "rgba(0,0,0,0)",
+        gridcolor: NOTHING,
       },
     }),
     points: data.bins.flatMap((_, bin) =>
@@ -146,17 +186,74 @@ function changePlot() {
   };
 }
 
-// Each image at its probability: at the height of its largest radius, in the colour of the run that
+// How many inputs have at most that p̂.
+function probabilityPlot() {
+  const found = data.probabilities.filter((one) => shown.has(one.run));
+  const traces = found.map((one) => {
+    const run = runs[one.run];
+    const there = everyInput.filter((i) => one.p[i] !== null).sort((a, b) => one.p[a] - one.p[b]);
+    const height = (k) => (k + 1) / there.length;
+    return {
+      mode: "lines",
+      x: [0, ...there.map((i) => one.p[i] / 1e6), 1],
+      y: [0, ...there.map((_, k) => height(k)), 1],
+      name: title(run),
+      line: { shape: "hv", ...lineOf(run) },
+      text: [
+        "",
+        ...there.map(
+          (i, k) =>
+            `p̂ = ${decimal(one.p[i])}: ${percent(height(k))} have at most that<br>${described(i)}`,
+        ),
+        "",
+      ],
+      hoverinfo: "text",
+      inputs: [null, ...there, null],
+    };
+  });
+  const points = traces.flatMap((trace, c) =>
+    trace.inputs.flatMap((i, j) =>
+      i === null
+        ? []
+        : [{ at: [{ curveNumber: c, pointNumber: j }], open: () => openInput(i) }],
+    ),
+  );
+  const of = data.probabilities[0]?.of ?? "";
+  return {
+    traces,
+    layout: layout({
+      hovermode: "closest",
+      hoverdistance: 40,
+      xaxis: { title: `p̂ of ${of}`, range: [0, 1] },
+      yaxis: { title: "inputs with at most that p̂", tickformat: ".0%", range: [0, 1] },
+      shapes: [
+        {
+          type: "line",
+          x0: 0.5,
+          x1: 0.5,
+          y0: 0,
+          y1: 1,
+          line: { color: resolved("var(--faint)"), width: 1 },
+          layer: "below",
+        },
+      ],
+    }),
+    points,
+    clicked: openPoint,
+  };
+}
+
+// Each input at its probability: at the height of its largest radius, in the colour of the run that
 // has it, or at the change that each run makes.
 function radiusPlot() {
-  const relative = document.getElementById("against").value === "change";
+  const relative = view("radius") === "change";
   const base = reference();
   const probit = (i) => base?.probit[i] ?? null;
-  const inOrder = everyImage
+  const inOrder = everyInput
     .filter((i) => probit(i) !== null)
     .sort((a, b) => probit(a) - probit(b));
   const height = relative
-    ? (run, i) => changeOf(run, i)
+    ? (run, i) => Math.log1p(changeOf(run, i) ?? NaN)
     : (run, i) => (winner(i) === run ? rightRadius(run, i) / 1e6 : null);
   const traces = shownRuns()
     .filter((run) => !relative || run !== base)
@@ -167,17 +264,23 @@ function radiusPlot() {
         x: there.map((i) => probit(i) / 1e6),
         y: there.map((i) => height(run, i)),
         name: title(run),
-        marker: { color: resolved(run.colour), size: 7, opacity: 0.7, line: { width: 0 } },
+        marker: {
+          color: resolved(run.colour),
+          symbol: SYMBOLS[runs.indexOf(run) % SYMBOLS.length],
+          size: 7,
+          opacity: 0.7,
+          line: { width: 0 },
+        },
         text: there.map(described),
         hoverinfo: "text",
-        images: there,
+        inputs: there,
       };
     });
   const points = traces.flatMap((trace, c) =>
-    trace.images.map((i, j) => ({
+    trace.inputs.map((i, j) => ({
       i,
       at: [{ curveNumber: c, pointNumber: j }],
-      open: () => openImage(i),
+      open: () => openInput(i),
     })),
   );
   points.sort((a, b) => probit(a.i) - probit(b.i));
@@ -191,12 +294,6 @@ function radiusPlot() {
       hoverinfo: "skip",
     });
   }
-  const changes = traces.flatMap((trace) => (relative ? trace.y : [])).sort((a, b) => a - b);
-  const quantile = (level) => changes[Math.round(level * (changes.length - 1))];
-  // A few changes near p = 1/2 are huge and would flatten the others: a double click shows them.
-  const room = changes.length
-    ? [Math.min(1.3 * quantile(0.01), -0.02), Math.max(1.3 * quantile(0.98), 0.02)]
-    : null;
   return {
     traces,
     layout: layout({
@@ -210,17 +307,24 @@ function radiusPlot() {
       yaxis: relative
         ? {
             title: `radius, relative to ${base ? title(base) : ""}`,
-            tickformat: "+.0%",
-            range: room,
+            zerolinecolor: resolved("var(--faint)"),
+            ...changeAxis(traces.flatMap((trace) => trace.y.map(Math.expm1))),
           }
         : { title: "largest certified radius", rangemode: "tozero" },
     }),
     points,
-    clicked: (point) => point.data.images && openImage(point.data.images[point.pointNumber]),
+    clicked: openPoint,
   };
 }
 
-// An image in short: the radius of each run shown, the largest first, and by how much it is larger.
+const SYMBOLS = ["circle", "diamond", "triangle-up", "square", "cross", "x", "triangle-down"];
+
+const openPoint = (point) => {
+  const i = point.data.inputs?.[point.pointNumber] ?? null;
+  if (i !== null) openInput(i);
+};
+
+// An input in short: the radius of each run shown, the largest first, and by how much it is larger.
 function described(i) {
   const lines = shownRuns()
     .filter((run) => looked(run, i))
@@ -231,18 +335,14 @@ function described(i) {
         `${title(run)}: ${certified(run, i) ? decimal(run.radius[i]) : "abstained"}` +
         (wrong(run, i) ? " ✗" : ""),
     );
-  const gain = change(i);
-  const label = images.label[i] === null ? "" : `, label ${escaped(called(images.label[i]))}`;
-  const won =
-    gain > 0
-      ? `<br><b>${Number.isFinite(gain) ? signed(gain) : "only"} ${title(winner(i))}</b>`
-      : "";
-  return `image ${escaped(images.name[i])}${label}<br>${lines.join("<br>")}${won}`;
+  const label = inputs.label[i] === null ? "" : `, label ${escaped(called(inputs.label[i]))}`;
+  return `input ${escaped(inputs.name[i])}${label}<br>${lines.join("<br>")}`;
 }
 
 const PLOTS = {
-  "plot-accuracy": accuracyPlot,
   "plot-change": changePlot,
+  "plot-accuracy": accuracyPlot,
+  "plot-probability": probabilityPlot,
   "plot-radius": radiusPlot,
 };
 const cursors = new Map();
@@ -275,6 +375,13 @@ function setUpPlots() {
       onceDrawn(() => Plotly.Fx.unhover(element)),
     );
     sight.observe(element);
+    const figure = element.closest("figure");
+    figure.querySelector(".views")?.addEventListener("change", (event) => {
+      for (const caption of figure.querySelectorAll("figcaption[data-view]"))
+        caption.hidden = caption.dataset.view !== event.target.value;
+      stale.add(id);
+      drawStale();
+    });
   }
 }
 
@@ -288,13 +395,42 @@ function drawStale() {
     if (!stale.delete(element.id)) continue;
     const plot = PLOTS[element.id]();
     cursors.set(element, { points: plot.points, at: -1 });
-    Plotly.react(element, plot.traces, plot.layout, CONFIG);
+    const name = element.id.slice("plot-".length);
+    Plotly.react(element, plot.traces, plot.layout, configOf(view(name) ?? name));
     element.removeAllListeners("plotly_click");
     if (plot.clicked) element.on("plotly_click", (event) => plot.clicked(event.points[0]));
+    if (element.id !== "plot-accuracy") continue;
+    resting = plot.resting;
+    showBand(resting);
+    element.removeAllListeners("plotly_hover");
+    element.on("plotly_hover", ({ points, yvals }) => {
+      if (yvals) showBand(nearest(points, yvals[0]).data.run);
+    });
+    element.removeAllListeners("plotly_unhover");
+    element.on("plotly_unhover", () => showBand(resting));
   }
 }
 
-// The arrow keys go from point to point; Enter opens the image of a point.
+const nearest = (points, y) =>
+  points.reduce((best, one) => (Math.abs(one.y - y) < Math.abs(best.y - y) ? one : best));
+
+// The run with a band while the pointer is at none.
+let resting = null;
+
+// Shows the interval of one run around its curve, or none. Only colours change, so that plotly does
+// not draw again and what the pointer shows stays.
+function showBand(run) {
+  const element = document.getElementById("plot-accuracy");
+  const bands = (element?.data ?? []).flatMap((trace, c) => (trace.band ? [c] : []));
+  if (!bands.length) return;
+  const colours = bands.map((c) =>
+    element.data[c].run === run ? faded(run.colour, 0.18) : NOTHING,
+  );
+  if (colours.every((colour, k) => colour === element.data[bands[k]].fillcolor)) return;
+  Plotly.restyle(element, { fillcolor: colours }, bands);
+}
+
+// The arrow keys go from point to point; Enter opens the input of a point.
 function walk(element, event) {
   const cursor = cursors.get(element);
   const step = {

@@ -1,11 +1,11 @@
-// The table of all images: sorted, filtered, a page at a time.
+// The table of all inputs: sorted, filtered, a page at a time.
 const ROWS = 25;
-const order = { column: "image", descending: false };
+const order = { column: "input", descending: false };
 const filter = { answer: "all", label: "all", bin: null };
 let page = 0;
 
 const ANSWERS = {
-  all: ["all images", () => true],
+  all: ["all inputs", () => true],
   right: [
     "certified by all, right",
     (i) => shownRuns().every((run) => certified(run, i) && !wrong(run, i)),
@@ -21,27 +21,43 @@ const ANSWERS = {
           .map((run) => certified(run, i)),
       ).size > 1,
   ],
-  pictures: ["with noisy copies", (i) => images.name[i] in (data.noisy ?? {})],
+  pictures: ["with noisy copies", (i) => inputs.name[i] in (data.noisy ?? {})],
 };
+
+// On a narrow screen the label comes last, so that the best run's radius is in sight.
+const narrow = matchMedia("(max-width: 40rem)");
 
 function columns() {
   const base = reference();
+  const label = {
+    key: "label",
+    title: "label",
+    value: (i) => inputs.label[i],
+    cell: (i) => (inputs.label[i] === null ? "—" : called(inputs.label[i])),
+  };
+  const radii = shownRuns().map((run) => ({
+    key: `radius-${runs.indexOf(run)}`,
+    title: run.name,
+    run,
+    descending: true,
+    value: (i) => (!looked(run, i) ? null : certified(run, i) ? (run.radius[i] ?? Infinity) : -1),
+    cell: (i) => radiusCell(run, i),
+  }));
+  const changes = {
+    key: "change",
+    title: "change",
+    descending: true,
+    hint: `the largest radius relative to that of ${base?.name}`,
+    value: change,
+    cell: changeCell,
+  };
   const found = [
-    { key: "image", title: "image", value: (i) => i, cell: imageCell },
-    {
-      key: "label",
-      title: "label",
-      value: (i) => images.label[i],
-      cell: (i) => (images.label[i] === null ? "—" : called(images.label[i])),
-    },
-    ...shownRuns().map((run) => ({
-      key: `radius-${runs.indexOf(run)}`,
-      title: run.name,
-      run,
-      descending: true,
-      value: (i) => (!looked(run, i) ? null : certified(run, i) ? (run.radius[i] ?? Infinity) : -1),
-      cell: (i) => radiusCell(run, i),
-    })),
+    { key: "input", title: "input", value: (i) => i, cell: inputCell },
+    ...(narrow.matches ? [] : [label]),
+    ...radii.slice(0, 1),
+    ...(shown.size > 1 ? [changes] : []),
+    ...radii.slice(1),
+    ...(narrow.matches ? [label] : []),
   ];
   if (base) {
     found.push({
@@ -53,21 +69,11 @@ function columns() {
       cell: (i) => (base.p[i] === null ? "—" : decimal(base.p[i], 5)),
     });
   }
-  if (shown.size > 1) {
-    found.push({
-      key: "change",
-      title: "change",
-      descending: true,
-      hint: `the largest radius relative to that of ${base.name}`,
-      value: change,
-      cell: changeCell,
-    });
-  }
   return found;
 }
 
-const imageCell = (i) =>
-  make("a", { href: `#image-${images.name[i]}`, class: "image" }, thumbnail(i, 40), images.name[i]);
+const inputCell = (i) =>
+  make("a", { href: `#input-${inputs.name[i]}`, class: "input" }, thumbnail(i, 40), inputs.name[i]);
 
 function radiusCell(run, i) {
   if (!looked(run, i)) return "—";
@@ -98,17 +104,17 @@ function found() {
   const column = columns().find((one) => one.key === order.column) ?? columns()[0];
   const passes = (i) =>
     ANSWERS[filter.answer][1](i) &&
-    (filter.label === "all" || String(images.label[i]) === filter.label) &&
+    (filter.label === "all" || String(inputs.label[i]) === filter.label) &&
     (!filter.bin || filter.bin.pair.bin[i] === filter.bin.bin);
   const sign = order.descending ? -1 : 1;
-  const value = new Map(everyImage.map((i) => [i, column.value(i)]));
+  const value = new Map(everyInput.map((i) => [i, column.value(i)]));
   // Unknown values come last in both directions.
   const compare = (a, b) => {
     const [x, y] = [value.get(a), value.get(b)];
     if (x === null || y === null) return (x === null) - (y === null) || a - b;
     return x === y ? a - b : sign * (x < y ? -1 : 1);
   };
-  return everyImage.filter(passes).sort(compare);
+  return everyInput.filter(passes).sort(compare);
 }
 
 function drawTable() {
@@ -119,17 +125,17 @@ function drawTable() {
   const rows = list
     .slice(page * ROWS, (page + 1) * ROWS)
     .map((i) => make("tr", {}, ...columns().map((column) => make("td", {}, column.cell(i)))));
-  const table = document.getElementById("images");
+  const table = document.getElementById("inputs");
   const focused = document.activeElement?.dataset?.column;
   table.replaceChildren(
-    make("caption", { class: "hidden" }, "Certificates by image"),
+    make("caption", { class: "hidden" }, "Certificates by input"),
     make("thead", {}, head),
     make("tbody", {}, ...rows),
   );
   if (focused) table.querySelector(`[data-column="${focused}"]`)?.focus();
   const from = list.length ? page * ROWS + 1 : 0;
   document.getElementById("found").textContent =
-    `${count(from)}–${count(from ? from + rows.length - 1 : 0)} of ${count(list.length)} images`;
+    `${count(from)}–${count(from ? from + rows.length - 1 : 0)} of ${count(list.length)} inputs`;
   document.getElementById("earlier").disabled = page === 0;
   document.getElementById("later").disabled = page === pages - 1;
   const chip = document.getElementById("bin");
@@ -152,7 +158,7 @@ function heading(column) {
       onclick: () => sortBy(column),
     },
     column.run ? swatch(column.run) : null,
-    short(column.title) + arrow,
+    ...breakable(short(column.title) + arrow),
   );
   return make(
     "th",
@@ -175,10 +181,11 @@ function filterBin(pair, bin) {
   filter.bin = { pair, bin };
   page = 0;
   drawTable();
-  document.getElementById("images-heading").scrollIntoView();
+  document.getElementById("inputs-heading").scrollIntoView();
 }
 
 function setUpTable() {
+  narrow.addEventListener("change", drawTable);
   const changed = (name) => (event) => {
     filter[name] = event.target.value;
     page = 0;
@@ -188,7 +195,7 @@ function setUpTable() {
   const offered = Object.entries(ANSWERS).filter(([key]) => key !== "pictures" || data.noisy);
   answers.append(...offered.map(([value, [words]]) => make("option", { value }, words)));
   answers.addEventListener("change", changed("answer"));
-  const known = [...new Set(images.label)].filter((label) => label !== null).sort((a, b) => a - b);
+  const known = [...new Set(inputs.label)].filter((label) => label !== null).sort((a, b) => a - b);
   const labels = document.getElementById("label");
   labels.append(
     make("option", { value: "all" }, "all classes"),

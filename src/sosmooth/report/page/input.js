@@ -1,49 +1,49 @@
-// One image: its certificates, the counts, the extremal regions, the radii from more samples, and
+// One input: its certificates, the counts, the extremal regions, the radii from more samples, and
 // what the classifier saw.
 let current = null;
 
-const openImage = (i) => (location.hash = `#image-${images.name[i]}`);
+const openInput = (i) => (location.hash = `#input-${inputs.name[i]}`);
 
 function route() {
-  const name = location.hash.match(/^#image-(.+)$/)?.[1];
+  const name = location.hash.match(/^#input-(.+)$/)?.[1];
   const before = current;
   current = byName.get(name) ?? null;
   document.getElementById("overview").hidden = current !== null;
-  document.getElementById("image").hidden = current === null;
+  document.getElementById("input").hidden = current === null;
   if (current !== null) {
-    drawImage();
+    drawInput();
     scrollTo(0, 0);
-    document.getElementById("image-title").focus({ preventScroll: true });
+    document.getElementById("input-title").focus({ preventScroll: true });
   } else if (before !== null) {
-    const link = document.querySelector(`a[href="#image-${CSS.escape(images.name[before])}"]`);
+    const link = document.querySelector(`a[href="#input-${CSS.escape(inputs.name[before])}"]`);
     link?.focus();
     link?.scrollIntoView({ block: "center" });
   }
 }
 
-function drawImage() {
+function drawInput() {
   const i = current;
   const looking = shownRuns().filter((run) => looked(run, i));
   const list = found();
   const place = list.indexOf(i);
   const go = (to, words) =>
-    to === undefined ? null : make("a", { href: `#image-${images.name[to]}` }, words);
-  const label = images.label[i] === null ? "" : `, label ${called(images.label[i])}`;
+    to === undefined ? null : make("a", { href: `#input-${inputs.name[to]}` }, words);
+  const label = inputs.label[i] === null ? "" : `, label ${called(inputs.label[i])}`;
   document
-    .getElementById("image")
+    .getElementById("input")
     .replaceChildren(
       make(
         "nav",
-        { class: "way", "aria-label": "images" },
-        make("a", { href: "#", id: "back" }, "↩ all images"),
+        { class: "way", "aria-label": "inputs" },
+        make("a", { href: "#", id: "back" }, "↩ all inputs"),
         go(list[place - 1], "← previous"),
         go(place < 0 ? undefined : list[place + 1], "next →"),
       ),
-      make("h2", { id: "image-title", tabindex: "-1" }, `Image ${images.name[i]}${label}`),
+      make("h2", { id: "input-title", tabindex: "-1" }, `Input ${inputs.name[i]}${label}`),
       make(
         "div",
         { class: "beside" },
-        data.noisy?.[images.name[i]] ? null : thumbnail(i, 168),
+        data.noisy?.[inputs.name[i]] ? null : thumbnail(i, 168),
         make("div", { class: "card scroll" }, certificateTable(looking, i)),
       ),
       ...noisyPictures(i),
@@ -185,7 +185,7 @@ function regions(looking, i) {
     make(
       "p",
       { class: "note" },
-      "The axis goes from the image, at 0, towards an adversary, in units of σ. The classifier " +
+      "The axis goes from the input, at 0, towards an adversary, in units of σ. The classifier " +
         "gives the answer exactly in the coloured part. The noise moves with the adversary. The " +
         "radius ends where the coloured part holds no more than half of the noise, or no more " +
         "than another class may have.",
@@ -218,7 +218,7 @@ function regionPicture(run, i) {
     min: "0",
     max: String(Math.max(1.5 * radius, 1)),
     step: "any",
-    "aria-label": `distance from image ${images.name[i]}, ${run.name}`,
+    "aria-label": `distance from input ${inputs.name[i]}, ${run.name}`,
     oninput: () => move(Number(slider.value)),
   });
   slider.value = String(radius);
@@ -257,7 +257,7 @@ function regionPicture(run, i) {
 }
 
 function noisyPictures(i) {
-  const seen = data.noisy?.[images.name[i]];
+  const seen = data.noisy?.[inputs.name[i]];
   if (!seen) return [];
   const picture = (uri, words) =>
     make(
@@ -305,7 +305,7 @@ document.addEventListener("keydown", (event) => {
     return;
   const list = found();
   const to = list[list.indexOf(current) + ({ ArrowLeft: -1, ArrowRight: 1 }[event.key] ?? NaN)];
-  if (to !== undefined) openImage(to);
+  if (to !== undefined) openInput(to);
   if (event.key === "Escape") location.hash = "";
 });
 addEventListener("hashchange", route);

@@ -1,4 +1,4 @@
-"""The images of several runs, each once: the rows of the page's table."""
+"""The inputs of several runs, each once: the rows of the page's table."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from sosmooth.report.series import Series
 
 
 @dataclass(frozen=True)
-class Images:
-    """The images that at least one run looked at.
+class Inputs:
+    """The inputs that at least one run looked at.
 
     Attributes:
         name: the index; in data sets other than the first run's, with the number of the data set
             after a point: `17.2`.
-        index: in the data set, int64 (images,).
-        label: −1 where unknown, int64 (images,).
-        row: the row of each image in each run, −1 where it has none; int64 (runs, images).
+        index: in the data set, int64 (inputs,).
+        label: −1 where unknown, int64 (inputs,).
+        row: the row of each input in each run, −1 where it has none; int64 (runs, inputs).
     """
 
     name: list[str]
@@ -32,8 +32,8 @@ class Images:
         return len(self.name)
 
 
-def images_of(series: Sequence[Series]) -> Images:
-    """The images of the runs, by data set, then by index."""
+def every_input(series: Sequence[Series]) -> Inputs:
+    """The inputs of the runs, by data set, then by index."""
     sets: list[object] = []
     where: dict[tuple[int, int], dict[int, int]] = {}
     for number, one in enumerate(series):
@@ -47,7 +47,7 @@ def images_of(series: Sequence[Series]) -> Images:
     labels = [
         max(int(series[number].label[row]) for number, row in where[key].items()) for key in keys
     ]
-    return Images(
+    return Inputs(
         name=[f"{index}.{data + 1}" if data else str(index) for data, index in keys],
         index=np.array([index for _, index in keys]),
         label=np.array(labels),
