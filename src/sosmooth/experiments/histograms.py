@@ -49,11 +49,19 @@ def histogram_figure(paper: PaperFigure, results: Sequence[Result]) -> Figure:
     lines = -(-len(results) // columns)
     with styled():
         figure = Figure(figsize=(5.2 * columns, 2.5 * lines + 1.6))
-        grid = figure.subplots(lines, columns, squeeze=False, sharex=True)
+        grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
         for axes, result in zip(grid.flat, results, strict=False):
             _draw_panel(axes, result)
         for axes in grid.flat[len(results) :]:
             axes.axis("off")
+        tallest = max(
+            _fractions(counts).max()
+            for result in results
+            for counts in (result.panel.published.counts, counts_of(result.pair))
+        )
+        grid[0, 0].set_ylim(0, 1.3 * max(tallest, 0.05))
+        for axes in grid[:, 0]:
+            axes.set_ylabel("images that one of the two certifies")
         for axes in grid[-1]:
             axes.set_xticks(
                 range(len(BINS)),
@@ -90,7 +98,6 @@ def _draw_panel(axes: Axes, result: Result) -> None:
         padding=1,
         color=INK,
     )
-    axes.set_ylim(0, 1.3 * max(*theirs, *found, 0.05))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.xaxis.grid(False)
     axes.tick_params(axis="x", length=0)

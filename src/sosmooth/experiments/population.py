@@ -22,7 +22,7 @@ from sosmooth.certificates.second_order import second_order_radius, second_order
 from sosmooth.confidence.gradient_norm import gradient_norm_upper_bound
 from sosmooth.confidence.proportion import proportion_upper_bound
 from sosmooth.measures import floored
-from sosmooth.report.style import FAINT, HIGHER, INK, LOWER, PAPER, blank, colour_of, styled
+from sosmooth.report.style import FAINT, HIGHER, INK, LOOKS, LOWER, PAPER, blank, line_of, styled
 
 Rows = list[dict[str, object]]
 Drawn = tuple[Figure, Rows]
@@ -163,9 +163,13 @@ def fig4a() -> Drawn:
     }
     with styled():
         figure, axes = blank(5.4, 4.2)
-        looks = [(HIGHER, "-"), (colour_of("second_order"), "-"), (LOWER, "--")]
-        for (name, radius), (colour, dashes) in zip(curves.items(), looks, strict=True):
-            axes.plot(p, radius, color=colour, linestyle=dashes, label=name)
+        looks = [
+            {"color": HIGHER},
+            line_of(LOOKS["second_order"]),
+            line_of(LOOKS["first_order"]),
+        ]
+        for (name, radius), look in zip(curves.items(), looks, strict=True):
+            axes.plot(p, radius, label=name, **look)
         axes.set_xlim(0.5, 1.0)
         axes.set_ylim(0, 3)
         axes.set_xlabel(
