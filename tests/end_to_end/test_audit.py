@@ -193,9 +193,11 @@ def test_doctor_of_a_bundled_classifier(capsys):
     code, out, _ = call(capsys, "doctor", "--model", "mnist7", "--sigma", "0.25", "--json")
     found = json.loads(out)
     assert (code, found["broken"]) == (0, False)
-    assert {"determinism", "batch invariance", "throughput"} <= {
-        one["name"] for one in found["findings"]
-    }
+    by_name = {one["name"]: one["figures"] for one in found["findings"]}
+    assert {"determinism", "batch invariance", "throughput"} <= set(by_name)
+    p_estimates = by_name["distribution of p̂"]["p_estimates"]
+    assert by_name["accuracy"]["accuracy"] == pytest.approx(sum(p_estimates) / len(p_estimates))
+    assert 0.5 < by_name["accuracy"]["accuracy"] < by_name["accuracy"]["clean_accuracy"]
 
 
 SOURCE = """

@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sosmooth.cli._output import print_aligned, print_wrapped
 from sosmooth.cli._summary import numbers, print_runs
+from sosmooth.measures import LEVELS, fractions_above
 from sosmooth.report.comparison import Difference, difference_text, paired_differences
+from sosmooth.report.probability import probabilities_of
 from sosmooth.report.relative_change import BINS, pair_of, relative_change_counts
-from sosmooth.report.series import Pair, series_of_all
+from sosmooth.report.series import Pair, series_of, series_of_all
 from sosmooth.report.summary import round_radii, whole
 
 if TYPE_CHECKING:
@@ -35,6 +39,7 @@ def comparison_numbers(baseline: Run, other: Run, radii: Sequence[str] | None) -
             "only_baseline": baseline.inputs - len(pair.method),
             "only_other": other.inputs - len(pair.method),
         },
+        "p_estimates": [_p_estimates(run) for run in (baseline, other)],
         "relative_change": _changes(pair),
         "paired_differences": {
             "average_certified_radius": rows[0],
@@ -64,6 +69,7 @@ def print_comparison(baseline: Run, other: Run, radii: Sequence[str] | None) -> 
     )
     print_wrapped("*: the interval does not contain 0; pp: percentage points")
     print()
+    _print_probabilities([baseline, other])
     counts = {name: count for name, count in _changes(pair).items() if count}
     total = whole(sum(counts.values()))
     print_wrapped(
@@ -80,6 +86,32 @@ def print_comparison(baseline: Run, other: Run, radii: Sequence[str] | None) -> 
             [[words[name], whole(count)] for name, count in counts.items()],
             left=[0],
         )
+
+
+def _p_estimates(run: Run) -> list[float] | None:
+    """p̂ of the inputs, ascending; None where no counts are known."""
+    found = probabilities_of(run, series_of(run))
+    return None if found is None else np.sort(found.values).tolist()
+
+
+def _print_probabilities(runs: Sequence[Run]) -> None:
+    """Print the distribution of p̂ over the inputs of each run, where counts are known."""
+    series = series_of_all(runs)
+    found = [probabilities_of(run, one) for run, one in zip(runs, series, strict=True)]
+    known = [one for one in found if one is not None]
+    if not known:
+        return
+    print_wrapped(f"p̂, the fraction of an input's noisy copies that get {known[0].of}, is")
+    above = [fractions_above(one.values) for one in known]
+    print_aligned(
+        ["", *(one.name for one in known)],
+        [[f"above {level} for", *(fractions[level] for fractions in above)] for level in LEVELS],
+        left=range(len(known) + 1),
+    )
+    print_wrapped(
+        "of the inputs. This says more than the average radius, which rewards easy inputs."
+    )
+    print()
 
 
 def _radii(baseline: Run, other: Run, radii: Sequence[str] | None) -> Sequence[str]:

@@ -14,10 +14,14 @@ from sosmooth.cli._output import print_json, print_wrapped
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sosmooth.classifiers.loaded import LoadedClassifier
+    from sosmooth.datasets.inputs import InputSet
     from sosmooth.diagnosis import Finding
 
 # Inputs of which noisy copies are made.
 _INPUTS = 16
+# Inputs on whose noisy copies it is judged, if there is time.
+_JUDGED = 200
 
 
 def doctor(
@@ -38,7 +42,8 @@ def doctor(
 ) -> int:
     """Check the installation and, with --model, a classifier.
 
-    A classifier must be one fixed function, whatever the batch that an input is in.
+    A classifier must be one fixed function, whatever the batch that an input is in. How good it is
+    under noise is printed too.
 
     Exit code 1 where something is broken.
     """
@@ -89,10 +94,38 @@ def _with_classifier(
     except ClassifierError as error:
         yield Finding("classifier", Status.BROKEN, str(error))
         return
-    yield from examine_classifier(
+    broken = False
+    for finding in examine_classifier(
         classifier.classifier,
         inputs.get(list(range(min(len(inputs), _INPUTS)))),
         sigma=sigma,
         num_classes=classifier.num_classes,
         device=calling.device,
+    ):
+        broken |= finding.status is Status.BROKEN
+        yield finding
+    if not broken:
+        yield from _under_noise(classifier, inputs, sigma, calling.device)
+
+
+def _under_noise(
+    classifier: LoadedClassifier, inputs: InputSet, sigma: float, device: str
+) -> Iterator[Finding]:
+    """How good the classifier is on inputs spread over the data."""
+    import numpy as np
+
+    from sosmooth.under_noise import answers_under_noise, findings_under_noise
+
+    if classifier.num_classes is None or not len(inputs):
+        return
+    # In an order that makes any first part of them a fair sample.
+    order = np.random.default_rng(0).permutation(len(inputs))[:_JUDGED]
+    found = answers_under_noise(
+        classifier.classifier,
+        lambda which: inputs.get(order[which].tolist()),
+        inputs.labels[order],
+        sigma=sigma,
+        num_classes=classifier.num_classes,
+        device=device,
     )
+    yield from findings_under_noise(found, classifier.num_classes)
