@@ -1,8 +1,6 @@
 """Take the pictures of docs/report.md: `python -m scripts.draw_report RUN…`, from the root.
 
-Those in docs/ show 1000 images of MNIST in 7 × 7 pixels, sigma 0.25, n = 100 000, by
-second_order_dipole, and its recertifications by first_order and dipole. The script needs Chromium
-and Playwright.
+Those in docs/ show the runs of `sosmooth demo --n 20000`. The script needs Chromium and Playwright.
 """
 
 from __future__ import annotations
@@ -35,25 +33,25 @@ def main(runs: Sequence[str]) -> None:
             executable_path=shutil.which("chromium"), chromium_sandbox=not root
         )
 
-        page = _opened(browser, report, 1000, 760)
-        _show(page, "#plot-accuracy")
-        page.locator("#plot-accuracy").hover(position={"x": 330, "y": 180})
+        page = _opened(browser, report, 1400, 840)
+        page.locator("#plot-accuracy .main-svg").first.wait_for()
+        page.locator("#plot-accuracy").hover(position={"x": 250, "y": 140})
         _take(page, "report_light")
 
         page.select_option("#answer", "pictures")
-        page.set_viewport_size({"width": 1000, "height": 1100})
-        page.locator("#images tbody tr").filter(has_not_text="abstained").nth(2).locator(
+        page.set_viewport_size({"width": 1200, "height": 1100})
+        page.locator("#inputs tbody tr").filter(has_not_text="abstained").nth(2).locator(
             "a"
         ).click()
         _take(page, "report_image")
 
-        page = _opened(browser, report, 1000, 900, scheme="dark")
-        page.locator("#images th button", has_text="change").click()
-        _show(page, "#plot-radius")
+        page = _opened(browser, report, 1200, 1000, scheme="dark")
+        page.locator("#inputs th button", has_text="change").click()
+        _show(page, "#figure-probability", 70)
         _take(page, "report_dark")
 
         page = _opened(browser, report, 400, 860)
-        _show(page, "#images-heading", 70)
+        _show(page, "#inputs-heading", 70)
         _take(page, "report_400px")
         browser.close()
 
