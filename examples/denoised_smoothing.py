@@ -135,7 +135,7 @@ def main(
             base = open_classifier(f"{__file__}:classifier+{plain}", sigma=sigma, denoiser=front)
             place = out / f"{name.split()[0]}_{sigma}"
             certify_run(place, base, data, Request(n=n), Smoothing(sigma, 10), indices=indices)
-            shares = load_run(place).certified_accuracy(RADII)
+            shares = load_run(place).certified_accuracy(radii=RADII)
             print(f"sigma {sigma:<5} {name:<17}", *(f"{share:>6.1%}" for share in shares))
 
 

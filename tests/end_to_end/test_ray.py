@@ -154,7 +154,7 @@ def test_a_limit_and_a_cluster_that_is_not_there(cluster, own):
         ray_pool(cluster, own.setup, address="here")
     with pytest.raises(
         WorkersError,
-        match=r"no Ray cluster is available at 127\.0\.0\.1:1: .*begin one with `ray start --head`",
+        match=r"no Ray cluster is available at 127\.0\.0\.1:1: .*start one with `ray start --head`",
     ):
         ray_pool(cluster, own.setup, address="127.0.0.1:1")
 
