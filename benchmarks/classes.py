@@ -36,7 +36,7 @@ _SURE = 0.99
 def row(run: Run, radii: tuple[float, ...]) -> tuple[str, ...]:
     """The figures of one run; certified accuracy is at each of `radii`, in input units."""
     stored, label = run.certificates(), run["label"]
-    top, every = (recomputed(stored, stored.method, stored.alpha, c) for c in ("top", "all"))
+    top, every = (recomputed(stored, stored.method, stored.alpha, c, "l2") for c in ("top", "all"))
     accuracy, mean = [], []
     for found in (top, every):
         at = certified_accuracy(found.prediction, label, found.radius, np.maximum(radii, 1e-300))

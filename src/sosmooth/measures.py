@@ -92,9 +92,20 @@ def fractions_above(p_estimate: ArrayLike) -> dict[str, str]:
 def norm_of(settings: Mapping[str, Any]) -> str:
     """What the radii of a run with these settings are measured in.
 
-    It is l2, except for logs of other code that were imported with another `norm`.
+    It is l2 unless another norm was asked for, or a log of other code says so.
     """
     return settings.get("norm", "l2")
+
+
+def with_norm(settings: Mapping[str, Any], norm: str) -> dict[str, Any]:
+    """The settings of a run whose radii have this norm; l2 is not written down.
+
+    Args:
+        settings: of a run.
+        norm: of its radii.
+    """
+    others = {name: value for name, value in settings.items() if name != "norm"}
+    return others if norm == "l2" else others | {"norm": norm}
 
 
 def in_grey_levels(radius: ArrayLike) -> NDArray[np.float64]:

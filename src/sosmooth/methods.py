@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from sosmooth._numbers import checked_alpha
+from sosmooth._numbers import EPS, checked_alpha
 from sosmooth.certificates._checks import in_input_units
 from sosmooth.certificates.dipole import dipole_region
 from sosmooth.certificates.first_order import first_order_region
@@ -23,6 +23,7 @@ from sosmooth.certificates.second_order_dipole import one_sided_cost, second_ord
 from sosmooth.confidence import published
 from sosmooth.confidence.bounds import ONE_HALF, Bounds, concatenate
 from sosmooth.confidence.joint_pairs import joint_corners
+from sosmooth.confidence.other_norms import NORMS, corners_in_norm, largest_l2_length
 from sosmooth.confidence.rivals import (
     WITH_RUNNER_UP,
     WITHOUT_RUNNER_UP,
@@ -88,6 +89,20 @@ class Method:
         distance = np.concatenate([distance for _, distance in found])
         bounds = concatenate([bounds for bounds, _ in found])
         return bounds, in_input_units(distance, np.asarray(sigma))
+
+    def in_norm(self, norm: str) -> Method:
+        """The method whose l2 distance, over `largest_l2_length`, is a radius in the norm.
+
+        Without a mean slope of the pairs it is the same one: the ball that the l2 ball contains.
+
+        Args:
+            norm: one of `NORMS`.
+        """
+        theorem = self.theorem
+        if norm == "l2" or not self.pair_gradient or not isinstance(theorem, AtCorners):
+            return self
+        corners = partial(corners_in_norm, norm=norm, corners=theorem.corners)
+        return replace(self, theorem=replace(theorem, corners=corners))
 
     def region(self, bounds: Bounds, sigma: float) -> Region:
         """The extremal regions of bounds (batch,), units of sigma.
@@ -285,19 +300,42 @@ def classes_of(method: str, classes: str | None) -> str:
     return classes
 
 
+def check_norm(method: str, norm: str) -> None:
+    """Refuse a norm that a method does not certify.
+
+    Args:
+        method: a key of `METHODS`.
+        norm: of the radii.
+
+    Raises:
+        ValueError: unknown method, or the norm is none of `NORMS`, or not one of the method.
+    """
+    if norm not in NORMS:
+        raise ValueError(f"norm must be one of {', '.join(NORMS)}; got {norm!r}")
+    if norm != "l2" and method_named(method).curvature:
+        raise ValueError(
+            f"{method} certifies l2 radii only; for {norm} choose another method, for example"
+            f" second_order_dipole"
+        )
+
+
 def bounds_and_radii(
-    name: str, tally: Tally, *, alpha: float, sigma: float, classes: str
+    name: str, tally: Tally, *, alpha: float, sigma: float, classes: str, norm: str = "l2"
 ) -> tuple[Bounds, NDArray[np.float64]]:
     """What `certify_tally` computes of the counts; its arguments and exceptions.
 
     Returns:
         The bounds, and the radii of the selected classes, input units, (batch,).
     """
-    method = method_named(name)
+    check_norm(name, norm)
+    method = method_named(name).in_norm(norm)
     checked_alpha(alpha)
     if classes_of(name, classes) == "all":
-        return _against_each(method, tally, alpha, sigma)
-    return method.certify(tally, alpha, sigma)
+        bounds, radius = _against_each(method, tally, alpha, sigma)
+    else:
+        bounds, radius = method.certify(tally, alpha, sigma)
+    longest = largest_l2_length(norm, tally.dimension)
+    return bounds, radius if longest == 1 else radius / longest * (1 - 4 * EPS)
 
 
 def certify_tally(
@@ -312,6 +350,7 @@ def certify_tally(
     n0: int,
     seed: int | None,
     classes: str = "top",
+    norm: str = "l2",
 ) -> Certificates:
     """Certificates from counts alone: no classifier, no noise.
 
@@ -328,21 +367,25 @@ def certify_tally(
         seed: of the noise, for the record.
         classes: "top": the selected class must keep more than half of the probability. "all": that,
             or more than each other class; alpha is split over all the bounds.
+        norm: of the radii, one of `NORMS`.
 
     Returns:
         One certificate per input.
 
     Raises:
-        ValueError: unknown method, alpha outside (0, 1), `classes` none of the two.
+        ValueError: unknown method, alpha outside (0, 1), `classes` none of the two, or a norm that
+            the method does not certify.
         LookupError: the tally lacks what the method needs (the message names it).
 
     Guarantee:
         For each input: if another class than `prediction` is the smoothed classifier's within
         `radius`, an event of probability at most alpha happened: with "all", simultaneous over the
-        classes of one input. A tally read at many alphas, methods or `classes`, the best kept, is
-        no certificate.
+        classes of one input. A tally read at many alphas, methods, `classes` or norms, the best
+        kept, is no certificate.
     """
-    bounds, radius = bounds_and_radii(name, tally, alpha=alpha, sigma=sigma, classes=classes)
+    bounds, radius = bounds_and_radii(
+        name, tally, alpha=alpha, sigma=sigma, classes=classes, norm=norm
+    )
     leads = tally.p_estimate() > 0.5 if classes == "top" else _leads(tally)
     known = selected != ABSTAINED
     radius = np.where(known, radius, 0.0)
@@ -367,4 +410,5 @@ def certify_tally(
         tally=tally,
         bounds=bounds,
         classes=classes,
+        norm=norm,
     )

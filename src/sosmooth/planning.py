@@ -130,6 +130,9 @@ def _scaled_gradient(tally: Tally, factor: NDArray[np.float64]) -> dict[str, NDA
         "direction_pairs": new_pairs,
         "direction_one": np.minimum(_whole(found["direction_one"] * factor), new_pairs),
         "direction_norm": new_norm,
+        # Plans are for l2 radii.
+        "direction_largest": np.full(len(norm), np.inf),
+        "direction_total": np.full(len(norm), np.inf),
         "slope_pairs": _whole(found["slope_pairs"] * factor),
         "slope_sum": found["slope_sum"] * factor * turned,
         "slope_sq_sum": found["slope_sq_sum"] * factor,

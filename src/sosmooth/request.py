@@ -15,6 +15,7 @@ from sosmooth.methods import (
     METHODS,
     certify_tally,
     check_evaluations,
+    check_norm,
     classes_of,
     method_named,
 )
@@ -89,10 +90,11 @@ class Request:
         tolerance: stop when more samples could not raise the radius by more, input units; None: no.
         curvature: "auto", "on" or "off": whether the methods that use it draw the curvature where
             it is likely to pay, everywhere, or nowhere.
+        norm: of the radii: "l2", "l1" or "linf".
 
     Raises:
-        ValueError: an unknown method, a number outside its range, an odd n for pairs, or curvature
-            "on" where none can be drawn.
+        ValueError: an unknown method, a number outside its range, an odd n for pairs, curvature
+            "on" where none can be drawn, or a norm that cannot be certified so.
     """
 
     method: str = DEFAULT_METHOD
@@ -104,6 +106,7 @@ class Request:
     radius: float | None = None
     tolerance: float | None = None
     curvature: str = "auto"
+    norm: str = "l2"
 
     def __post_init__(self) -> None:
         method_named(self.method)  # or ValueError
@@ -118,6 +121,12 @@ class Request:
         check_evaluations(self.method, self.n)
         classes_of(self.method, self.classes)
         self._check_curvature()
+        check_norm(self.method, self.norm)
+        if self.norm != "l2" and self.stops:
+            raise ValueError(
+                f"radius and tolerance are for l2 radii; got norm {self.norm!r}: leave one of them"
+                " out"
+            )
 
     def _check_curvature(self) -> None:
         if self.curvature not in CURVATURE:
@@ -249,5 +258,11 @@ class Request:
         if (rule := self.rule(sigma)) is not None:
             return rule.certify(tally, **found)
         return certify_tally(
-            self.method, tally, **found, sigma=sigma, alpha=self.alpha, classes=self.compared
+            self.method,
+            tally,
+            **found,
+            sigma=sigma,
+            alpha=self.alpha,
+            classes=self.compared,
+            norm=self.norm,
         )

@@ -65,7 +65,7 @@ class Certificate:
     Attributes:
         input_index: the index of the input (the noise follows from it).
         prediction: the certified class, −1 = abstained.
-        radius: certified l2 radius, input units; 0.0 exactly where abstained.
+        radius: certified radius, input units, in `norm`; 0.0 exactly where abstained.
         abstain_reason: empty, or a key of `ABSTAIN_REASONS`.
         selected: the class that led the selection samples, whether or not it was certified.
         selection_margin: votes by which it led.
@@ -78,6 +78,7 @@ class Certificate:
         bounds: what the radius was computed from.
         classes: what the class was compared with, one of `methods.CLASSES`.
         label: the true class, −1 = unknown.
+        norm: of the radius: l2, l1 or linf.
     """
 
     input_index: int
@@ -95,6 +96,7 @@ class Certificate:
     bounds: Bounds
     classes: str = "top"
     label: int = UNKNOWN_LABEL
+    norm: str = "l2"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Certificate) and same_values(self, other)
@@ -109,14 +111,16 @@ class Certificate:
     @property
     def linf_radius(self) -> float:
         """The l∞ radius that the l2 radius implies, as the function `linf_radius`. LookupError:
-        the dimension is unknown."""
+        the dimension is unknown. ValueError: the radius has another norm."""
+        _check_l2(self.norm)
         return float(linf_radius(self.radius, _dimension(self.tally)))
 
     def __repr__(self) -> str:
         settings = f"{self.method}, sigma={self.sigma:g}, alpha={self.alpha:g}"
         if self.prediction == ABSTAINED:
             return f"<input {self.input_index}: abstained, {self.abstain_reason} ({settings})>"
-        within = f"class {self.prediction} within radius {floored(self.radius, 4)}"
+        norm = "" if self.norm == "l2" else f"{self.norm} "
+        within = f"class {self.prediction} within {norm}radius {floored(self.radius, 4)}"
         return f"<input {self.input_index}: {within} ({settings})>"
 
     def _repr_html_(self) -> str:
@@ -127,7 +131,7 @@ class Certificate:
         }
         rows = {
             "class": UNKNOWN if self.prediction == ABSTAINED else self.prediction,
-            "radius": floored(self.radius, 6),
+            "radius" if self.norm == "l2" else f"{self.norm} radius": floored(self.radius, 6),
             "reason": ABSTAIN_REASONS.get(self.abstain_reason, self.abstain_reason),
             "method": self.method,
             "sigma": f"{self.sigma:g}",
@@ -144,6 +148,11 @@ class Certificate:
         )
 
 
+def _check_l2(norm: str) -> None:
+    if norm != "l2":
+        raise ValueError(f"the radii are {norm} radii; certify again in l2")
+
+
 def _limit(limiting_class: int) -> str:
     """What ends a radius, in words."""
     others = {ONE_HALF: "one half", UNSEEN: "the classes that were never returned"}
@@ -157,7 +166,8 @@ class Certificates(Results):
     Attributes:
         input_index: the indices of the inputs, int64 (batch,).
         prediction: the certified classes, −1 = abstained, int64 (batch,).
-        radius: certified l2 radii, input units, float64 (batch,); 0.0 exactly where abstained.
+        radius: certified radii, input units, in `norm`, float64 (batch,); 0.0 exactly where
+            abstained.
         abstain_reason: empty, or keys of `ABSTAIN_REASONS`, (batch,).
         selected: the classes that led the selection samples, int64 (batch,).
         selection_margin: votes by which they led, int64 (batch,).
@@ -171,7 +181,7 @@ class Certificates(Results):
         classes: what the classes were compared with, one of `methods.CLASSES`.
         label: the true classes, −1 = unknown, int64 (batch,); None: all unknown.
         class_names: the name of each class, by its number; None: unknown.
-        norm: what the radii are measured in: l2, or what an imported log was declared to have.
+        norm: of the radii: l2, l1 or linf.
 
     Guarantee:
         Each input's certificate fails with probability at most `alpha`, over the noise; not
@@ -265,6 +275,7 @@ class Certificates(Results):
             self.bounds[here],
             self.classes,
             int(self.label[i]),
+            self.norm,
         )
 
     @property
@@ -275,7 +286,8 @@ class Certificates(Results):
     @property
     def linf_radius(self) -> NDArray[np.float64]:
         """The l∞ radius that the l2 radius implies, as the function `linf_radius`. LookupError:
-        the dimension is unknown."""
+        the dimension is unknown. ValueError: the radii have another norm."""
+        _check_l2(self.norm)
         return linf_radius(self.radius, _dimension(self.tally))
 
     def __repr__(self) -> str:

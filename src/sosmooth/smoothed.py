@@ -151,6 +151,7 @@ class SmoothedClassifier:
         radius: float | None = ...,
         tolerance: float | None = ...,
         curvature: str = ...,
+        norm: str = ...,
         labels: ArrayLike | None = ...,
         out: None = ...,
         accept_other_environment: bool = ...,
@@ -171,6 +172,7 @@ class SmoothedClassifier:
         radius: float | None = ...,
         tolerance: float | None = ...,
         curvature: str = ...,
+        norm: str = ...,
         labels: ArrayLike | None = ...,
         out: str | Path,
         accept_other_environment: bool = ...,
@@ -190,6 +192,7 @@ class SmoothedClassifier:
         radius: float | None = None,
         tolerance: float | None = None,
         curvature: str = "auto",
+        norm: str = "l2",
         labels: ArrayLike | None = None,
         out: str | Path | None = None,
         accept_other_environment: bool = False,
@@ -220,6 +223,8 @@ class SmoothedClassifier:
                 this; without the gradient.
             curvature: "auto": methods that use the curvature draw it where it is likely to pay.
                 "on": for every input. "off": for none.
+            norm: of the radii: "l2", "l1" or "linf". For the others than l2, methods with the
+                gradient of pairs use how it is spread over the features.
             labels: true classes, integers or names, one an input, −1 = unknown: they are kept for
                 figures; None: those of the data set.
             out: folder of a run: each input is stored as soon as it is certified, and the same call
@@ -233,7 +238,7 @@ class SmoothedClassifier:
 
         Returns:
             A sequence of one certificate per input, whose attributes are arrays: `prediction` (−1 =
-            abstained), `radius` (l2, input units, rounded down, 0.0 where abstained),
+            abstained), `radius` (in `norm`, input units, rounded down, 0.0 where abstained),
             `abstain_reason`, the tally, the bounds. With `out` the run, which offers the same
             (`Results`); its columns are `run["radius"]` and so on.
 
@@ -249,7 +254,7 @@ class SmoothedClassifier:
             classifier's class is `prediction` everywhere within `radius`. Simultaneous over all
             classes of an input, not over inputs.
         """
-        request = Request(method, n0, n, alpha, seed, classes, radius, tolerance, curvature)
+        request = Request(method, n0, n, alpha, seed, classes, radius, tolerance, curvature, norm)
         asked = (self, inputs, labels, request, indices, progress)
         if out is not None:
             into = from_above("tasks.in_python", "certify_into")

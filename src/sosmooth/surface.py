@@ -122,7 +122,12 @@ class Results(Sequence["Certificate"]):
         return np.append(found, np.full(len(self.missing), -1))
 
     def recertify(
-        self, *, method: str | None = None, alpha: float | None = None, classes: str | None = None
+        self,
+        *,
+        method: str | None = None,
+        alpha: float | None = None,
+        classes: str | None = None,
+        norm: str | None = None,
     ) -> Self:
         """Certificates of the same counts by another method or failure probability, in memory.
 
@@ -134,6 +139,7 @@ class Results(Sequence["Certificate"]):
             alpha: failure probability of each certificate, in (0, 1); None: the same.
             classes: "top" or "all", as for `SmoothedClassifier.certify`; None: as before, or for
                 another method its default.
+            norm: "l2", "l1" or "linf", of the radii; None: the same.
 
         Returns:
             The same kind of results. `save` stores them.
@@ -142,7 +148,7 @@ class Results(Sequence["Certificate"]):
             ValueError: an unknown method, an alpha outside (0, 1), or counts that do not allow it.
         """
         recertified = from_above("tasks.recertify", "recertified")
-        found = recertified(self.as_run(), method=method, alpha=alpha, classes=classes)
+        found = recertified(self.as_run(), method=method, alpha=alpha, classes=classes, norm=norm)
         return cast("Self", self.of_run(found))
 
     def plot(self, labels: ArrayLike | None = None, *, axes: Axes | None = None) -> Axes:

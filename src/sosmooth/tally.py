@@ -75,6 +75,9 @@ class Tally:
         direction_one: those of them right on exactly one side, int64 (batch,).
         direction_norm: norm of `X̄`, the mean over them of `h z`, `h = (f(x + ε) − f(x − ε))/2`, `z
             = ε/σ`, float64 (batch,).
+        direction_largest: the largest absolute value in `X̄`, float64 (batch,); None in runs of
+            earlier versions.
+        direction_total: the sum of the absolute values in `X̄`, likewise.
         slope_pairs: the other pairs, int64 (batch,).
         slope_sum: sum over them of `y = min(h û·z, 2.5)`, `û = X̄/‖X̄‖`, float64 (batch,).
         slope_sq_sum: sum over them of `y²`, float64 (batch,).
@@ -115,6 +118,8 @@ class Tally:
     direction_pairs: NDArray[np.int64] | None = None
     direction_one: NDArray[np.int64] | None = None
     direction_norm: NDArray[np.float64] | None = None
+    direction_largest: NDArray[np.float64] | None = None
+    direction_total: NDArray[np.float64] | None = None
     slope_pairs: NDArray[np.int64] | None = None
     slope_sum: NDArray[np.float64] | None = None
     slope_sq_sum: NDArray[np.float64] | None = None

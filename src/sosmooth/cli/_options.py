@@ -78,6 +78,9 @@ ClassesName = Annotated[
         show_default="what the method does by itself",
     ),
 ]
+NormName = Annotated[
+    Literal["l2", "l1", "linf"], Parameter(name="--norm", help="What the radii are measured in.")
+]
 CurvatureName = Literal["auto", "on", "off"]
 Architecture = Annotated[
     str | None,

@@ -27,6 +27,7 @@ from sosmooth.cli._options import (
     Json,
     MethodName,
     Model,
+    NormName,
     Out,
     Radii,
     Seed,
@@ -74,6 +75,7 @@ def certify(
         Parameter(help="Draw the curvature where it is likely to pay, everywhere, or nowhere."),
         _CERTIFICATE,
     ] = "auto",
+    norm: Annotated[NormName, _CERTIFICATE] = "l2",
     seed: Annotated[Seed, _CERTIFICATE] = 0,
     which: Which = ALL_INPUTS,
     calling: Calling = AS_IT_IS,
@@ -131,7 +133,7 @@ def certify(
     at = chosen_radii(radii)
     inputs = load_dataset(data)
     request = Request(
-        method or DEFAULT_METHOD, n0, n, alpha, seed, classes, radius, tolerance, curvature
+        method or DEFAULT_METHOD, n0, n, alpha, seed, classes, radius, tolerance, curvature, norm
     )
     smoothing = calling.smoothing(sigma, inputs)
     indices = which.of(inputs)

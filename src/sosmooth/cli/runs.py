@@ -13,6 +13,7 @@ from sosmooth.cli._options import (
     ClassesName,
     Json,
     MethodName,
+    NormName,
     Out,
     Radii,
     RunFolder,
@@ -32,20 +33,21 @@ def recertify(
         float | None, Parameter(help="Failure probability.", show_default="that of RUN")
     ] = None,
     classes: ClassesName | None = None,
+    norm: Annotated[NormName | None, Parameter(show_default="that of RUN")] = None,
     out: Out,
     radii: Radii = None,
     json: Json = False,
 ) -> int:
-    """Certify stored tallies again by another method or alpha.
+    """Certify stored tallies again by another method, alpha or norm.
 
-    RUN is never changed. Choose method and alpha before you look at the results: keeping the best
+    RUN is never changed. Choose them before you look at the results: keeping the best
     of several readings of one tally gives no certificate.
     """
     from sosmooth.cli._summary import print_runs, say_what_is_missing
     from sosmooth.tasks.recertify import recertify as recertified
 
     at = chosen_radii(radii)
-    written = recertified(run, out, method=method, alpha=alpha, classes=classes)
+    written = recertified(run, out, method=method, alpha=alpha, classes=classes, norm=norm)
     print_runs([written], as_json=json, radii=at)
     say_what_is_missing(written)
     return 0

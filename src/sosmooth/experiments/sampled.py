@@ -185,7 +185,7 @@ def run_folder(out: Path, data: str, sigma: float, effort: Effort, method: str) 
 
 def _first_order_from(run: Run) -> Series:
     """First order from the tallies of a run of independent samples."""
-    found = recomputed(run.certificates(), "first_order", ALPHA, "top")
+    found = recomputed(run.certificates(), "first_order", ALPHA, "top", "l2")
     certified = {name: getattr(found, name) for name in ("prediction", "radius", "abstain_reason")}
     return replace(series_of(run), method="first_order", **certified)
 

@@ -6,10 +6,9 @@ import math
 from dataclasses import dataclass, field
 
 from sosmooth._numbers import checked_alpha, checked_sigma
+from sosmooth.confidence.other_norms import NORMS
+from sosmooth.measures import with_norm
 from sosmooth.methods import check_evaluations, method_named
-
-#: Norms of a log's radii. Radii of another norm than l2 are kept as they are.
-NORMS = ("l2", "l1", "linf")
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,4 @@ class LogSettings:
         stored: dict[str, object] = {name: getattr(self, name) for name in names}
         if self.columns:
             stored["columns"] = self.columns
-        if self.norm != "l2":
-            stored["norm"] = self.norm
-        return stored | {"seed": None}
+        return with_norm(stored | {"seed": None}, self.norm)

@@ -49,7 +49,7 @@ def _computed(run: RunLike) -> Run | None:
         return None
     stored = run.certificates()
     try:
-        certificates = recomputed(stored, BASELINE, stored.alpha, "top")
+        certificates = recomputed(stored, BASELINE, stored.alpha, "top", "l2")
     except (LookupError, ValueError):  # without counts, or stopped by a rule
         return None
     settings = run.manifest.settings | {"method": BASELINE, "classes": "top"}

@@ -45,7 +45,7 @@ def _allows_both(run: RunLike, series: Series) -> bool:
 def _figures(run: RunLike, series: Series, classes: str, radii: Sequence[str]) -> dict[str, str]:
     if classes != series.classes:
         stored, size = run.certificates(), len(run)
-        found = recomputed(stored, stored.method, stored.alpha, classes)
+        found = recomputed(stored, stored.method, stored.alpha, classes, stored.norm)
         arrays = {}
         for name in ("prediction", "radius", "abstain_reason"):
             # Inputs without a row come last.

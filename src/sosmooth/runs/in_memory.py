@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sosmooth.measures import with_norm
 from sosmooth.results import Certificates
 from sosmooth.runs.manifest import Manifest, describe_environment, described, timestamp
 from sosmooth.runs.run import Run
@@ -28,8 +29,7 @@ def run_of(certificates: Certificates) -> Run:
     if tally.stopped_by is not None:
         rule = rule_of_text(tally.stopped_by)
         settings |= {"n": rule.n, **rule.asked()}
-    if certificates.norm != "l2":
-        settings["norm"] = certificates.norm
+    settings = with_norm(settings, certificates.norm)
     names = certificates.class_names
     manifest = Manifest(
         settings=settings,

@@ -290,7 +290,7 @@ def _plain(value: Any) -> Any:
 def differences(stored: Manifest, asked: Manifest) -> list[str]:
     """Every setting in which two manifests differ, with both values."""
     # Earlier versions compared with one half only, drew no curvature, and did not say so.
-    silent = {"classes": "top", "curvature": "off"}
+    silent = {"classes": "top", "curvature": "off", "norm": "l2"}
     mine, theirs = (silent | _flat(one.identity()) for one in (stored, asked))
     names = sorted(mine.keys() | theirs.keys())
     return [
@@ -301,12 +301,13 @@ def differences(stored: Manifest, asked: Manifest) -> list[str]:
 
 
 def hint(stored: Manifest, differing: Sequence[str]) -> str:
-    """Another way to the run that was asked for, where only the comparison differs."""
+    """Another way to the run that was asked for, where only the comparison or the norm differs."""
+    names = {one.split()[0] for one in differing}
     # Runs that do not name it come from versions that did not count every class.
-    if "classes" in stored.settings and [one.split()[0] for one in differing] == ["classes"]:
+    if "classes" in stored.settings and names and names <= {"classes", "norm"}:
         return (
-            "; the run counts every class, so certifying it again (recertify) with the other"
-            " classes needs no samples"
+            f"; certifying it again (recertify) with the other {' and '.join(sorted(names))}"
+            " needs no samples"
         )
     return ""
 

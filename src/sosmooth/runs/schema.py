@@ -62,7 +62,8 @@ COLUMNS: dict[str, Column] = {
         Column(
             "radius",
             _FLOAT,
-            "certified l2 radius, input units; 0 exactly where abstained",
+            "certified radius, l2 unless the settings name another norm, input units; 0 exactly"
+            " where abstained",
             nullable=False,
         ),
         Column(
@@ -100,6 +101,20 @@ COLUMNS: dict[str, Column] = {
             _FLOAT,
             "norm of the mean of h z over them, h = (f(x + ε) − f(x − ε))/2, z = ε/σ",
             optional=True,
+        ),
+        Column(
+            "direction_largest",
+            _FLOAT,
+            "largest absolute value in that mean, for l1 radii",
+            optional=True,
+            partly=True,
+        ),
+        Column(
+            "direction_total",
+            _FLOAT,
+            "sum of the absolute values in that mean, for l∞ radii",
+            optional=True,
+            partly=True,
         ),
         Column(
             "slope_pairs",
@@ -151,7 +166,12 @@ COLUMNS: dict[str, Column] = {
             _FLOAT,
             "lower bound of the probability that x + ε is right and x − ε wrong",
         ),
-        Column("gradient_norm_upper", _FLOAT, "upper bound of ‖∇p‖₂, per input unit"),
+        Column(
+            "gradient_norm_upper",
+            _FLOAT,
+            "upper bound of ‖∇p‖₂, per input unit; in other norms than l2, of the slope downwards"
+            " along the nearest change that matters",
+        ),
         Column("error_upper", _FLOAT, "1 − p_lower, exact in the tail", optional=True),
         Column(
             "selected",

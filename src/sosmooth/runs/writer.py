@@ -193,8 +193,8 @@ class RunWriter:
                 certificates have other settings.
             RunError: the folder cannot be written; what was added before stays.
         """
-        settings = {"classes": "top"} | self._manifest.settings
-        for name in ("method", "classes", "sigma", "alpha", "n0", "seed"):
+        settings = {"classes": "top", "norm": "l2"} | self._manifest.settings
+        for name in ("method", "classes", "norm", "sigma", "alpha", "n0", "seed"):
             if getattr(certificates, name) != settings[name]:
                 raise ValueError(
                     f"{name} of the certificates is {getattr(certificates, name)!r}, that of the"

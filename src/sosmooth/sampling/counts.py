@@ -129,6 +129,7 @@ class Counts:
                 "direction_pairs": np.array([of.direction_pairs]),
                 "direction_one": sums["direction_one"],
                 "direction_norm": np.array([self.direction(of)[1]]),
+                **_of_mean(self._mean(of)),
                 "slope_pairs": np.array([of.vectors - of.direction_pairs]),
                 "slope_sum": slopes[:, 0],
                 "slope_sq_sum": slopes[:, 1],
@@ -168,6 +169,11 @@ class Counts:
             "curvature_share": np.array([of.curvature_share]),
         }
 
+    def _mean(self, estimation: Estimation) -> NDArray[np.float64]:
+        """The mean of `h z` over the pairs that give the direction, (features,)."""
+        pairs = max(estimation.direction_pairs, 1)
+        return _from_fixed(self.sums["direction"], _SUM_BITS) / pairs
+
     def direction(self, estimation: Estimation) -> tuple[NDArray[np.float64], float]:
         """The direction of the gradient, and an upper bound of the norm of the mean it is made of.
 
@@ -178,8 +184,7 @@ class Counts:
             A vector (features,) of length 1, or of length 0 where no pair disagreed; and the norm,
             raised by what rounding the sums may have added to each coordinate.
         """
-        pairs = max(estimation.direction_pairs, 1)
-        mean = _from_fixed(self.sums["direction"], _SUM_BITS) / pairs
+        pairs, mean = max(estimation.direction_pairs, 1), self._mean(estimation)
         # fsum is exact: the same direction on every machine.
         norm = math.sqrt(math.fsum(np.square(mean)))
         rounding = 2**-_SUM_BITS * math.ceil(pairs / block_vectors(estimation.dimension)) / pairs
@@ -259,6 +264,15 @@ def counted(design: Design, vectors: int, right: NDArray[np.int64]) -> dict[str,
     }
 
 
+def _of_mean(mean: NDArray[np.float64]) -> dict[str, Any]:
+    """Largest absolute value and sum of the absolute values, which fsum adds up exactly."""
+    size = np.abs(mean)
+    return {
+        "direction_largest": np.array([size.max(initial=0.0)]),
+        "direction_total": np.array([math.fsum(size)]),
+    }
+
+
 def no_gradient(batch: int = 1) -> dict[str, Any]:
     """The fields of a tally for which no gradient was drawn."""
     counts = {
@@ -267,7 +281,14 @@ def no_gradient(batch: int = 1) -> dict[str, Any]:
     }
     return counts | {
         name: np.zeros(batch)
-        for name in ("direction_norm", "slope_sum", "slope_sq_sum", "gradient_share")
+        for name in (
+            "direction_norm",
+            "direction_largest",
+            "direction_total",
+            "slope_sum",
+            "slope_sq_sum",
+            "gradient_share",
+        )
     }
 
 

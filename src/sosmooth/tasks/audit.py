@@ -116,6 +116,11 @@ def audit_run(
 
     from sosmooth.attacks.smoothed_pgd import attack
 
+    if run.norm != "l2":
+        raise RunError(
+            f"{run.path} holds {run.norm} radii, and the attack searches l2 balls; certify it again"
+            " in l2 (recertify --norm l2), and audit that run"
+        )
     inputs = check_same(run, classifier, inputs)
     radius, prediction = run["radius"], run["prediction"]
     chosen = attackable(run, limit)

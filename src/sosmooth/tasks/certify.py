@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sosmooth.datasets.labels import check_range
+from sosmooth.measures import with_norm
 from sosmooth.methods import method_named
 from sosmooth.request import Request, Smoothing
 from sosmooth.runs.files import RunError
@@ -271,7 +272,7 @@ def _identity(
 
     from sosmooth.sampling import lattice, noise
 
-    return {
+    settings = {
         "sigma": smoothing.sigma,
         **asdict(request),
         "classes": request.compared,
@@ -286,3 +287,4 @@ def _identity(
         "model": classifier.settings,
         "data": inputs.settings,
     }
+    return with_norm(settings, request.norm)

@@ -185,7 +185,7 @@ def _computed_again(run: Run, stored: Certificates) -> Certificates:
     """The certificates that the stored tallies give under the run's own settings."""
     rule = rule_of(run.manifest.settings)
     if rule is None:
-        return recomputed(stored, stored.method, stored.alpha, stored.classes)
+        return recomputed(stored, stored.method, stored.alpha, stored.classes, stored.norm)
     return rule.certify(
         stored.tally,
         selected=stored.selected,
@@ -196,7 +196,9 @@ def _computed_again(run: Run, stored: Certificates) -> Certificates:
     )
 
 
-def recomputed(stored: Certificates, method: str, alpha: float, classes: str) -> Certificates:
+def recomputed(
+    stored: Certificates, method: str, alpha: float, classes: str, norm: str
+) -> Certificates:
     """The certificates that stored tallies give.
 
     Args:
@@ -204,6 +206,7 @@ def recomputed(stored: Certificates, method: str, alpha: float, classes: str) ->
         method: as for `recertify`.
         alpha: as for `recertify`.
         classes: as for `recertify`.
+        norm: as for `recertify`.
     """
     return certify_tally(
         method,
@@ -216,4 +219,5 @@ def recomputed(stored: Certificates, method: str, alpha: float, classes: str) ->
         n0=stored.n0,
         seed=stored.seed,
         classes=classes,
+        norm=norm,
     )
