@@ -11,7 +11,7 @@ from sosmooth.cli import main
 from sosmooth.request import Request
 
 MNIST = ["--model", "mnist7", "--data", "mnist7", "--sigma", "0.5", "--batch-size", "1000"]
-SOME = [*MNIST, "--max", "6", "--n", "2000", "--n0", "40"]
+SOME = [*MNIST, "--indices", "0:6", "--n", "2000", "--n0", "40"]
 
 
 def call(capsys, *words):

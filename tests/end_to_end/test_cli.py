@@ -15,7 +15,7 @@ import pytest
 
 from sosmooth import load_run
 from sosmooth.cli import main
-from sosmooth.cli._options import chosen_indices
+from sosmooth.cli._inputs import named_indices
 from sosmooth.runs.writer import RunWriter
 from sosmooth.sampling import lattice, noise
 
@@ -314,7 +314,7 @@ def test_a_whole_number_in_any_way_of_writing_it(own, capsys, n):
 
 
 def test_whole_numbers_among_the_indices():
-    assert chosen_indices(10_000, "0:1e4:2.5e3, 7", 1, None) == [0, 2500, 5000, 7500, 7]
+    assert named_indices(10_000, "0:1e4:2.5e3, 7", 1) == [0, 2500, 5000, 7500, 7]
 
 
 @pytest.mark.parametrize("n", ["200.5", "1e400", "nan", "many", ""])
@@ -340,7 +340,7 @@ def test_a_dry_run_writes_nothing(tmp_path, capsys):
 
 
 def test_predict_and_methods(capsys):
-    code, out, _ = call(capsys, "predict", *SMALL[:8], "--n", "1000", "--json")
+    code, out, _ = call(capsys, "predict", *SMALL[:6], "--indices", "0:4", "--n", "1000", "--json")
     assert code == 0
     assert [row["prediction"] for row in json.loads(out)] == [7, 2, 1, 0]
     assert "first_order" in call(capsys, "methods")[1]

@@ -125,7 +125,7 @@ def test_predict_with_too_few_samples_says_how_many(here, capsys):
 
 def test_where_most_abstain_the_cause_is_named(tmp_path, capsys):
     line = (
-        "certify --model mnist7 --data mnist7 --sigma 0.5 --max 30 --seed 1 --n 1000"
+        "certify --model mnist7 --data mnist7 --sigma 0.5 --indices 0:30 --seed 1 --n 1000"
         f" --method dipole_joint --out {tmp_path}/run"
     )
     said = sosmooth(capsys, line)[2]

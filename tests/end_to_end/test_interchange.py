@@ -32,7 +32,7 @@ def certificates(smoothed):
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
     line = (
-        "certify --model mnist7 --data mnist7 --sigma 0.25 --max 4 --n 400 --n0 20 "
+        "certify --model mnist7 --data mnist7 --sigma 0.25 --indices 0:4 --n 400 --n0 20 "
         f"--batch-size 200 --json --out {out}"
     )
     assert main(line.split()) == 0

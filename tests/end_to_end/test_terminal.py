@@ -16,7 +16,7 @@ def runs(tmp_path_factory):
     """A folder with a run of each method."""
     folder = tmp_path_factory.mktemp("runs")
     for method in METHODS[:2]:
-        line = "certify --model mnist7 --data mnist7 --sigma 0.25 --max 3 --n 400 --json"
+        line = "certify --model mnist7 --data mnist7 --sigma 0.25 --indices 0:3 --n 400 --json"
         assert main([*line.split(), "--method", method, "--out", str(folder / method)]) == 0
     for method in METHODS[2:]:
         line = f"recertify {folder}/second_order_dipole --method {method} --json"

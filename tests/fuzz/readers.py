@@ -47,7 +47,7 @@ from sosmooth.classifiers.weights import (
     save_weights,
     write_tensors,
 )
-from sosmooth.cli._options import chosen_indices
+from sosmooth.cli._inputs import named_indices
 from sosmooth.datasets import cifar100, image_folder, mnist, npz, parquet
 from sosmooth.datasets import table as features
 from sosmooth.datasets._pickled import read_pickled_arrays
@@ -898,7 +898,7 @@ def _read_image_table(data: bytes, place: Path) -> object:
 
 
 def _read_indices(data: bytes, place: Path) -> object:
-    return chosen_indices(1000, data.decode(errors="replace"), 1, None)
+    return named_indices(1000, data.decode(errors="replace"), 1)
 
 
 READERS: dict[str, Reader] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,6 +13,7 @@ from cyclopts import Group, Parameter, Token
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sosmooth.cli._inputs import Choice
     from sosmooth.datasets.inputs import InputSet
     from sosmooth.request import Smoothing
 
@@ -25,10 +25,10 @@ WHERE = Group.create_ordered("Where and how it runs")
 
 
 def _whole(kind: object, tokens: Sequence[Token]) -> int:
-    return _whole_number(tokens[0].value)
+    return whole_number(tokens[0].value)
 
 
-def _whole_number(text: str) -> int:
+def whole_number(text: str) -> int:
     """A whole number in any way of writing it: 100000, 100_000, 1e5, 4.0."""
     try:
         return int(text)
@@ -135,15 +135,21 @@ class Which:
     ] = None
     skip: Annotated[Whole, Parameter(help="Of these, every K-th.")] = 1
     limit: Annotated[
-        WholeOrNone, Parameter(name="--max", help="Of these, at most K.", show_default="all")
+        WholeOrNone,
+        Parameter(
+            name="--max", help="Of these, at most K, spread over the classes.", show_default="all"
+        ),
     ] = None
     shuffle_seed: Annotated[
-        WholeOrNone, Parameter(help="Choose the --max K at random, by this seed, not the first.")
+        WholeOrNone, Parameter(help="Choose the --max K at random, by this seed.")
     ] = None
 
-    def of(self, inputs: InputSet) -> list[int]:
-        """The indices, in order."""
-        return chosen_indices(len(inputs), self.indices, self.skip, self.limit, self.shuffle_seed)
+    def of(self, inputs: InputSet) -> Choice:
+        """The chosen inputs."""
+        from sosmooth.cli._inputs import choice, named_indices
+
+        named = named_indices(len(inputs), self.indices, self.skip)
+        return choice(inputs.labels, named, self.limit, self.shuffle_seed)
 
 
 @Parameter(name="*", group=CALLING)
@@ -278,61 +284,3 @@ def chosen_radii(radii: str | None) -> list[str] | None:
             f"--radii must be numbers of at least 0 with commas, like 0.25,0.5,1; got {radii!r}"
         ) from None
     return [f"{number.normalize():f}" for number in sorted(numbers) if number > 0]
-
-
-def chosen_indices(
-    count: int, indices: str | None, skip: int, limit: int | None, shuffle_seed: int | None = None
-) -> list[int]:
-    """The inputs to certify, in order.
-
-    Args:
-        count: inputs in the data set.
-        indices: comma-separated numbers and slices, as in `0,7,100:200,0:10000:10`; None: all.
-        skip: of these, every `skip`-th, beginning with the first.
-        limit: at most so many; None: all.
-        shuffle_seed: chooses which `limit` inputs are taken: those whose digest with this number is
-            smallest, in ascending order. The choice is the same everywhere, and a smaller limit
-            takes a part of it. None: the first ones.
-
-    Raises:
-        ValueError: text that is no such list, or an index outside the data set.
-    """
-    if skip < 1 or (limit is not None and limit < 1):
-        raise ValueError(f"--skip and --max must be at least 1; got {skip} and {limit}")
-    chosen: list[int] = []
-    for part in (indices or f"0:{count}").split(","):
-        try:
-            numbers = [
-                _whole_number(number.strip()) if number.strip() else None
-                for number in part.split(":")
-            ]
-        except ValueError:
-            numbers = []
-        if len(numbers) == 1 and numbers[0] is not None:
-            if not 0 <= numbers[0] < count:
-                raise ValueError(
-                    f"--indices: there is no input {numbers[0]}; the data has {count}, numbered"
-                    " from 0"
-                )
-            chosen.append(numbers[0])
-        elif len(numbers) in (2, 3) and (len(numbers) == 2 or numbers[2] != 0):
-            chosen.extend(range(count)[slice(*numbers)])
-        else:
-            raise ValueError(
-                f"--indices must be numbers and slices like 0,7,100:200,0:10000:10; got {part!r}"
-            )
-    chosen = list(dict.fromkeys(chosen))[::skip]
-    if shuffle_seed is not None:
-        chosen = sorted(
-            sorted(
-                chosen,
-                key=lambda index: hashlib.sha256(f"{shuffle_seed} {index}".encode()).digest(),
-            )[:limit]
-        )
-    chosen = chosen[:limit]
-    if not chosen:
-        raise ValueError(
-            f"no input is left: the data has {count}, --indices {indices!r}, --skip {skip},"
-            f" --max {limit}"
-        )
-    return chosen

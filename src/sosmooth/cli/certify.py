@@ -136,13 +136,15 @@ def certify(
         method or DEFAULT_METHOD, n0, n, alpha, seed, classes, radius, tolerance, curvature, norm
     )
     smoothing = calling.smoothing(sigma, inputs)
-    indices = which.of(inputs)
+    chosen = which.of(inputs).in_run(out)
     if not json:
         advise_on_units(inputs, sigma)
     classifier, inputs = opened_pair(model, inputs, calling, sigma=sigma)
     size = calling.batch_size
     if dry_run:
-        found = rehearse(classifier, inputs, request, smoothing, indices=indices, batch_size=size)
+        found = rehearse(
+            classifier, inputs, request, smoothing, indices=chosen.indices, batch_size=size
+        )
         return _show_rehearsal(found, as_json=json)
     with _pool(classifier, smoothing, engine, workers, address) as pool:
         run, failed = certify_with_progress(
@@ -151,7 +153,8 @@ def certify(
             inputs,
             request,
             smoothing,
-            indices=indices,
+            indices=chosen.indices,
+            choice=chosen.said,
             batch_size=size,
             pool=pool,
             accept_other_environment=accept_other_environment,
@@ -182,7 +185,7 @@ def predict(
     from sosmooth.tasks.opening import smoothed_classifier
 
     inputs = load_dataset(data)
-    chosen = which.of(inputs)
+    chosen = which.of(inputs).indices
     classifier, inputs = opened_pair(model, inputs, calling, sigma=sigma)
     smoothed = smoothed_classifier(
         classifier, inputs, calling.smoothing(sigma, inputs), batch_size=calling.batch_size

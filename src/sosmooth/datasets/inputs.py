@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sosmooth.datasets.choice import spread
 from sosmooth.measures import UNKNOWN_LABEL
 
 _DIGEST_CHUNK = 256
@@ -56,6 +57,14 @@ class InputSet:
     def __repr__(self) -> str:
         classes = "" if self.num_classes is None else f" of {self.num_classes} classes"
         return f"<{len(self)} inputs{classes}: {self.name}>"
+
+    def spread(self, count: int) -> list[int]:
+        """The indices of at most `count` inputs, spread over the classes, as `--max` takes them.
+
+        Args:
+            count: at least 1.
+        """
+        return spread(self.labels, count)
 
     def digest(self, indices: Sequence[int]) -> str:
         """sha256, in hex, of the inputs and labels at `indices`.

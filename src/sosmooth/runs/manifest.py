@@ -46,6 +46,7 @@ class Manifest:
         dimension: features of one input; None where unknown.
         num_classes: number of classes; None where unknown.
         class_names: names of the classes; None where unknown.
+        choice: how the inputs were chosen, in words; None where none was left out, or unknown.
         batch_size: the one the classifier was evaluated in, kept by a resume.
         complete: whether every input is in the table.
         finished: when the run was completed, ISO 8601, UTC; None until then.
@@ -68,6 +69,7 @@ class Manifest:
     dimension: int | None = None
     num_classes: int | None = None
     class_names: list[str] | None = None
+    choice: str | None = None
     batch_size: int | None = None
     complete: bool = False
     finished: str | None = None
@@ -201,7 +203,7 @@ def _check(path: Path, values: dict[str, Any]) -> None:
         for name, kind in kinds.items()
         if name in values and not isinstance(values[name], kind)
     ]
-    optional = {"derived_from": dict, "table_digest": str, "indices": str}
+    optional = {"derived_from": dict, "table_digest": str, "indices": str, "choice": str}
     wrong += [
         name
         for name, kind in optional.items()

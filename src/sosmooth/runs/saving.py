@@ -36,6 +36,7 @@ def saved(run: Run, path: str | Path) -> Run:
         dimension=manifest.dimension,
         num_classes=manifest.num_classes,
         class_names=manifest.class_names,
+        choice=manifest.choice,
         environment=manifest.environment,
         derived_from=manifest.derived_from,
     ) as writer:

@@ -74,6 +74,7 @@ class RunWriter:
         dimension: int | None = None,
         num_classes: int | None = None,
         class_names: list[str] | None = None,
+        choice: str | None = None,
         device: str | None = None,
         environment: Mapping[str, Any] | None = None,
         derived_from: Mapping[str, Any] | None = None,
@@ -90,6 +91,7 @@ class RunWriter:
             dimension: features of one input; None: as in the settings, or as the first tally says.
             num_classes: of the data; None: as in the settings.
             class_names: names of the classes, recorded.
+            choice: how the inputs were chosen, in words, recorded.
             device: where the classifier runs, recorded.
             environment: versions and host, recorded; None: of this process.
             derived_from: what the run is computed from, with a "digest".
@@ -122,6 +124,7 @@ class RunWriter:
             dimension=settings.get("dimension") if dimension is None else dimension,
             num_classes=settings.get("num_classes") if num_classes is None else num_classes,
             class_names=class_names,
+            choice=choice,
             derived_from=manifest.as_json(derived_from),
         )
         _refuse_foreign(folder)

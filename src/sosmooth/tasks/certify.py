@@ -42,6 +42,7 @@ def certify_run(
     smoothing: Smoothing,
     *,
     indices: Sequence[int] | None = None,
+    choice: str | None = None,
     batch_size: int | None = None,
     pool: Pool | None = None,
     progress: Callable[[int], None] | None = None,
@@ -60,6 +61,7 @@ def certify_run(
         smoothing: sigma, device, noise; likewise. Its `num_classes` None: taken from the
             classifier, its output, or the data.
         indices: inputs to certify, in order, distinct; None: all.
+        choice: how they were chosen, in words, recorded.
         batch_size: evaluations at once; None: as in the earlier call, or found. An earlier call's
             is kept.
         pool: workers of this classifier, which have their own copy of it; None: the sampling
@@ -111,6 +113,7 @@ def certify_run(
         dimension=like[0].size,
         num_classes=known.classes,
         class_names=None if class_names is None else list(class_names),
+        choice=choice,
         device=known.device,
     ) as writer:
         todo = [index for index in chosen if index not in writer.done]
