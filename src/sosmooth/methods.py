@@ -30,6 +30,7 @@ from sosmooth.confidence.rivals import (
     Split,
     rival_bounds,
 )
+from sosmooth.directions import InEveryDirection
 from sosmooth.measures import ABSTAINED
 from sosmooth.results import Certificates
 from sosmooth.tally import Design, Tally
@@ -194,6 +195,14 @@ METHODS: dict[str, Method] = {
         _SECOND_ORDER_DIPOLE,
         "docs/theory/second_order_dipole.md",
         pair_gradient=True,
+        classes="all",
+    ),
+    "third_order_dipole": Method(
+        Design.ANTITHETIC,
+        InEveryDirection(_SECOND_ORDER_DIPOLE, (_by_probability, _BY_DIPOLE)),
+        "docs/theory/third_order.md",
+        pair_gradient=True,
+        curvature=True,
         classes="all",
     ),
 }

@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from sosmooth import directions
 from sosmooth.certificates._third_order_prices import AnyDirection, lowest_along_a_direction
 from sosmooth.certificates.region import pdf
 from sosmooth.certificates.third_order import third_order_radius, third_order_region
+from sosmooth.confidence import direction_corners
 from sosmooth.confidence.direction_bounds import curvature_shortfall, slope_shortfall
+from sosmooth.methods import METHODS
+from sosmooth.sampling.spectrum import spectrum
+from sosmooth.tally import Design, Tally
 
 FALSE_ALARM = 1e-6
 
@@ -125,7 +128,7 @@ def test_no_direction_is_below_the_trust_region_bound(dimension):
     # Tight: the slopes of the price are those of a unit vector, and the price is homogeneous.
     prices = AnyDirection(np.zeros((1, 300)), np.zeros((1, 300)), np.zeros((2, 300)), theta, x * x)
     y = np.stack([0 * mu, 0 * mu, mu, nu])
-    at_best = (prices.slopes(y)[0] * y).sum(axis=0)
+    at_best = (prices.slopes(y)[1] * y).sum(axis=0)
     np.testing.assert_allclose(-at_best, bound, rtol=1e-6, atol=1e-9)
 
 
@@ -143,13 +146,32 @@ def sample(right, dimension, pairs, runs, rng, center):
     return np.array(counts).T, np.array(means), np.array(hessians)
 
 
-def certify(drawn, center, alpha):
+def tally_of(drawn, center, share=0.2):
+    """The tally of such pairs: 20 per cent of alpha for slope and curvature."""
     counts, mean, hessian = drawn
-    eigenvalues, squares = directions.spectrum(mean, hessian)
-    return directions.third_order_from_pairs(
-        pair_both=counts[0], pair_one=counts[1], pair_none=counts[2],
-        eigenvalues=eigenvalues, squares=squares, center=center, alpha=alpha, sigma=1.0,
-    )  # fmt: skip
+    both, one, none = counts.astype(np.int64)
+    eigenvalues, squares = (
+        np.array(each) for each in zip(*map(spectrum, mean, hessian), strict=True)
+    )
+    nothing = np.zeros(len(both), dtype=np.int64)
+    return Tally(
+        Design.ANTITHETIC,
+        2 * (both + one + none),
+        count_top=2 * both + one,
+        pair_both=both,
+        pair_plus_only=one // 2,
+        pair_minus_only=one - one // 2,
+        pair_none=none,
+        direction_pairs=nothing,
+        curvature_center=np.full(len(both), center),
+        curvature_eigenvalues=eigenvalues,
+        curvature_squares=squares,
+        curvature_share=np.full(len(both), share),
+    )
+
+
+def certify(drawn, center, alpha):
+    return METHODS["third_order_dipole"].certify(tally_of(drawn, center), alpha, 1.0)[1]
 
 
 def extremal(p, slope, bend):
@@ -200,7 +222,9 @@ def test_without_the_curvature_slack_the_extremal_region_is_not_covered(monkeypa
     drawn = sample(right, 2, 1000, runs, np.random.default_rng(0), 0.1)
     assert np.sum(certify(drawn, 0.1, alpha) > truth) <= limit(runs, alpha)
     monkeypatch.setattr(
-        directions, "curvature_shortfall", lambda one, none, n, alpha, center: np.zeros(n.shape)
+        direction_corners,
+        "curvature_shortfall",
+        lambda one, none, n, alpha, center: np.zeros(n.shape),
     )
     assert np.sum(certify(drawn, 0.1, alpha) > truth) > limit(runs, alpha)
 

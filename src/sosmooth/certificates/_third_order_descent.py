@@ -89,7 +89,7 @@ def _stepped(
     y: Floats, prices: Prices, r: Floats, found: Integral, damping: Floats, *, tied: bool
 ) -> Floats:
     """One step, none below 0; the units of a multiplier do not matter."""
-    price, bends = prices.slopes(y)
+    _, price, bends = prices.slopes(y)
     gradient, hessian = price + found.gradient, _hessian(allowed(y), r, found)
     if bends is not None:
         hessian = hessian + bends

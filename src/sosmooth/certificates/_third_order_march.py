@@ -15,26 +15,30 @@ from numpy.typing import NDArray
 from scipy import special
 
 from sosmooth._numbers import EPS, Floats
-from sosmooth.certificates._third_order_dual import CURVATURE, ONE, Integral
+from sosmooth.certificates._third_order_descent import descended
+from sosmooth.certificates._third_order_dual import Integral
 from sosmooth.certificates._third_order_prices import Prices
 from sosmooth.certificates._third_order_search import (
     Stretches,
+    bound,
     on_cuts,
     pick,
     polished,
     put,
     residual,
 )
-from sosmooth.certificates._third_order_smooth import natural_scale, smoothed
+from sosmooth.certificates._third_order_smooth import carried, natural_scale, series, smoothed
 from sosmooth.certificates.region import Region, pdf
 
 # Elements at a time: their arrays stay in the processor's cache.
 _CHUNK = 8192
-_ROUNDS, _TOLERANCE = 24, 1e-11
+_ROUNDS = 24
 # Below this distance the programme is not solved but extrapolated to: its terms would cancel.
 _NEAREST = 0.02
 # Over this distance the slope of the level is taken.
 _STEP = 1e-4
+# Where the search begins afresh at another distance, relative to the natural scale of the gains.
+_WARM = 0.02
 # Constraints missed by more than this, relative to the wrong mass: the search is begun afresh.
 _LOST = 1e-3
 #: A wrong mass that provably lies below zero by more than this contradicts the bounds given.
@@ -103,36 +107,55 @@ class Marched:
     distance: Floats
 
 
+@dataclass(frozen=True)
+class Effort:
+    """How hard good multipliers are looked for; any are sound.
+
+    Attributes:
+        tolerance: of the radius, relative to 1 + radius.
+        rounds: of Newton's method at each further distance.
+        rounds_afresh: at the first distance, and where the search has to begin afresh.
+        enough: it ends where a round lowers the wrong mass by less.
+        stubborn: a slower search follows where that one fails.
+    """
+
+    tolerance: float
+    rounds: int
+    rounds_afresh: int
+    enough: float
+    stubborn: bool
+
+
+EXACT = Effort(1e-11, 2, 6, 1e-14, True)
+#: For bounds whose statistical error is a thousand times as large.
+NEAR = Effort(1e-6, 1, 4, 1e-7, False)
 _HALF = OneHalf()
 
 
 def march(
-    prices: Prices, start: Floats, multipliers: Floats, *, tied: bool, level: Level = _HALF
+    prices: Prices,
+    start: Floats,
+    *,
+    tied: bool,
+    level: Level = _HALF,
+    effort: Effort = EXACT,
 ) -> Marched:
     """The largest distance up to which the dual certifies a wrong mass of at most the level.
 
     Args:
         prices: the bounds; `tied`: 0, `1 − p`, γ and κ.
         start: a distance certified already, positive, (n,).
-        multipliers: good ones there without curvature, (4, n).
         tied: nothing is known of pairs.
         level: where the class is lost.
+        effort: how near to the largest distance that the dual allows.
     """
     parts = []
     for first in range(0, start.size, _CHUNK):
         chunk = slice(first, first + _CHUNK)
         index = np.arange(start.size)[chunk]
-        parts.append(
-            _march(
-                prices.take(index),
-                start[chunk],
-                multipliers[:, chunk],
-                level.take(index),
-                tied=tied,
-            )
-        )
+        parts.append(_march(prices.take(index), start[chunk], level.take(index), effort, tied=tied))
     if not parts:
-        return Marched(start, start, multipliers, start)
+        return Marched(start, start, series(start), start)
     return Marched(
         *(
             np.concatenate([getattr(part, name) for part in parts], axis=-1)
@@ -143,17 +166,14 @@ def march(
 
 # Overflow and undefined steps only spoil the search there, and the bound then certifies nothing.
 @np.errstate(all="ignore")
-def _march(
-    prices: Prices, start: Floats, multipliers: Floats, level: Level, *, tied: bool
-) -> Marched:
+def _march(prices: Prices, start: Floats, level: Level, effort: Effort, *, tied: bool) -> Marched:
     certified, r = start.copy(), np.maximum(start, _NEAREST)
-    # A first guess of ν: what it is for small distances.
-    y = multipliers.copy()
-    y[CURVATURE] = 0.1 * y[ONE] * r * r
-    begun, heat = smoothed(y, prices, r, tied=tied, fast=True)
-    begun, wrong, found = polished(begun, prices, r, heat, tied=tied, rounds=6)
-    _retry(begun, wrong, found, y, prices, r, tied=tied)
-    y = begun
+    y, heat = smoothed(series(r), prices, r, tied=tied)
+    y, wrong, found = polished(
+        y, prices, r, heat, tied=tied, rounds=effort.rounds_afresh, enough=effort.enough
+    )
+    if effort.stubborn:
+        _descend(y, wrong, found, prices, r, tied=tied)
     least = wrong.copy()
     active = np.arange(r.size)
     # The last distance that is connected to 0, and the bound of the wrong mass there.
@@ -183,47 +203,72 @@ def _march(
         too_far = (margin > 0) & ~joins
         following = np.where(too_far, 0.5 * (certified[active] + at), following)
         aim = np.where(too_far, at, aim)
-        go = (aim - certified[active] > _TOLERANCE * (1 + aim)) & (following > certified[active])
+        go = (aim - certified[active] > effort.tolerance * (1 + aim)) & (
+            following > certified[active]
+        )
         go &= (following < 30.0) & np.isfinite(following) & (wrong[active] > CONTRADICTION)
         active, following = active[go], following[go]
         if active.size == 0:
             break
-        price = prices.take(active)
-        heat = 1e-3 * natural_scale(y[:, active], following)
-        moved = on_cuts(
+        y[:, active], wrong[active], moved = _moved(
             y[:, active],
-            price,
+            r[active],
             following,
-            Stretches(found.cuts, found.states).take(active),
-            heat,
+            pick(found, active),
+            prices.take(active),
+            effort,
             tied=tied,
-            steps=3,
         )
-        moved, mass, moved_found = polished(moved, price, following, heat, tied=tied, rounds=2)
-        _retry(moved, mass, moved_found, y[:, active], price, following, tied=tied)
-        y[:, active], wrong[active], r[active] = moved, mass, following
-        least[active] = np.minimum(least[active], mass)
-        put(found, active, moved_found)
+        r[active] = following
+        least[active] = np.minimum(least[active], wrong[active])
+        put(found, active, moved)
     return Marched(certified, least, y, r)
 
 
-def _retry(
+def _moved(
     y: Floats,
-    wrong: Floats,
-    found: Integral,
-    before: Floats,
-    prices: Prices,
     r: Floats,
+    to: Floats,
+    found: Integral,
+    prices: Prices,
+    effort: Effort,
     *,
     tied: bool,
+) -> tuple[Floats, Floats, Integral]:
+    """Multipliers at another distance, their bound of the wrong mass, and its integral."""
+    guess = carried(y, r, to)
+    heat = 1e-3 * natural_scale(guess, to)
+    stretches = Stretches(found.cuts, found.states)
+    y = on_cuts(guess, prices, to, stretches, heat, tied=tied, steps=3)
+    y, wrong, found = polished(
+        y, prices, to, heat, tied=tied, rounds=effort.rounds, enough=effort.enough
+    )
+    lost = np.flatnonzero(residual(y, prices, found, tied=tied) > _LOST)
+    if lost.size:
+        # The states were not those of the best multipliers: from the guess again, smoothed.
+        price, at = prices.take(lost), to[lost]
+        again, heat = smoothed(guess[:, lost], price, at, tied=tied, hot=_WARM)
+        again, mass, again_found = polished(
+            again, price, at, heat, tied=tied, rounds=effort.rounds_afresh, enough=effort.enough
+        )
+        better = np.flatnonzero(mass < wrong[lost])
+        y[:, lost[better]], wrong[lost[better]] = again[:, better], mass[better]
+        put(found, lost[better], pick(again_found, better))
+    if effort.stubborn:
+        _descend(y, wrong, found, prices, to, tied=tied)
+    return y, wrong, found
+
+
+def _descend(
+    y: Floats, wrong: Floats, found: Integral, prices: Prices, r: Floats, *, tied: bool
 ) -> None:
-    """Solve afresh, from the multipliers before, where the constraints are not met."""
+    """Better multipliers in place of those that still miss the constraints."""
     lost = np.flatnonzero(residual(y, prices, found, tied=tied) > _LOST)
     if lost.size == 0:
         return
     price, at = prices.take(lost), r[lost]
-    start, heat = smoothed(before[:, lost], price, at, tied=tied)
-    again, mass, again_found = polished(start, price, at, heat, tied=tied, rounds=6)
+    again, again_found = descended(y[:, lost], price, at, tied=tied)
+    mass, _ = bound(again, price, at)
     better = np.flatnonzero(mass < wrong[lost])
     y[:, lost[better]], wrong[lost[better]] = again[:, better], mass[better]
     put(found, lost[better], pick(again_found, better))

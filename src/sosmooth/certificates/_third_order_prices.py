@@ -16,6 +16,7 @@ _CORNER_BLUR = 3e-5
 # By how much eigenvalues may be off, relative to the largest; and the smallest gap to them.
 _EIGENVALUE_ERROR, _GAP = 1e-11, 1e-9
 _SECULAR_STEPS = 12
+_SETTLED = 1e-9
 # The smallest slope multiplier, relative to that of the mass, at which slopes are taken.
 _STEEP = 1e-6
 
@@ -36,8 +37,8 @@ class Prices(Protocol):
         """The price of multipliers (4, n), at least 0, rounded up: (n,)."""
         ...
 
-    def slopes(self, y: Floats) -> tuple[Floats, Floats | None]:
-        """Its gradient, (4, n), and Hessian, (n, 4, 4), None for 0; they guide a search only."""
+    def slopes(self, y: Floats) -> tuple[Floats, Floats, Floats | None]:
+        """Price (n,), gradient (4, n), Hessian (n, 4, 4), None for 0; they guide a search only."""
         ...
 
 
@@ -58,8 +59,8 @@ class Fixed:
         terms = self.bounds * y
         return terms.sum(axis=0) + 8 * EPS * np.abs(terms).sum(axis=0)
 
-    def slopes(self, y: Floats) -> tuple[Floats, None]:
-        return self.bounds, None
+    def slopes(self, y: Floats) -> tuple[Floats, Floats, None]:
+        return (self.bounds * y).sum(axis=0), self.bounds, None
 
 
 @dataclass(frozen=True)
@@ -99,36 +100,40 @@ class AnyDirection:
         lowest = lowest_along_a_direction(y[SLOPE], y[CURVATURE], self.eigenvalues, self.squares)
         return corner + slack - lowest + 8 * EPS * (corner + slack + np.abs(lowest))
 
-    def slopes(self, y: Floats) -> tuple[Floats, Floats]:
+    def slopes(self, y: Floats) -> tuple[Floats, Floats, Floats]:
         n = y.shape[1]
         cost = y[BOTH] * self.none + y[ONE] * self.not_both
-        blur = _CORNER_BLUR * cost.max(axis=0) + 1e-300
-        weight = np.exp((cost - cost.max(axis=0)) / blur)
+        worst = cost.max(axis=0)
+        blur = _CORNER_BLUR * worst + 1e-300
+        weight = np.exp((cost - worst) / blur)
         weight /= weight.sum(axis=0)
         none, not_both = (weight * self.none).sum(axis=0), (weight * self.not_both).sum(axis=0)
         off_none, off_both = self.none - none, self.not_both - not_both
         bends = np.zeros((n, 4, 4))
-        bends[:, BOTH, BOTH] = (weight * off_none**2).sum(axis=0) / blur
-        bends[:, ONE, ONE] = (weight * off_both**2).sum(axis=0) / blur
-        cross = (weight * off_none * off_both).sum(axis=0) / blur
-        bends[:, BOTH, ONE] = bends[:, ONE, BOTH] = cross
+        weight /= blur
+        bends[:, BOTH, BOTH] = (weight * off_none * off_none).sum(axis=0)
+        bends[:, ONE, ONE] = (weight * off_both * off_both).sum(axis=0)
+        bends[:, BOTH, ONE] = bends[:, ONE, BOTH] = (weight * off_none * off_both).sum(axis=0)
         # At 0 the slope would be that of no direction at all.
         mu, nu = np.maximum(y[SLOPE], _STEEP * y[ONE]), y[CURVATURE]
-        _, gap, eigenvalues = _shifted(mu, nu, self.eigenvalues, self.squares)
-        share = self.squares / gap
-        along = -0.5 * mu * share.sum(axis=0)
-        inside = 0.25 * mu**2 * (share / gap).sum(axis=0)
-        bent = 0.25 * mu**2 * (share * eigenvalues / gap).sum(axis=0)
+        shift, gap, eigenvalues = _shifted(mu, nu, self.eigenvalues, self.squares)
+        share, inverse = self.squares / gap, 1 / gap
+        first, pull = share.sum(axis=0), 0.25 * mu * mu
+        share *= inverse
+        second, bent = share.sum(axis=0), pull * (share * eigenvalues).sum(axis=0)
+        third = (share * inverse).sum(axis=0)
+        along, inside = -0.5 * mu * first, pull * second
         # Where the direction is not of length one yet, the rest goes along the lowest eigenvector.
         bent += np.maximum(1 - inside, 0.0) * eigenvalues.min(axis=0)
-        second, third = (share / gap).sum(axis=0), (share / gap**2).sum(axis=0)
-        curve = 0.5 * (share.sum(axis=0) - second**2 / np.maximum(third, 1e-300))
+        value = worst + mu * self.slack[0] + nu * self.slack[1] + shift + pull * first
+        curve = 0.5 * (first - second**2 / np.maximum(third, 1e-300))
         curve = np.maximum(curve, 0.0) / np.maximum(nu, 1e-12) ** 2
         curve = np.where(inside > 0.999, curve, 0.0)
         bends[:, SLOPE, SLOPE] = curve * nu**2
         bends[:, SLOPE, CURVATURE] = bends[:, CURVATURE, SLOPE] = -curve * mu * nu
         bends[:, CURVATURE, CURVATURE] = curve * mu**2
-        return np.stack([none, not_both, self.slack[0] - along, self.slack[1] - bent]), bends
+        gradient = np.stack([none, not_both, self.slack[0] - along, self.slack[1] - bent])
+        return value, gradient, bends
 
 
 def lowest_along_a_direction(
@@ -172,12 +177,17 @@ def _shifted(
     floor = _GAP * (nu * largest + length) + 1e-300
     above = np.maximum(0.5 * mu * at_lowest, floor)
     base = nu * (lowered - lowest)
-    for _ in range(_SECULAR_STEPS):
-        gap = base + above
-        share = squares / gap**2
-        size = 0.5 * mu * np.sqrt(share.sum(axis=0))
-        fall = 0.25 * mu**2 * (share / gap).sum(axis=0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            step = size**2 * (size - 1) / fall
-        above = np.where(np.isfinite(step), np.maximum(above + step, floor), above)
+    pull = 0.25 * mu * mu
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        for _ in range(_SECULAR_STEPS):
+            inverse = 1 / (base + above)
+            share = squares * inverse * inverse
+            square = pull * share.sum(axis=0)
+            fall = pull * (share * inverse).sum(axis=0)
+            step = square * (np.sqrt(square) - 1) / fall
+            moved = np.where(np.isfinite(step), np.maximum(above + step, floor), above)
+            settled = np.abs(moved - above) <= _SETTLED * moved
+            above = moved
+            if settled.all():
+                break
     return above - nu * lowest, base + above, lowered

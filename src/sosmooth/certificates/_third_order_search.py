@@ -69,7 +69,14 @@ def bound(multipliers: Floats, prices: Prices, r: Floats) -> tuple[Floats, Integ
 
 
 def polished(
-    multipliers: Floats, prices: Prices, r: Floats, temperature: Floats, *, tied: bool, rounds: int
+    multipliers: Floats,
+    prices: Prices,
+    r: Floats,
+    temperature: Floats,
+    *,
+    tied: bool,
+    rounds: int,
+    enough: float = 1e-14,
 ) -> tuple[Floats, Floats, Integral]:
     """Newton's method on the optimality conditions; a step is taken only if the bound falls.
 
@@ -80,6 +87,7 @@ def polished(
         temperature: about how far the gains may be off, (n,).
         tied: both masses have one multiplier.
         rounds: at most so many.
+        enough: the last round is one that lowers the bound by less.
 
     Returns:
         Multipliers, their bound of the wrong mass, rounded up, and its integral.
@@ -135,7 +143,7 @@ def polished(
             open_, rows = open_[~better], rows[~better]
             if open_.size == 0:
                 break
-        active = active[(gained == 0) | (gained > 1e-14)]
+        active = active[(gained == 0) | (gained > enough)]
     return best, value, found
 
 
@@ -157,7 +165,7 @@ def on_cuts(
     fixed = np.zeros(y.shape, bool)
     rows = np.arange(4)[:, None]
     for count in range(steps):
-        price, bends = prices.slopes(y)
+        _, price, bends = prices.slopes(y)
         shortfall = price - masses(t, states)
         if count == 0:
             # What the smoothed dual has pushed against its barrier is taken as zero.
@@ -235,7 +243,7 @@ def masses(cuts: Floats, states: Integers) -> Floats:
 
 def residual(y: Floats, prices: Prices, found: Integral, *, tied: bool) -> Floats:
     """How far the constraints are from being met, relative to the wrong mass, (n,)."""
-    gradient = prices.slopes(y)[0] + found.gradient
+    gradient = prices.slopes(y)[1] + found.gradient
     if tied:
         gradient = np.concatenate([gradient[:1] + gradient[1:2], gradient[2:]])
         y = y[1:]

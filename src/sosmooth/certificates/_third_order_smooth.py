@@ -14,6 +14,8 @@ from sosmooth.certificates.region import pdf
 # Temperatures of the smoothed dual, relative to the natural scale of the gains.
 _HOT, _COLD, _COOLING = 0.3, 2e-3, 0.3
 _SMOOTH_STEPS = 80
+# How much far steps are shortened; what the value may rise by rounding.
+_DAMPING, _ROUNDING = 0.3, 1e-13
 # Nodes where the states change, and in the tail.
 _INNER, _OUTER = (np.polynomial.legendre.leggauss(count) for count in (40, 8))
 
@@ -23,8 +25,24 @@ def natural_scale(multipliers: Floats, r: Floats) -> Floats:
     return multipliers[ONE] * r**3 / (1 + r**3)
 
 
+def carried(multipliers: Floats, r: Floats, to: Floats) -> Floats:
+    """A guess of the best multipliers at another distance.
+
+    `w(z) = 1 + r z + r²/2 (z² − 1) + …`: near the coefficients of that series all gains are of
+    third order in r, and so is what the multipliers are off from them.
+    """
+    ratio = (to**3 / (1 + to**3)) / (r**3 / (1 + r**3))
+    moved = series(to) + (multipliers - series(r)) * ratio
+    return np.where(multipliers > 0, np.maximum(moved, 0.0), 0.0)
+
+
+def series(r: Floats) -> Floats:
+    """The multipliers with which the gains are of third order in r, (4, n)."""
+    return np.stack([np.ones(r.shape), np.ones(r.shape), r, 0.5 * r * r])
+
+
 def smoothed(
-    multipliers: Floats, prices: Prices, r: Floats, *, tied: bool, fast: bool = False
+    multipliers: Floats, prices: Prices, r: Floats, *, tied: bool, hot: float = _HOT
 ) -> tuple[Floats, Floats]:
     """Minimise the dual with `max` replaced by a soft maximum of falling temperature.
 
@@ -33,20 +51,21 @@ def smoothed(
         prices: of the multipliers.
         r: distance in units of sigma, (n,).
         tied: both masses have one multiplier: nothing is known of pairs.
-        fast: in float32, which now and then ends far from the minimum.
+        hot: the first temperature, relative to the natural scale of the gains.
 
     Returns:
         Multipliers, all positive, and the temperatures at the end.
     """
     n = r.size
     z, mass = _nodes(prices.wrong, r)
-    rise, fall = np.exp(r * z - 0.5 * r * r), np.exp(-r * z - 0.5 * r * r)
-    kind = np.float32 if fast else np.float64
-    grid = np.stack([z, mass, rise, fall]).astype(kind)
-    blur = 1e-6 if fast else 1e-13
+    base = series(r)
+    odd, even = base[SLOPE] * z, base[ONE] + base[CURVATURE] * (z * z - 1)
+    rise = np.exp(r * z - 0.5 * r * r) - even - odd
+    fall = np.exp(-r * z - 0.5 * r * r) - even + odd
+    grid = np.stack([z, mass, rise, fall])
     scale = natural_scale(multipliers, r)
     here = np.maximum(multipliers, 1e-4 * scale)
-    temperature = _HOT * scale
+    temperature = hot * scale
     lowest, step, length = np.full(n, np.inf), np.zeros((4, n)), np.ones(n)
     active = np.arange(n)
     for _ in range(_SMOOTH_STEPS):
@@ -55,8 +74,9 @@ def smoothed(
         trial = here[:, active] + length[active] * step[:, active]
         heat, price = temperature[active], prices.take(active)
         barrier = 1e-3 * heat * price.wrong
-        value, gradient, hessian = _soft_dual(trial, price, heat, barrier, grid[..., active])
-        better = value <= lowest[active] + blur * np.abs(value)
+        off = trial - base[:, active]
+        value, gradient, hessian = _soft_dual(trial, off, price, heat, barrier, grid[..., active])
+        better = value <= lowest[active] + _ROUNDING * np.abs(value)
         move = newton_step(hessian, -gradient, np.zeros((4, active.size), bool), tied=tied)
         decrease = -(gradient * move).sum(axis=0)
         good = active[better]
@@ -64,11 +84,14 @@ def smoothed(
         with np.errstate(divide="ignore", invalid="ignore"):
             room = np.where(move < 0, -0.9 * trial / move, np.inf).min(axis=0)
         lowest[good], length[good] = value[better], np.minimum(room, 1.0)[better]
+        far = np.sqrt(np.maximum(decrease, 0.0) / (heat * price.wrong))
+        length[good] = np.minimum(length[good], 1 / (1 + _DAMPING * far[better]))
         length[active[~better]] *= 0.25
         settled = better & (decrease < 0.5 * heat * price.wrong)
         done = settled & (heat <= 1.001 * _COLD * scale[active])
         cooler = active[settled]
-        lowest[cooler] = np.inf
+        # Looked at again where it is: a step that is good while it is hot may lead astray.
+        lowest[cooler], length[cooler] = np.inf, 0.0
         temperature[cooler] = np.maximum(_COOLING * temperature[cooler], _COLD * scale[cooler])
         active = active[~done]
     return here, temperature
@@ -110,32 +133,31 @@ def _nodes(wrong_mass: Floats, r: Floats) -> tuple[Floats, Floats]:
 
 
 def _soft_dual(
-    y: Floats, prices: Prices, heat: Floats, barrier: Floats, grid: NDArray[np.floating]
+    y: Floats, off: Floats, prices: Prices, heat: Floats, barrier: Floats, grid: Floats
 ) -> tuple[Floats, Floats, Floats]:
     """Value, gradient and Hessian of the smoothed dual with a logarithmic barrier.
 
-    `grid`, (4, nodes, n): the nodes, their weights, and the likelihood ratios there.
+    `grid`, (4, nodes, n): the nodes, their weights, and by how much the likelihood ratios there
+    exceed the `series`. `off` is what y exceeds its multipliers by: so gains keep their digits.
     """
     z, mass, rise, fall = grid
-    both, one, mu, nu = y.astype(z.dtype)
-    warmth = heat.astype(z.dtype)
+    both, one, mu, nu = off / heat
     bend = z * z - 1
-    pull, even = (mu / warmth) * z, (nu / warmth) * bend + one / warmth
-    plus, minus = rise / warmth - pull - even, fall / warmth + pull - even
-    wrong = plus + minus + (one - both) / warmth
+    pull, even = mu * z, nu * bend + one
+    plus, minus = rise / heat - pull - even, fall / heat + pull - even
+    wrong = plus + minus + (one - both)
     top = np.maximum(np.maximum(plus, minus), np.maximum(wrong, 0.0))
     plus, minus, wrong = np.exp(plus - top), np.exp(minus - top), np.exp(wrong - top)
     total = plus + minus + wrong + np.exp(-top)
 
     def mean(values: Floats) -> Floats:
-        return np.einsum("kn,kn->n", mass, values).astype(np.float64)
+        return np.einsum("kn,kn->n", mass, values)
 
-    value = heat * mean(top + np.log(total)) + prices.value(y)
-    value -= (barrier * np.log(y)).sum(axis=0)
+    paid, price, bends = prices.slopes(y)
+    value = heat * mean(top + np.log(total)) + paid - (barrier * np.log(y)).sum(axis=0)
     plus, minus, wrong = plus / total, minus / total, wrong / total
     single = plus + minus
     any_, lean, bent = single + wrong, z * (plus - minus), bend * (single + 2 * wrong)
-    price, bends = prices.slopes(y)
     gradient = price - np.stack([mean(wrong), mean(any_), mean(lean), mean(bent)]) - barrier / y
     hessian = np.empty((y.shape[1], 4, 4))
     upper = {

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from sosmooth._numbers import Floats, checked_sigma
+from sosmooth._numbers import checked_sigma
 from sosmooth.certificates._checks import in_input_units, probability_and_error
 from sosmooth.certificates.region import Region, moment, pdf
 from sosmooth.certificates.second_order import second_order_region
 from sosmooth.certificates.third_order_dipole import (
     Curved,
-    chord,
     curved,
     noise_units,
     refuse_impossible,
@@ -121,10 +120,5 @@ def _solved(
     lowest = -2 * moment(special.ndtri(0.5 + 0.5 * error))
     refuse_impossible(gamma, pdf(special.ndtri(error)), kappa, lowest)
 
-    def multipliers(at: NDArray[np.intp], r: Floats) -> Floats:
-        ((lower, upper),) = second.intervals
-        slope, level = chord(lower[at], upper[at], r)
-        return np.stack([level, level, slope, np.zeros(r.shape)])
-
     bounds = np.stack([np.zeros(error.shape), error, gamma, kappa])
-    return curved(bounds, second, multipliers, shape, tied=True)
+    return curved(bounds, second, shape, tied=True)

@@ -5,7 +5,6 @@ Statement and proof: docs/theory/third_order.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,14 +127,8 @@ def _solved(
     lowest = -(moment(inner) + moment(outer))
     refuse_impossible(gamma, pdf(special.ndtri(not_both)), kappa, lowest)
 
-    def multipliers(at: NDArray[np.intp], r: Floats) -> Floats:
-        (left_start, left_end), (slab_start, right_end) = second.intervals
-        return second_order_multipliers(
-            left_start[at], left_end[at], slab_start[at], right_end[at], r
-        )
-
     bounds = np.stack([none, not_both, gamma, kappa])
-    return curved(bounds, second, multipliers, shape, tied=False)
+    return curved(bounds, second, shape, tied=False)
 
 
 def noise_units(
@@ -200,20 +193,12 @@ class Curved:
         return Region(intervals, excess, half_line, flat.falls)
 
 
-def curved(
-    bounds: Floats,
-    second: Region,
-    multipliers: Callable[[NDArray[np.intp], Floats], Floats],
-    shape: tuple[int, ...],
-    *,
-    tied: bool,
-) -> Curved:
+def curved(bounds: Floats, second: Region, shape: tuple[int, ...], *, tied: bool) -> Curved:
     """The radius of the second order, and beyond it what the curvature gives.
 
     Args:
         bounds: prices of the dual, (4, n); see `march`.
         second: the region without curvature, of n elements.
-        multipliers: of elements at their distances without curvature, (4, m).
         shape: that of the arguments.
         tied: nothing is known of pairs.
 
@@ -224,38 +209,8 @@ def curved(
     tells = (bounds[SLOPE] < 0) | (bounds[CURVATURE] < -second.curvature())
     at = np.flatnonzero(tells & (radius > 0) & (radius < _FARTHEST))
     start = radius[at]
-    found = march(Fixed(bounds[:, at]), start, multipliers(at, start), tied=tied)
+    found = march(Fixed(bounds[:, at]), start, tied=tied)
     if np.any(found.least < CONTRADICTION):
         raise ValueError("no base classifier meets these bounds of p, slope and curvature together")
     radius[at] = np.maximum(start, found.radius)
     return Curved(second, bounds, radius, at, found, shape, tied)
-
-
-def second_order_multipliers(
-    left_start: Floats, left_end: Floats, slab_start: Floats, right_end: Floats, r: Floats
-) -> Floats:
-    """The best multipliers without curvature: docs/theory/second_order_dipole.md, (4, n)."""
-    s, half = -slab_start, np.exp(-0.5 * r * r)
-    mu, level = chord(left_start, left_end, r)
-    both = half * np.cosh(r * s)
-    # Case 3: the gradient limits both sides.
-    odd = right_end > s * (1 + 1e-9)
-    middle = np.maximum(right_end, 1e-9)
-    steep = half * np.sinh(r * middle) / middle
-    t = -np.maximum(left_start, -60.0)
-    tail = half * np.exp(-r * t) + steep * t
-    near = half * np.exp(-r * s) + steep * s
-    mu = np.where(odd, steep, mu)
-    level = np.where(odd, tail, level)
-    both = np.where(odd, 0.5 * (near + tail), both)
-    # From prices of right pairs to prices of wrong ones: b' is what b was, b is 2 a − b.
-    return np.stack([level, 2 * both - level, mu, np.zeros(r.shape)])
-
-
-def chord(lower: Floats, upper: Floats, r: Floats) -> tuple[Floats, Floats]:
-    """Slope of the chord of `w` over an interval, and its value at 0; on a half-line `w` there."""
-    half = np.exp(-0.5 * r * r)
-    finite, lower, upper = lower > -38.0, np.maximum(lower, -38.0), np.maximum(upper, -38.0)
-    at = half * np.exp(r * upper)
-    slope = np.where(finite, (at - half * np.exp(r * lower)) / np.maximum(upper - lower, 1e-9), 0.0)
-    return slope, at - slope * upper

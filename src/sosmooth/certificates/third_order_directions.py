@@ -5,18 +5,45 @@ Statement and proof: docs/theory/third_order.md.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from sosmooth._numbers import EPS, Floats
-from sosmooth.certificates._third_order_march import march
+from sosmooth.certificates._third_order_dual import BOTH, CURVATURE, ONE, SLOPE
+from sosmooth.certificates._third_order_march import NEAR, OneHalf, Rivals, march
 from sosmooth.certificates._third_order_prices import AnyDirection
+from sosmooth.certificates.region import Region, worst_multiclass_radius
 from sosmooth.certificates.second_order_dipole import second_order_dipole_region
-from sosmooth.certificates.third_order_dipole import second_order_multipliers
 
 
-def any_direction_radius(
-    c_s: Floats, c_n: Floats, slack: Floats, eigenvalues: Floats, squares: Floats
-) -> Floats:
+@dataclass(frozen=True)
+class InAnyDirection:
+    """How far the class holds, and what is worst there, for each of n inputs.
+
+    Attributes:
+        distance: certified, units of sigma, rounded down, (n,); 0 where nothing is.
+        corner: the worst corner, int (n,).
+        slope: lower bound along the worst direction, units of the noise, (n,).
+        curvature: likewise; −inf where it tells nothing.
+    """
+
+    distance: Floats
+    corner: NDArray[np.intp]
+    slope: Floats
+    curvature: Floats
+
+
+def any_direction(
+    c_s: Floats,
+    c_n: Floats,
+    slack: Floats,
+    eigenvalues: Floats,
+    squares: Floats,
+    *,
+    rivals: Region | None = None,
+) -> InAnyDirection:
     """The smallest third-order dipole radius over all directions and over corners of truths.
 
     Along a unit vector v the slope is at least `X̂·v − e_1`, the curvature at least `vᵀĤv − e_2`.
@@ -27,16 +54,15 @@ def any_direction_radius(
         slack: `e_1` and `e_2`, at least 0, (2, n).
         eigenvalues: of Ĥ, (d, n).
         squares: squared coefficients of X̂ in its eigenvectors, (d, n).
-
-    Returns:
-        Float64 (n,), units of sigma, rounded down; 0 where some corner has no certificate.
+        rivals: extremal regions of `1 − f_c`, (rivals, n): the class must have more than one half
+            or be ahead of each of them; None: more than one half.
 
     Raises:
         ValueError: a probability is outside its range.
 
     Guarantee:
         Sound when, along the direction to the nearest point that is lost, slope and curvature meet
-        their bounds, and the truth is at least as good as some corner.
+        their bounds, the truth is at least as good as some corner, and the rivals' bounds hold.
 
     Source:
         docs/theory/third_order.md.
@@ -44,18 +70,24 @@ def any_direction_radius(
     steepest = np.sqrt(squares.sum(axis=0)) * (1 + 8 * EPS) + slack[0]
     second = second_order_dipole_region(c_s, c_n, np.broadcast_to(steepest, c_s.shape))
     by_corner = np.asarray(second.radius())
-    worst = by_corner.argmin(axis=0)
-    radius = by_corner.min(axis=0)
-    at = np.flatnonzero((radius > 0) & np.isfinite(radius))
+    corner = by_corner.argmin(axis=0)
+    distance = by_corner.min(axis=0)
+    if rivals is not None:
+        distance = np.maximum(distance, worst_multiclass_radius(second, rivals))
+    slope, curvature = -steepest, np.full(distance.shape, -np.inf)
+    at = np.flatnonzero((distance > 0) & np.isfinite(distance))
     if at.size == 0:
-        return radius
-    ends = [end[worst[at], at] for interval in second.intervals for end in interval]
+        return InAnyDirection(distance, corner, slope, curvature)
     not_both = 0.5 * (1 - c_s[:, at])
     none = np.maximum(not_both - c_n[:, at], 0.0) + 2 * EPS * not_both
     prices = AnyDirection(
         none, not_both, slack[:, at], eigenvalues[:, at], squares[:, at] * (1 + 4 * EPS)
     )
-    multipliers = second_order_multipliers(ends[0], ends[1], ends[2], ends[3], radius[at])
-    found = march(prices, radius[at], multipliers, tied=False)
-    radius[at] = np.maximum(radius[at], found.radius)
-    return radius
+    level = OneHalf() if rivals is None else Rivals(rivals.take(at))
+    found = march(prices, distance[at], tied=False, level=level, effort=NEAR)
+    distance[at] = np.maximum(distance[at], found.radius)
+    y = found.multipliers
+    corner[at] = (y[BOTH] * none + y[ONE] * not_both).argmax(axis=0)
+    _, prices_there, _ = prices.slopes(y)
+    slope[at], curvature[at] = -prices_there[SLOPE], -prices_there[CURVATURE]
+    return InAnyDirection(distance, corner, slope, curvature)

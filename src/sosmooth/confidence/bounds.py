@@ -38,6 +38,9 @@ class Bounds:
         c_s_lower: lower bound of the probability that both of a pair are right.
         c_n_lower: lower bound of the probability that `x + ε` is right and `x − ε` wrong.
         gradient_norm_upper: upper bound of `‖∇p‖₂`, per input unit.
+        slope_lower: lower bound of the slope along the worst direction, per input unit; NaN where
+            the curvature was not drawn. None in methods without it.
+        curvature_lower: lower bound of `vᵀ∇²p v` along it, per squared input unit; likewise.
         other_upper: upper bounds of the probabilities of the classes in `Tally.class_ids`, (batch,
             seen); NaN where the tally has −1, and where two classes leave nothing to bound. None
             unless the class was compared with all others.
@@ -53,6 +56,8 @@ class Bounds:
     c_s_lower: Floats | None = None
     c_n_lower: Floats | None = None
     gradient_norm_upper: Floats | None = None
+    slope_lower: Floats | None = None
+    curvature_lower: Floats | None = None
     # Runs do not store these two: they follow from the counts.
     other_upper: Floats | None = field(default=None, compare=False)
     unseen_upper: Floats | None = field(default=None, compare=False)

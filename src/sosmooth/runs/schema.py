@@ -172,6 +172,21 @@ COLUMNS: dict[str, Column] = {
             "upper bound of ‖∇p‖₂, per input unit; in other norms than l2, of the slope downwards"
             " along the nearest change that matters",
         ),
+        Column(
+            "slope_lower",
+            _FLOAT,
+            "lower bound of the slope along the worst direction, per input unit; null where no"
+            " curvature was drawn",
+            optional=True,
+            unknown=nan,
+        ),
+        Column(
+            "curvature_lower",
+            _FLOAT,
+            "the same of the curvature along it, per squared input unit",
+            optional=True,
+            unknown=nan,
+        ),
         Column("error_upper", _FLOAT, "1 − p_lower, exact in the tail", optional=True),
         Column(
             "selected",

@@ -1,0 +1,118 @@
+"""From the tally of antithetic pairs to the worst truths along every direction.
+
+Slope and curvature get the share of alpha that the tally names, and the pair counts get the rest.
+Whether the curvature was drawn, and the share, is decided from the selection samples
+(`planned_curvature`), so the split depends on no estimation sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sosmooth._numbers import EPS, Floats
+from sosmooth.confidence.bounds import Bounds
+from sosmooth.confidence.direction_bounds import (
+    curvature_rounding,
+    curvature_shortfall,
+    slope_rounding,
+    slope_shortfall,
+)
+from sosmooth.confidence.pair_counts import CELLS, OneSidedCost, pair_cells
+from sosmooth.confidence.proportion import proportion_upper_bound
+from sosmooth.tally import Tally
+
+# Parts of the share: for the slope, for the curvature, for each of the two probabilities that these
+# use, and for the rounding of the noise.
+_SLOPE, _CURVATURE, _PROBABILITY, _ROUNDING = 0.3, 0.6, 0.045, 0.01
+
+
+@dataclass(frozen=True)
+class DirectionCorners:
+    """What the truth can be along a direction that does not depend on the samples.
+
+    Attributes:
+        bounds: `c_s_lower`, `c_n_lower`, `error_upper`, `p_lower` are (corners, batch); alone none
+            of them is a bound.
+        slack: by how much slope and curvature may fall short of their estimates, units of the
+            noise, (2, batch).
+        eigenvalues: of Ĥ or below, (values, batch).
+        squares: squared coefficients of X̂ in its eigenvectors or above, (values, batch).
+    """
+
+    bounds: Bounds
+    slack: Floats
+    eigenvalues: Floats
+    squares: Floats
+
+
+def curvature_share(tally: Tally) -> NDArray[np.float64]:
+    """What slope and curvature of each input get of alpha, (batch,): 0 where none was drawn.
+
+    Raises:
+        ValueError: a share outside (0, 1).
+    """
+    if tally.curvature_share is None or tally.curvature_center is None:
+        return np.zeros(len(tally))
+    drawn = ~np.isnan(tally.curvature_center)
+    share = np.where(drawn, tally.curvature_share, 0.0)
+    if np.any(drawn & ~((share > 0) & (share < 1))):
+        raise ValueError(f"curvature_share must be in (0, 1); got {share[drawn].tolist()[:3]}")
+    return share
+
+
+def direction_corners(
+    tally: Tally, alpha: float, *, costs: Sequence[OneSidedCost]
+) -> DirectionCorners:
+    """The corners of the joint region of the pair counts, and the slack of slope and curvature.
+
+    Args:
+        tally: of antithetic pairs; the curvature was drawn for all inputs.
+        alpha: failure probability, in (0, 1).
+        costs: the order of the outcomes of the pairs, see `pair_cells`.
+
+    Raises:
+        LookupError: the tally lacks what is needed (the message names it).
+
+    Guarantee:
+        For each input and each fixed direction v, with probability at least 1 − alpha: the truth is
+        at least as good as some corner, `σ v·∇p ≥ X̂·v − slack[0]` and
+        `σ² vᵀ∇²p v ≥ vᵀĤv − slack[1]`.
+
+    Source:
+        docs/theory/third_order.md.
+    """
+    both, none = tally.required("pair_both"), tally.required("pair_none")
+    one = tally.required("pair_plus_only") + tally.required("pair_minus_only")
+    center, pairs, share = (
+        tally.required("curvature_center"),
+        both + one + none,
+        curvature_share(tally),
+    )
+    c_s, c_n, error = np.zeros((3, CELLS, len(tally)))
+    slack = np.zeros((2, len(tally)))
+    for value in np.unique(share).tolist():
+        i, budget = share == value, value * alpha
+        cells = pair_cells(both[i], one[i], none[i], (1 - value) * alpha, *costs)
+        c_s[:, i], c_n[:, i], error[:, i] = cells.c_s.T, cells.c_n.T, cells.error.T
+        n, rounding = pairs[i], _ROUNDING * budget
+        one_upper = proportion_upper_bound(one[i], n, _PROBABILITY * budget)
+        none_upper = proportion_upper_bound(none[i], n, _PROBABILITY * budget)
+        slack[0, i] = slope_shortfall(one_upper, n, _SLOPE * budget) + slope_rounding(n, rounding)
+        slack[1, i] = curvature_shortfall(
+            one_upper, none_upper, n, _CURVATURE * budget, center=center[i]
+        ) + curvature_rounding(n, rounding)
+    bounds = Bounds(
+        tally.n,
+        p_lower=np.maximum(1 - error - EPS, 0.0),
+        error_upper=error,
+        c_s_lower=c_s,
+        c_n_lower=c_n,
+    )
+    eigenvalues, squares = (
+        tally.required(f"curvature_{name}").T for name in ("eigenvalues", "squares")
+    )
+    return DirectionCorners(bounds, slack * (1 + 4 * EPS), eigenvalues, squares)
