@@ -20,7 +20,8 @@ def scaled(tally: Tally, n: ArrayLike) -> Tally:
     """The tally that n evaluations would give if every fraction stayed as observed.
 
     The length of the gradient's mean consists of the gradient and of chance,
-    `‖X̄‖² ≈ γ² + d p_E / (4 n₁)`; only the second part falls with more pairs.
+    `‖X̄‖² ≈ γ² + d p_E / (4 n₁)`; only the second part falls with more pairs. Slope and curvature
+    along every direction stay as observed: more pairs would take chance out of them too.
 
     Args:
         tally: of a pilot, (batch,).

@@ -56,6 +56,7 @@ def test_the_methods_in_their_order():
         "dipole_joint",
         "second_order_pairs",
         "second_order_dipole",
+        "third_order_dipole",
     ]
 
 

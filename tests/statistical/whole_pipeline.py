@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from sosmooth import SmoothedClassifier
+from sosmooth import METHODS, SmoothedClassifier
 from sosmooth.attacks.extremal_classifier import ExtremalClassifier
 from sosmooth.certificates.dipole import dipole_region
 from sosmooth.certificates.first_order import first_order_region
 from sosmooth.certificates.region import Region
 from sosmooth.certificates.second_order import second_order_region
 from sosmooth.certificates.second_order_dipole import second_order_dipole_region
+from sosmooth.certificates.third_order_dipole import third_order_dipole_region
 
 SIGMA, LATTICE, DIMENSION, ALPHA = 0.5, 1 / 64, 3, 0.01
 #: One false alarm in a million.
@@ -31,6 +32,7 @@ REGIONS: dict[str, Region] = {
     "band of second order": second_order_region(0.8, 0.1),
     "half-line and slab": dipole_region(0.65, 0.15),
     "band and slab": second_order_dipole_region(0.6774, 0.1486, 0.1328),
+    "curved": third_order_dipole_region(0.6774, 0.1486, 0.1328, -0.15),
 }
 #: The classifier at the edge of each method's theorem.
 EDGES = {
@@ -40,6 +42,7 @@ EDGES = {
     "dipole_joint": "half-line and slab",
     "second_order_pairs": "band of second order",
     "second_order_dipole": "band and slab",
+    "third_order_dipole": "curved",
 }
 #: For every method.
 COMMON = ("half-space, 0.53",)
@@ -78,8 +81,10 @@ def coverage(
     classifier = ExtremalClassifier(region, np.zeros(DIMENSION), axis, sigma=SIGMA)
     more = {"lattice": LATTICE} if exact else {}
     smoothed = SmoothedClassifier(classifier, sigma=SIGMA, num_classes=2, batch_size=8192, **more)
+    # So few samples would not draw the curvature unasked.
+    drawn = {"curvature": "on"} if METHODS[method].curvature else {}
     inputs = np.zeros((runs, DIMENSION), dtype=np.float32)
-    found = smoothed.certify(inputs, method=method, n0=40, n=n, alpha=ALPHA, seed=seed)
+    found = smoothed.certify(inputs, method=method, n0=40, n=n, alpha=ALPHA, seed=seed, **drawn)
     truth = SIGMA * float(region.radius())
     too_large = found.radius > np.where(found.prediction == 0, truth * (1 + 1e-9), 0.0)
     return Coverage(runs, int(np.sum(too_large)), int(np.sum(found.prediction == 0)))

@@ -13,8 +13,8 @@ from sosmooth.certificates._third_order_dual import BOTH, CURVATURE, ONE, SLOPE
 
 # Nearly equal corners share the slope of the largest: within this, relative to it.
 _CORNER_BLUR = 3e-5
-# By how much eigenvalues may be off, relative to the largest; and the smallest gap to them.
-_EIGENVALUE_ERROR, _GAP = 1e-11, 1e-9
+# By how much the eigenvalues are lowered, and the smallest gap to them, relative to the largest.
+_LOWERED, _GAP = 1e-11, 1e-9
 _SECULAR_STEPS = 12
 _SETTLED = 1e-9
 # The smallest slope multiplier, relative to that of the mass, at which slopes are taken.
@@ -152,24 +152,23 @@ def lowest_along_a_direction(
     Returns:
         Float64 (n,), rounded down.
 
-    Guarantee:
-        Sound for eigenvalues that are off by up to 1e-11 of the largest.
-
     Source:
         docs/theory/third_order.md.
     """
-    # The eigenvalues are lowered by more than all the rounding of the gaps.
     shift, gap, _ = _shifted(mu, nu, eigenvalues, squares)
     pull = 0.25 * mu**2 * (squares / gap).sum(axis=0)
-    return -shift - pull - 1e-13 * (np.abs(shift) + pull)
+    # Each gap is off by a few units of rounding; the sum of d terms by d. What the shift cancels is
+    # either made up for by the lowered eigenvalues or no larger than the pull.
+    error = (len(eigenvalues) + 32) * EPS
+    return -shift - pull - error * (np.abs(shift) + pull)
 
 
 def _shifted(
     mu: Floats, nu: Floats, eigenvalues: Floats, squares: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """A good λ, `ν θ_i + λ`, and the eigenvalues lowered by their error."""
+    """A good λ, `ν θ_i + λ`, and the eigenvalues lowered by more than rounding."""
     largest = np.abs(eigenvalues).max(axis=0)
-    lowered = eigenvalues - _EIGENVALUE_ERROR * largest
+    lowered = eigenvalues - _LOWERED * largest
     lowest = lowered.min(axis=0)
     # The sum of the squares' shares is one at the best λ; Newton's method on 1 over its root.
     length = 0.5 * mu * np.sqrt(squares.sum(axis=0))
@@ -178,6 +177,8 @@ def _shifted(
     above = np.maximum(0.5 * mu * at_lowest, floor)
     base = nu * (lowered - lowest)
     pull = 0.25 * mu * mu
+    # Each element stops for itself: its λ must not depend on the others.
+    settled = np.zeros(above.shape, bool)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for _ in range(_SECULAR_STEPS):
             inverse = 1 / (base + above)
@@ -185,8 +186,9 @@ def _shifted(
             square = pull * share.sum(axis=0)
             fall = pull * (share * inverse).sum(axis=0)
             step = square * (np.sqrt(square) - 1) / fall
-            moved = np.where(np.isfinite(step), np.maximum(above + step, floor), above)
-            settled = np.abs(moved - above) <= _SETTLED * moved
+            step = np.where(np.isfinite(step) & ~settled, step, 0.0)
+            moved = np.maximum(above + step, floor)
+            settled |= np.abs(moved - above) <= _SETTLED * moved
             above = moved
             if settled.all():
                 break

@@ -17,6 +17,10 @@ from sosmooth.certificates._third_order_prices import AnyDirection
 from sosmooth.certificates.region import Region, worst_multiclass_radius
 from sosmooth.certificates.second_order_dipole import second_order_dipole_region
 
+# What is found is a multiple of this, rounded down: so it hardly ever depends on which other inputs
+# were in the batch, which changes the order of some sums.
+_STEP = 2.0**-30
+
 
 @dataclass(frozen=True)
 class InAnyDirection:
@@ -85,9 +89,14 @@ def any_direction(
     )
     level = OneHalf() if rivals is None else Rivals(rivals.take(at))
     found = march(prices, distance[at], tied=False, level=level, effort=NEAR)
-    distance[at] = np.maximum(distance[at], found.radius)
+    distance[at] = np.maximum(distance[at], _rounded_down(found.radius))
     y = found.multipliers
     corner[at] = (y[BOTH] * none + y[ONE] * not_both).argmax(axis=0)
     _, prices_there, _ = prices.slopes(y)
-    slope[at], curvature[at] = -prices_there[SLOPE], -prices_there[CURVATURE]
+    slope[at] = _rounded_down(-prices_there[SLOPE])
+    curvature[at] = _rounded_down(-prices_there[CURVATURE])
     return InAnyDirection(distance, corner, slope, curvature)
+
+
+def _rounded_down(values: Floats) -> Floats:
+    return np.floor(values / _STEP) * _STEP

@@ -193,13 +193,15 @@ def _regions(certificates: Certificates) -> list[list[int | None] | None]:
     An infinite end is null; a region with unknown bounds is null.
     """
     bounds, method = certificates.bounds, METHODS[certificates.method]
+    # Infinite or missing is what was not drawn; the region does without.
+    optional = ("n_used", "slope_lower", "curvature_lower")
     given = [
         value
         for name, value in vars(bounds).items()
-        if name != "n_used" and value is not None and value.ndim == 1
+        if name not in optional and value is not None and value.ndim == 1
     ]
     known = (
-        np.logical_and.reduce([np.isfinite(value) for value in given])
+        ~np.logical_or.reduce([np.isnan(value) for value in given])
         if given
         else np.zeros(len(certificates), bool)
     )
