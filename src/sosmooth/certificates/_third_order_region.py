@@ -14,9 +14,12 @@ from sosmooth.certificates._third_order_descent import descended
 from sosmooth.certificates._third_order_dual import BOTH, FAR, MINUS, ONE, PLUS, WRONG, Integral
 from sosmooth.certificates._third_order_prices import Fixed
 from sosmooth.certificates._third_order_search import inward, jumps, masses
+from sosmooth.certificates._third_order_smooth import series
 from sosmooth.certificates.region import Region, interval, pdf
 
 _PROJECTIONS = 4
+# Cuts with hardly any mass come near their place in small steps.
+_MORE_PROJECTIONS, _STRIDE = 40, 0.3
 # Bounds that are missed by more than this, relative to the wrong mass, before the cuts are moved
 # and after: the search has failed.
 _MISSED_BEFORE, _MISSED = 1e-5, 1e-11
@@ -35,13 +38,26 @@ def attained(bounds: Floats, multipliers: Floats, r: Floats, *, tied: bool) -> R
     Returns:
         The region, (n,); NaN where the search for the best multipliers failed.
     """
+    cuts, states, solved = _solved(bounds, multipliers, r, tied=tied)
+    again = np.flatnonzero(~solved)
+    if again.size:
+        # Where a cut has hardly any mass, another start may end nearer.
+        cuts[:, again], states[:, again], solved[again] = _solved(
+            bounds[:, again], series(r[again]), r[again], tied=tied, light=True
+        )
+    return _right(np.where(solved, cuts, np.nan), states)
+
+
+def _solved(
+    bounds: Floats, multipliers: Floats, r: Floats, *, tied: bool, light: bool = False
+) -> tuple[Floats, NDArray[np.intp], NDArray[np.bool_]]:
+    """Cuts, the states between them, and whether they meet the bounds."""
     y, found = descended(multipliers, Fixed(bounds), r, tied=tied)
     cuts, states = _changes(found)
-    cuts, before, after = _meeting(cuts, states, bounds, y > 0, tied=tied)
+    cuts, before, after = _meeting(cuts, states, bounds, y > 0, tied=tied, light=light)
     wrong = bounds[ONE]
     solved = (before <= _MISSED_BEFORE * wrong) & (after <= _MISSED * wrong + 1e-15)
-    solved &= (np.diff(cuts, axis=0, prepend=0.0) >= 0).all(axis=0)
-    return _right(np.where(solved, cuts, np.nan), states)
+    return cuts, states, solved & (np.diff(cuts, axis=0, prepend=0.0) >= 0).all(axis=0)
 
 
 def replaced(region: Region, other: Region, at: NDArray[np.intp]) -> Region:
@@ -78,14 +94,16 @@ def _meeting(
     limits: NDArray[np.bool_],
     *,
     tied: bool,
+    light: bool,
 ) -> tuple[Floats, Floats, Floats]:
     """The cuts, moved as little as it takes to meet the bounds that limit.
 
-    Also by how much these were missed before, and are after, (n,).
+    Also by how much these were missed before, and are after, (n,). With `light` the mass that moves
+    is what is small, so that cuts with hardly any mass move too.
     """
     changes = jumps(states)
     missed = []
-    for _ in range(_PROJECTIONS):
+    for _ in range(_MORE_PROJECTIONS if light else _PROJECTIONS):
         gap = bounds - masses(cuts, states)
         by = -pdf(cuts) * inward(cuts, *changes)
         if tied:
@@ -96,13 +114,16 @@ def _meeting(
         held = limits | (gap < 0)
         gap, by = np.where(held, gap, 0.0), np.where(held[:, None], by, 0.0)
         missed.append(np.abs(gap).max(axis=0))
+        size = np.sqrt((by * by).sum(axis=0)) if light else np.ones_like(cuts)
+        by = by / np.where(size > 0, size, 1.0)
         gram = np.einsum("ikn,jkn->nij", by, by)
-        size = np.einsum("nii->n", gram)
-        gram += (1e-14 * size + 1e-300)[:, None, None] * np.eye(4)
+        trace = np.einsum("nii->n", gram)
+        gram += (1e-14 * trace + 1e-300)[:, None, None] * np.eye(4)
         usable = np.isfinite(gram).all(axis=(1, 2)) & np.isfinite(gap).all(axis=0)
         gram[~usable], gap[:, ~usable] = np.eye(4), np.nan
         pull = np.linalg.solve(gram, gap.T[..., None])[..., 0]
-        cuts = cuts + np.einsum("ikn,ni->kn", by, pull)
+        step = np.einsum("ikn,ni->kn", by, pull) / np.where(size > 0, size, 1.0)
+        cuts = cuts + (np.clip(step, -_STRIDE, _STRIDE) if light else step)
     return cuts, missed[0], missed[-1]
 
 
