@@ -30,7 +30,7 @@ SMALL = (
     "--batch-size",
     "500",
 )
-QUICK = ("--steps", "4", "--samples", "16", "--judge-n", "1000", "--max", "3")
+QUICK = ("--steps", "4", "--samples", "16", "--judge-n", "1000", "--look-n", "1000", "--max", "3")
 
 
 def call(capsys, *arguments):
@@ -57,6 +57,12 @@ def test_audit_of_a_sound_run(run, tmp_path, capsys):
     certified = load_run(run)["radius"]
     assert [row["radius"] for row in found["inputs"]] == certified[certified > 0][:3].tolist()
     assert found["closest_ratio"] > 1
+    assert found["look_alpha"] == 0.001
+    for row in found["inputs"]:
+        lost = min(row["lost_along_gradient"], row["lost_along_worst"])
+        assert row["reached"] == pytest.approx(row["radius"] / lost)
+        assert 0.3 < row["reached"] < 1
+    assert found["median_reached"] == np.median([row["reached"] for row in found["inputs"]])
     assert (tmp_path / "audit.png").read_bytes().startswith(b"\x89PNG")
     assert (run / "results.parquet").read_bytes() == before
 
@@ -71,7 +77,8 @@ def test_audit_prints_a_table_and_draws_svg(run, tmp_path, capsys):
         "closest",
         "ratio",
     ]
-    assert "0 of 3" in out
+    assert "certificates that fail: 0 of 3" in out
+    assert "certified radius over the distance at which the class is lost: median 0." in out
     assert "<svg" in (tmp_path / "audit.svg").read_text()
 
 

@@ -126,7 +126,7 @@ def attack(
     judge = _Judge(smoothed, x, prediction, radius, settings)
     generator = torch.Generator().manual_seed(settings.seed)
     for searched, size in enumerate(settings.sizes, 1):
-        far = _descended(smoothed, x, prediction, size * radius, settings, generator)
+        far = descended(smoothed, x, prediction, size * radius, settings, generator)
         found = judge.adversarial(far)
         progress(1)
         if found:
@@ -159,7 +159,7 @@ class _Judge:
     def adversarial(self, point: torch.Tensor) -> bool:
         """Whether the smoothed classifier's class at the point is significantly another one."""
         point = on_lattice(self._smoothed, self._x, point)
-        distance = _norm(point - self._x)
+        distance = norm_of(point - self._x)
         # A few samples decide most points; each of the two looks takes half of the failure
         # probability.
         for n in (max(self._settings.judge_n // 10, 1), self._settings.judge_n):
@@ -185,7 +185,7 @@ class _Judge:
         return Attacked(self._closest, self._found, self._judged, self._inside)
 
 
-def _descended(
+def descended(
     smoothed: SmoothedClassifier,
     x: torch.Tensor,
     label: int,
@@ -193,7 +193,16 @@ def _descended(
     settings: AttackSettings,
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """The end of the descent in the ball: by the gradient of the scores, or else of the votes."""
+    """The end of the descent in the ball: by the gradient of the scores, or else of the votes.
+
+    Args:
+        smoothed: the classifier.
+        x: the input, float, on its device.
+        label: the class whose probability falls.
+        size: l2 radius of the ball, input units; the end lies on its surface.
+        settings: steps and samples.
+        generator: of the noise, on the CPU.
+    """
     with EvaluationMode(smoothed.base_classifier):
         gradient, samples = _gradient_of(
             smoothed.base_classifier, x, smoothed.sigma, settings.samples
@@ -205,13 +214,13 @@ def _descended(
                 torch.empty((samples, *x.shape)).normal_(generator=generator).to(x.device, x.dtype)
             )
             slope = gradient(x + delta, noise, label)
-            length = _norm(slope)
+            length = norm_of(slope)
             # All samples agree, or the score of the class is −inf: every direction is as good.
             if not 0 < length < np.inf:
-                slope, length = noise[0], _norm(noise[0])
+                slope, length = noise[0], norm_of(noise[0])
             delta = delta - step / length * slope
-            delta = delta * min(1.0, size / max(_norm(delta), 1e-30))
-    return x + delta * (size / max(_norm(delta), 1e-30))
+            delta = delta * min(1.0, size / max(norm_of(delta), 1e-30))
+    return x + delta * (size / max(norm_of(delta), 1e-30))
 
 
 def _gradient_of(
@@ -234,12 +243,7 @@ def _gradient_of(
             return torch.autograd.grad(loss, at)[0]
 
     def by_votes(point: torch.Tensor, noise: torch.Tensor, label: int) -> torch.Tensor:
-        with torch.inference_mode():
-            found = outputs(torch.cat([point + sigma * noise, point - sigma * noise]))
-            right = ((found.argmax(1) if found.is_floating_point() else found) == label).to(noise)
-        # Antithetic pairs: E[(f(x + ε) − f(x − ε)) z] / 2 = σ ∇p.
-        weights = right[: len(noise)] - right[len(noise) :]
-        return torch.tensordot(weights.clone(), noise, dims=1)
+        return pair_slope(classifier, point, noise, sigma, label)
 
     with torch.enable_grad():
         at = x[None].clone().requires_grad_()
@@ -248,6 +252,35 @@ def _gradient_of(
             return by_votes, _PAIRS_PER_SAMPLE * samples
         through = torch.autograd.grad(tried.sum(), at, allow_unused=True)[0] is not None
     return (by_scores, samples) if through else (by_votes, _PAIRS_PER_SAMPLE * samples)
+
+
+def pair_slope(
+    classifier: BaseClassifier,
+    point: torch.Tensor,
+    noise: torch.Tensor,
+    sigma: float,
+    label: int,
+    rival: int = ABSTAINED,
+) -> torch.Tensor:
+    """The slope of the smoothed votes for a class, or of its lead over a rival, from pairs.
+
+    It is twice the sum over the pairs of `h z`, whose mean is `σ ∇p`.
+
+    Args:
+        classifier: in eval mode.
+        point: where, of the shape of an input.
+        noise: standard normal, (pairs, …).
+        sigma: noise level, input units.
+        label: the class.
+        rival: another class, or −1.
+    """
+    with torch.inference_mode():
+        points = torch.cat([point + sigma * noise, point - sigma * noise])
+        found = one_tensor(output_of(classifier, points), len(points))
+        found = found.argmax(1) if found.is_floating_point() else found
+        lead = (found == label).to(noise) - ((found == rival) & (rival >= 0)).to(noise)
+    weights = lead[: len(noise)] - lead[len(noise) :]
+    return torch.tensordot(weights.clone(), noise, dims=1)
 
 
 def on_lattice(smoothed: SmoothedClassifier, x: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
@@ -264,5 +297,6 @@ def on_lattice(smoothed: SmoothedClassifier, x: torch.Tensor, point: torch.Tenso
     return ((origin.round() + moved.trunc()) * smoothed.lattice).to(x.dtype)
 
 
-def _norm(vector: torch.Tensor) -> float:
+def norm_of(vector: torch.Tensor) -> float:
+    """The l2 norm, in float64."""
     return float(torch.linalg.vector_norm(vector.double()))

@@ -32,26 +32,30 @@ def audit(
     judge_n: Annotated[
         Whole, Parameter(help="Samples that decide whether a point is adversarial.")
     ] = 10_000,
+    look_n: Annotated[
+        Whole, Parameter(help="Samples of one test whether the class is lost at a distance.")
+    ] = 20_000,
     seed: Annotated[Whole, Parameter(help="Seed of the attack and of its judge.")] = 0,
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps.")] = "cpu",
     out: Annotated[
         Path | None,
-        Parameter(help="Picture, .png or .svg: closest adversarial distance against radius."),
+        Parameter(help="Picture, .png or .svg: distance where the class is lost against radius."),
     ] = None,
     json: Json = False,
 ) -> int:
     """Attack what RUN certified, inside the radii and beyond.
 
-    The table says how close adversarial points come. Exit code 1 where one is found inside a
-    radius.
+    The table says how close adversarial points come, and how far away the class is measured to be
+    lost. Exit code 1 where that is inside a radius.
     """
     from sosmooth._progress import progress
+    from sosmooth.attacks.lost_class import LookSettings
     from sosmooth.attacks.smoothed_pgd import AttackSettings
     from sosmooth.classifiers import load as classifiers
     from sosmooth.cli._summary import opened
     from sosmooth.datasets import load as datasets
     from sosmooth.runs import RunError
-    from sosmooth.tasks.audit import attackable, audit_run
+    from sosmooth.tasks.audit import attackable, audit_run, searches
     from sosmooth.tasks.recorded import recorded_specs
 
     if limit < 1:
@@ -59,6 +63,7 @@ def audit(
     if out is not None and out.suffix not in _PICTURES:
         raise ValueError(f"--out must end in {' or '.join(_PICTURES)}; got {out.name!r}")
     settings = AttackSettings(steps=steps, samples=samples, judge_n=judge_n, seed=seed)
+    looks = LookSettings(n=look_n, seed=seed)
     stored = opened(run)
     recorded_model, recorded_data = recorded_specs(stored)
     for flag, given, recorded, is_code in (
@@ -78,13 +83,15 @@ def audit(
         datasets.load_dataset(data),
     )
     count = len(attackable(stored, limit))
-    with progress(count * len(settings.sizes), f"attacking {count} inputs", "searches") as advance:
+    total = count * searches(settings)
+    with progress(total, f"attacking {count} inputs", "searches") as advance:
         found = audit_run(
             stored,
             classifier,
             inputs,
             limit=limit,
             settings=settings,
+            looks=looks,
             device=device,
             progress=advance,
         )
@@ -109,7 +116,7 @@ def _draw(found: Audit, out: Path) -> None:
 
 
 def _as_json(run: Path, found: Audit, judge_alpha: float) -> dict:
-    """Full precision; null where no adversarial point was found."""
+    """Full precision; null where no adversarial point was found, or the class not lost."""
     from math import isfinite
 
     from sosmooth.measures import ABSTAINED
@@ -124,6 +131,9 @@ def _as_json(run: Path, found: Audit, judge_alpha: float) -> dict:
             "found": int(found.found[i]) if found.found[i] != ABSTAINED else None,
             "judged": int(found.judged[i]),
             "inside": int(found.inside[i]),
+            "lost_along_gradient": float(found.along_gradient[i]),
+            "lost_along_worst": float(found.along_worst[i]),
+            "reached": float(found.reached[i]),
         }
         for i in range(len(found))
     ]
@@ -136,6 +146,8 @@ def _as_json(run: Path, found: Audit, judge_alpha: float) -> dict:
         "broken": found.broken,
         "expected_failures": found.expected_failures,
         "closest_ratio": min(ratios, default=None),
+        "look_alpha": found.look_alpha,
+        "median_reached": found.median_reached,
         "inputs": rows,
     }
 
@@ -158,6 +170,9 @@ def _print(found: Audit, judge_alpha: float) -> None:
                 "class": found.found[i] if reached else None,
                 "judged": found.judged[i],
                 "inside": found.inside[i],
+                "gradient": _upwards(found.along_gradient[i]),
+                "worst": _upwards(found.along_worst[i]),
+                "reached": f"{found.reached[i]:.2f}",
             }
         )
     print_rows(
@@ -170,6 +185,9 @@ def _print(found: Audit, judge_alpha: float) -> None:
             Column("class", "its\nclass"),
             Column("judged", "points\ntried"),
             Column("inside", "found\ninside"),
+            Column("gradient", "lost along\ngradient"),
+            Column("worst", "lost along\nworst"),
+            Column("reached", "share\ncertified"),
         ],
         rows,
     )
@@ -181,14 +199,31 @@ def _print(found: Audit, judge_alpha: float) -> None:
             f" median {np.median(ratios):.3f} of {len(ratios)}"
         )
     print_wrapped(
-        f"certificates with an adversarial point inside: {found.broken} of {len(found)};"
+        f"certified radius over the distance at which the class is lost: median"
+        f" {found.median_reached:.3f}; at {np.sum(np.isinf(found.lost))} of {len(found)} inputs no"
+        " such distance was found"
+    )
+    print_wrapped(
+        "The nearest point where it is lost lies between the two, except with probability"
+        f" {found.alpha:g} + {found.look_alpha:g} an input."
+    )
+    print_wrapped(
+        f"certificates that fail: {found.broken} of {len(found)};"
         f" alpha = {found.alpha:g} allows at most {found.expected_failures:.3g} in expectation"
     )
     if found.broken:
         print_wrapped(
-            "Inside a certified radius the smoothed classifier gives another class. Either that"
-            " rare event happened (certify again with another seed), or the test of the point was"
-            f" wrong (probability {judge_alpha:g} a point), or the classifier is not the same"
+            "Inside a certified radius the smoothed class is lost. Either that rare event happened"
+            " (certify again with another seed), or the test of the point was wrong (probability"
+            f" {judge_alpha:g} a judged point, {found.look_alpha:g} for the distances of an input),"
+            " or the classifier is not the same"
             " function at every call (see sosmooth doctor), or its certificates are unsound:"
             " please report that."
         )
+
+
+def _upwards(distance: float) -> str:
+    """Four digits behind the point, rounded up: it is an upper bound."""
+    from math import ceil, isfinite
+
+    return f"{ceil(distance * 1e4) / 1e4:.4f}" if isfinite(distance) else "none"

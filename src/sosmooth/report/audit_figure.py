@@ -1,4 +1,4 @@
-"""The picture of an audit: how far outside the certified radii adversarial points were found."""
+"""The picture of an audit: how far outside the certified radii the class is measured to be lost."""
 
 from __future__ import annotations
 
@@ -14,46 +14,48 @@ _TALLEST = 3.0
 
 
 def audit_figure(audit: Audit) -> Figure:
-    """Distance of the closest adversarial point found against the certified radius.
+    """Distance at which the class is measured to be lost against the certified radius.
 
-    Each input is a point. On the diagonal a certificate is tight; below it, it is broken. The true
-    distance of an input lies between the diagonal and its point.
+    Each input is a point. On the diagonal a certificate is tight; below it, it is broken. The
+    nearest point where the class is lost lies between the diagonal and the input's point.
 
     Args:
         audit: of a run.
     """
     with styled():
-        figure, axes = blank(4.8, 4.6)
+        figure, axes = blank(4.8, 4.8)
         end = 1.08 * float(np.max(audit.radius))
-        top = min(
-            max(
-                1.08 * float(np.max(audit.closest, initial=0.0, where=np.isfinite(audit.closest))),
-                end,
-            ),
-            _TALLEST * end,
-        )
+        finite = np.isfinite(audit.lost)
+        farthest = 1.08 * float(np.max(audit.lost, initial=0.0, where=finite))
+        top = min(max(farthest, end), _TALLEST * end)
         axes.plot([0, end], [0, end], color=FAINT, linewidth=1.2, zorder=1, label="the certificate")
+        heights = np.minimum(audit.lost, top)
         axes.vlines(
-            audit.radius,
-            audit.radius,
-            np.minimum(audit.closest, top),
-            color=SAME,
-            linewidth=0.7,
-            alpha=0.5,
-            zorder=1,
+            audit.radius, audit.radius, heights, color=SAME, linewidth=0.7, alpha=0.5, zorder=1
         )
-        broken, open_ = audit.inside > 0, audit.closest > top
+        along = finite & (audit.along_gradient > audit.lost) & (audit.along_gradient <= top)
+        axes.scatter(
+            audit.radius[along],
+            audit.along_gradient[along],
+            s=18,
+            marker="_",
+            color=SAME,
+            linewidths=1.0,
+            label="lost along the gradient",
+            zorder=2,
+        )
+        open_ = audit.lost > top
         groups = [
-            (~broken & ~open_, HIGHER, "o", "adversarial point found outside"),
-            (~broken & open_, SAME, "^", "further away than drawn, or none found"),
-            (broken, LOWER, "X", "found inside: the certificate fails"),
+            (~audit.fails & ~open_, HIGHER, "o", "lost along the worst direction"),
+            (~audit.fails & open_, SAME, "^", "farther away than drawn, or not found"),
+            (audit.fails, LOWER, "X", "lost inside: the certificate fails"),
         ]
         for which, colour, marker, word in groups:
             if not np.any(which):
                 continue
             axes.scatter(
                 audit.radius[which],
-                np.minimum(audit.closest[which], top),
+                heights[which],
                 s=26,
                 marker=marker,
                 color=colour,
@@ -61,12 +63,12 @@ def audit_figure(audit: Audit) -> Figure:
                 linewidths=0.4,
                 label=f"{word}: {np.sum(which)}",
                 clip_on=False,
-                zorder=2,
+                zorder=3,
             )
         axes.set_xlim(0, end)
         axes.set_ylim(0, top)
         axes.set_xlabel("certified radius, input units")
-        axes.set_ylabel("distance of the closest adversarial point found")
-        axes.set_title("How tight the certificates are")
+        axes.set_ylabel("distance at which the class is lost")
+        axes.set_title(f"Certified: {audit.median_reached:.0%} of that distance (median)")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left")
         return figure

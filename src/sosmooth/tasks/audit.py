@@ -1,4 +1,4 @@
-"""Attacks on a stored run: how close to its certified radii adversarial points are found."""
+"""Attacks on a stored run: how close to its certified radii the class is lost."""
 
 from __future__ import annotations
 
@@ -17,9 +17,14 @@ from sosmooth.tasks.recognition import check_same_answers
 from sosmooth.tasks.recorded import check_same, check_same_classifier, smoothed_as_recorded
 
 if TYPE_CHECKING:
+    from sosmooth.attacks.lost_class import LookSettings
     from sosmooth.attacks.smoothed_pgd import AttackSettings
     from sosmooth.classifiers.load import LoadedClassifier
     from sosmooth.datasets.inputs import InputSet
+
+
+# The measured distances of an input take about as long as so many searches of the attack.
+_MEASURING = 4
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,11 @@ class Audit:
         found: its class, −1 where none was found.
         judged: points judged.
         inside: how many of them, within the radius, had another class.
+        along_gradient: distance at which the class is measured to be lost along −∇p, input units;
+            `inf` where it was not found.
+        along_worst: the same along the worst direction found.
         alpha: failure probability of each certificate.
+        look_alpha: failure probability of the two distances of an input.
     """
 
     index: NDArray[np.int64]
@@ -45,7 +54,10 @@ class Audit:
     found: NDArray[np.int64]
     judged: NDArray[np.int64]
     inside: NDArray[np.int64]
+    along_gradient: NDArray[np.float64]
+    along_worst: NDArray[np.float64]
     alpha: float
+    look_alpha: float
 
     def __len__(self) -> int:
         return len(self.index)
@@ -56,9 +68,29 @@ class Audit:
         return self.closest / self.radius
 
     @property
+    def lost(self) -> NDArray[np.float64]:
+        """The smaller distance at which the class is measured to be lost."""
+        return np.minimum(self.along_gradient, self.along_worst)
+
+    @property
+    def reached(self) -> NDArray[np.float64]:
+        """Certified radius over that distance: how much of it is certified; 0 where it is `inf`."""
+        return self.radius / self.lost
+
+    @property
+    def median_reached(self) -> float:
+        """The median of that over the inputs."""
+        return float(np.median(self.reached))
+
+    @property
+    def fails(self) -> NDArray[np.bool_]:
+        """Where another class, or the loss of this one, was found within the radius."""
+        return (self.inside > 0) | (self.lost < self.radius)
+
+    @property
     def broken(self) -> int:
-        """Certificates with an adversarial point inside the radius."""
-        return int(np.sum(self.inside > 0))
+        """Certificates that fail."""
+        return int(np.sum(self.fails))
 
     @property
     def expected_failures(self) -> float:
@@ -78,6 +110,15 @@ def attackable(run: Run, limit: int | None) -> NDArray[np.int64]:
     return np.flatnonzero(certified)[:limit]
 
 
+def searches(settings: AttackSettings) -> int:
+    """What the progress of one input adds up to.
+
+    Args:
+        settings: of the attack.
+    """
+    return len(settings.sizes) + _MEASURING
+
+
 def audit_run(
     run: Run,
     classifier: LoadedClassifier,
@@ -85,6 +126,7 @@ def audit_run(
     *,
     limit: int | None = 20,
     settings: AttackSettings | None = None,
+    looks: LookSettings | None = None,
     device: str | None = None,
     progress: Callable[[int], None] = lambda searches: None,
 ) -> Audit:
@@ -96,9 +138,10 @@ def audit_run(
         inputs: those that the run was made with; checked.
         limit: inputs attacked at most; None: all.
         settings: of the attack.
+        looks: of the distances at which the class is lost.
         device: where it runs; None: the CPU.
-        progress: called with the number of balls just searched or found unnecessary; they add up to
-            the number of sizes for each input.
+        progress: called with the number of searches just done or found unnecessary; they add up to
+            `searches(settings)` for each input.
 
     Returns:
         One element an attacked input; abstentions are skipped.
@@ -110,10 +153,13 @@ def audit_run(
 
     Guarantee:
         An adversarial point is reported wrongly with probability at most `judge_alpha` for each
-        judgement. Points that are not found may exist.
+        judgement. Points that are not found may exist. For each input, the class is lost at both
+        measured distances with probability at least 1 − `look_alpha`: where the certificate
+        compares it with one half, its probability is at most that, else another class is ahead.
     """
     from torch import as_tensor
 
+    from sosmooth.attacks.lost_class import LookSettings, lost_class
     from sosmooth.attacks.smoothed_pgd import attack
 
     if run.norm != "l2":
@@ -135,19 +181,14 @@ def audit_run(
     check_same_classifier(run, classifier)
     smoothed = smoothed_as_recorded(run, classifier, inputs, device=device)
     check_same_answers(run, smoothed.sampler, inputs)
-    found = []
+    looks = looks or LookSettings()
+    classes = run.manifest.settings.get("classes", "top")
+    found, lost = [], []
     for row in chosen:
-        x = as_tensor(inputs.get([int(run["index"][row])])[0])
-        found.append(
-            attack(
-                smoothed,
-                x,
-                int(prediction[row]),
-                float(radius[row]),
-                settings,
-                progress=progress,
-            )
-        )
+        x, label = as_tensor(inputs.get([int(run["index"][row])])[0]), int(prediction[row])
+        found.append(attack(smoothed, x, label, float(radius[row]), settings, progress=progress))
+        lost.append(lost_class(smoothed, x, label, classes=classes, settings=looks))
+        progress(_MEASURING)
     return Audit(
         index=run["index"][chosen],
         prediction=prediction[chosen],
@@ -156,5 +197,8 @@ def audit_run(
         found=np.array([one.found for one in found], dtype=np.int64),
         judged=np.array([one.judged for one in found], dtype=np.int64),
         inside=np.array([one.inside for one in found], dtype=np.int64),
+        along_gradient=np.array([one.along_gradient for one in lost]),
+        along_worst=np.array([one.along_worst for one in lost]),
         alpha=run.manifest.settings["alpha"],
+        look_alpha=looks.alpha,
     )
