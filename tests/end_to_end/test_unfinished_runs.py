@@ -111,8 +111,8 @@ def test_every_command_counts_inputs_that_failed(own, capsys):
         assert said in err, arguments
     assert not load_run(own / "again").complete
     page = (own / "report.html").read_text()
-    assert "5 of 10 images are certified (50.0 %)" in page
-    assert "5 of 10 images are missing" in page
+    assert "certifies 5 of 10 inputs (5 correctly)" in page
+    assert "5 missing (failed or not reached)" in page
 
 
 def test_a_log_of_an_unfinished_run_keeps_its_inputs(own, capsys):

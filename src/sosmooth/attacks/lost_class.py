@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from scipy import special
 
 from sosmooth._numbers import checked_alpha, whole_number
-from sosmooth.attacks.smoothed_pgd import AttackSettings, descended, norm_of, on_lattice, pair_slope
+from sosmooth.attacks.smoothed_pgd import (
+    AttackSettings,
+    descended,
+    distance_between,
+    norm_of,
+    on_lattice,
+    pair_slope,
+)
 from sosmooth.confidence.proportion import proportion_upper_bound
 from sosmooth.measures import ABSTAINED
 from sosmooth.methods import CLASSES
@@ -243,7 +250,7 @@ class _Search:
             at = 0.5 * (low + high) if np.isfinite(high) else max(low, guess) + step
             point = on_lattice(self._smoothed, self._x, self._x + at * direction)
             if self._is_lost(point, alpha):
-                high, closest = at, min(closest, norm_of(point - self._x))
+                high, closest = at, min(closest, distance_between(point, self._x))
             else:
                 low, step = at, 2 * step
         return closest

@@ -159,7 +159,7 @@ class _Judge:
     def adversarial(self, point: torch.Tensor) -> bool:
         """Whether the smoothed classifier's class at the point is significantly another one."""
         point = on_lattice(self._smoothed, self._x, point)
-        distance = norm_of(point - self._x)
+        distance = distance_between(point, self._x)
         # A few samples decide most points; each of the two looks takes half of the failure
         # probability.
         for n in (max(self._settings.judge_n // 10, 1), self._settings.judge_n):
@@ -295,6 +295,11 @@ def on_lattice(smoothed: SmoothedClassifier, x: torch.Tensor, point: torch.Tenso
         return point
     origin, moved = x.double() / smoothed.lattice, (point.double() - x.double()) / smoothed.lattice
     return ((origin.round() + moved.trunc()) * smoothed.lattice).to(x.dtype)
+
+
+def distance_between(point: torch.Tensor, x: torch.Tensor) -> float:
+    """The l2 distance, in float64: a difference of floats of less precision would be rounded."""
+    return norm_of(point.double() - x.double())
 
 
 def norm_of(vector: torch.Tensor) -> float:

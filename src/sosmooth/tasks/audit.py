@@ -85,7 +85,7 @@ class Audit:
     @property
     def fails(self) -> NDArray[np.bool_]:
         """Where another class, or the loss of this one, was found within the radius."""
-        return (self.inside > 0) | (self.lost < self.radius)
+        return (self.inside > 0) | (self.lost <= self.radius)
 
     @property
     def broken(self) -> int:
