@@ -149,7 +149,16 @@ def test_a_processor_of_each_class_is_followed(tmp_path, kind):
         same(scores(tmp_path, pixels), theirs(tmp_path, pixels, **STILL))
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        # The two that take longest to read; both follow keys in quick tests of their own.
+        pytest.param(kind, marks=pytest.mark.slow)
+        if kind in ("efficientnet", "mobilevit")
+        else kind
+        for kind in MODELS
+    ],
+)
 @pytest.mark.parametrize(
     "keys",
     [

@@ -7,6 +7,7 @@ says so.
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -87,13 +88,37 @@ def test_the_same_to_the_bit_until_it_is_decided(mnist7, rule):
     assert_same(sampled_by(*mnist7, INDICES, of), sampled_here(*mnist7[1:], INDICES, of))
 
 
+class WorkerHere:
+    """A worker in this process, to which everything is sent as to another process."""
+
+    size = 1
+
+    def __init__(self, setup):
+        self.worker = Worker(sent(setup))
+        self.found = [(0, None, self.worker.start())]
+
+    def send(self, worker, ticket, share):
+        self.found.append((worker, ticket, sent(self.worker.answer(sent(share)))))
+
+    def answers(self, timeout):
+        found, self.found = self.found, []
+        return found
+
+    def close(self):
+        pass
+
+
+def sent(message):
+    return pickle.loads(pickle.dumps(message))
+
+
 def test_the_same_to_the_bit_with_exact_noise_in_another_precision():
     inputs = load_dataset("mnist7")
     setup, of = (
         setup_of("mnist7", lattice=inputs.lattice, execution=Execution("bfloat16")),
         sampling(n=12_000),
     )
-    with Pool(ProcessWorkers(setup, 1)) as pool:
+    with Pool(WorkerHere(setup)) as pool:
         found = sampled_by(pool, setup, inputs.get, INDICES[:2], of, SPLIT)
     assert_same(found, sampled_here(setup, inputs.get, INDICES[:2], of))
 
@@ -313,7 +338,7 @@ def test_the_driver_ends_and_is_started_again(tmp_path, alone, number):
     while (left := living(workers)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not left
-    others = ("--workers", 2) if number == signal.SIGKILL else ()
+    others = ("--workers", 2) if number == signal.SIGTERM else ()
     assert main(certify(*ARGUMENTS, *others, "--out", tmp_path / "run")[3:]) == 0
     assert result_columns(tmp_path / "run").equals(alone)
 
