@@ -78,15 +78,32 @@ NEEDED = {
 #: Options that make a command small.
 SMALL = {
     "certify": {"--n": "40", "--n0": "10", "--max": "2", "--batch-size": "20"},
-    "audit": {"--max": "1", "--steps": "2", "--samples": "4", "--judge-n": "100"},
+    "audit": {
+        "--max": "1",
+        "--steps": "2",
+        "--samples": "4",
+        "--judge-n": "100",
+        "--look-n": "200",
+    },
 }
+
+
+# Pages whose blocks take long; the quick tests have those of README and the first pages.
+SLOW = ("docs/runs.md", "docs/report.md", "docs/tutorial.md", "docs/commands.md")
 
 
 def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("path", PAGES, ids=name_of)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(page, id=name_of(page), marks=pytest.mark.slow if slow else [])
+        for page in PAGES
+        for slow in [name_of(page) in SLOW]
+    ],
+)
 def test_the_blocks_of_a_page(path, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     found = blocks_of(path.read_text())

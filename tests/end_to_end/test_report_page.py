@@ -432,6 +432,7 @@ def test_without_a_script_the_figures_stand(opened, report):
     assert page.locator("#accuracy").get_by_text("PDF").is_visible()
 
 
+@pytest.mark.slow
 def test_hostile_names_stay_text(opened, runs, tmp_path):
     folder = tmp_path / HOSTILE
     shutil.copytree(runs[2], folder)

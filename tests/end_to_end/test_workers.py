@@ -317,7 +317,8 @@ def alone(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+    "number",
+    [pytest.param(one, marks=pytest.mark.slow) for one in (signal.SIGKILL, signal.SIGTERM)],
 )
 def test_the_driver_ends_and_is_started_again(tmp_path, alone, number):
     """It leaves no process behind, and the finished run equals that of one process."""

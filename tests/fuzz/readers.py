@@ -25,16 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
-import skops.io
 import torch
 from PIL import Image
-from sklearn.linear_model import LogisticRegression
-from sklearn.naive_bayes import GaussianNB
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from sosmooth import validate_run
 from sosmooth.classifiers.architectures import build
@@ -622,6 +616,8 @@ def _read_preparation(data: bytes, place: Path) -> object:
 
 
 def _onnx_files(place: Path) -> list[bytes]:
+    import onnx
+
     weights = np.arange(6, dtype=np.float32).reshape(2, 3)
     tensor = onnx.helper.make_tensor_value_info
     files = []
@@ -641,6 +637,12 @@ def _onnx_files(place: Path) -> list[bytes]:
 
 
 def _skops_files(place: Path) -> list[bytes]:
+    import skops.io
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.naive_bayes import GaussianNB
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     inputs, labels = np.arange(12.0).reshape(6, 2), np.arange(6) % 3
     estimators = [LogisticRegression(), make_pipeline(StandardScaler(), GaussianNB())]
     return [skops.io.dumps(each.fit(inputs, labels)) for each in estimators]

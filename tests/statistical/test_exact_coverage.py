@@ -22,8 +22,21 @@ def half_space(x):
     return (x[:, 0] > 105.5 / 255).long()
 
 
-@pytest.mark.parametrize("lattice", [None, LATTICE], ids=["float", "exact"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("method", "lattice"),
+    [
+        pytest.param(
+            method,
+            lattice,
+            id=f"{method}-{'float' if lattice is None else 'exact'}",
+            marks=[] if quick else pytest.mark.slow,
+        )
+        for method in METHODS
+        for lattice in (None, LATTICE)
+        # test_whole_pipeline.py has quick tests of float noise; the default stands for its parts.
+        for quick in [lattice is not None and method not in ("dipole_joint", "second_order_pairs")]
+    ],
+)
 def test_the_radius_exceeds_the_true_one_with_probability_alpha_at_most(method, lattice):
     inputs = torch.tensor([100.0, 0.0]).expand(REPETITIONS, 2) / 255
     smoothed = SmoothedClassifier(

@@ -48,9 +48,10 @@ def test_the_decision_boundary_lies_at_the_radius(name):
     assert smoothed.predict(points, n=200_000, alpha=1e-6).tolist() == [0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REGIONS)
 def test_the_true_radius_is_exceeded_by_at_most_alpha(name):
-    """End to end, 1000 certifications of one input; the exact binomial limit is wrong with 1e-6."""
+    """As in test_whole_pipeline.py, in more dimensions and with more samples."""
     region, repetitions, n = REGIONS[name], 1000, 1000
     center, _, classifier = planted(region)
     smoothed = SmoothedClassifier(classifier, sigma=SIGMA, num_classes=2, batch_size=8192)

@@ -59,7 +59,7 @@ def failures(known, dimension, n, repetitions, seed, share):
 
 
 @pytest.mark.parametrize("share", [HALF, ALL])
-@pytest.mark.parametrize("dimension", [1, 2, 50, 1000])
+@pytest.mark.parametrize("dimension", [1, 2, 1000])
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.name)
 def test_gradient_bound_covers(known, dimension, share):
     repetitions = 500
@@ -70,9 +70,7 @@ def test_gradient_bound_covers(known, dimension, share):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("share", [HALF, ALL])
-@pytest.mark.parametrize(
-    ("n", "dimension"), [(40, 1), (40, 2), (40, 50), (40, 1000), (1000, 2), (1000, 1000)]
-)
+@pytest.mark.parametrize(("n", "dimension"), [(40, 1), (40, 1000), (1000, 2)])
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.name)
 def test_gradient_bound_covers_20000_times(known, dimension, n, share):
     assert failures(known, dimension, n, 20_000, dimension, share) <= stats.binom.isf(
@@ -157,8 +155,15 @@ def test_the_size_of_the_bound(dimension, n, limit):
 
 
 @pytest.mark.parametrize("name", ["dipole_joint", "second_order_pairs", "second_order_dipole"])
-@pytest.mark.parametrize("gradient", [0.3, pytest.param(0.7, marks=pytest.mark.slow), 0.95])
-@pytest.mark.parametrize("share", [HALF, ALL])
+@pytest.mark.parametrize(
+    ("gradient", "share"),
+    [
+        pytest.param(gradient, share, marks=[] if quick else pytest.mark.slow)
+        for gradient in (0.3, 0.7, 0.95)
+        for share in (HALF, ALL)
+        for quick in [(gradient, share) in ((0.3, ALL), (0.95, HALF))]
+    ],
+)
 def test_the_true_radius_of_the_extremal_region_is_exceeded_by_at_most_alpha(name, gradient, share):
     known, repetitions = extremal(0.62, 0.18, gradient), 600
     method = METHODS[name]
