@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sosmooth.cli._output import say
 
 if TYPE_CHECKING:
@@ -13,6 +16,11 @@ if TYPE_CHECKING:
 
 #: Images in [0, 1] cannot be recognised under more noise than this.
 _MOST_SIGMA = 4.0
+# From here on many certificates may be wrong.
+_LARGE_ALPHA = 0.1
+# Of fewer inputs nothing is said; of others, where fewer have the right class than so many times
+# those of a guess, or than this fraction.
+_FEW_INPUTS, _TIMES_GUESSING, _LOW = 10, 1.5, 0.2
 
 
 def advise_on_units(inputs: InputSet, sigma: float) -> None:
@@ -24,8 +32,52 @@ def advise_on_units(inputs: InputSet, sigma: float) -> None:
         )
 
 
+def advise_on_alpha(alpha: float) -> None:
+    """Radii grow little with alpha, and wrong certificates in proportion to it."""
+    if alpha >= _LARGE_ALPHA:
+        _say(
+            f"alpha = {alpha:g} lets {100 * alpha:.3g} of 100 certificates be wrong; 0.001 is"
+            " usual, and makes radii little smaller"
+        )
+
+
+def advise_on_answers(
+    labels: NDArray[np.int64], answers: NDArray[np.int64], num_classes: int | None
+) -> None:
+    """Data or a classifier that are probably not what the user meant.
+
+    Args:
+        labels: true classes, int64 (inputs,), −1 = unknown.
+        answers: classes that the smoothed classifier gives, int64 (inputs,), −1 = none.
+        num_classes: of the classifier; None: unknown.
+    """
+    known, given = labels[labels >= 0], answers[answers >= 0]
+    if len(labels) < _FEW_INPUTS or not len(given):
+        return
+    of_class = len(set(known.tolist())) if len(known) == len(labels) else None
+    if of_class == 1:
+        _say(
+            f"all {len(labels)} inputs have the label {known[0]}, so the figures are about this"
+            " class alone; --max K, or --shuffle-seed S, takes inputs of all classes"
+        )
+    if len(set(given.tolist())) == 1 and of_class != 1:
+        _say(
+            f"all {len(given)} answers are class {given[0]}; are the inputs scaled and normalised"
+            " as in training? sosmooth doctor says how good the classifier is without noise"
+        )
+    elif len(known) and (right := int(np.sum(labels[labels >= 0] == answers[labels >= 0]))) < (
+        max(_TIMES_GUESSING / (num_classes or np.inf), _LOW) * len(known)
+    ):
+        _say(
+            f"{right} of {len(known)} inputs get their label; do labels and classes mean the same,"
+            " and was the classifier trained with this noise? sosmooth doctor says how good it is"
+            " without noise"
+        )
+
+
 def advise_after(run: Run) -> None:
     """What to do next with a finished run, and what helps where most of it abstained."""
+    advise_on_answers(run["label"], run["selected"], run.manifest.num_classes)
     reasons = list(run["abstain_reason"])
     weak, few = reasons.count("below_one_half"), reasons.count("too_few_samples")
     if 4 * weak > len(reasons) and run.certificates().tally.counts_classes:

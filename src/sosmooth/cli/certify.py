@@ -11,7 +11,13 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from sosmooth._progress import duration, progress
-from sosmooth.cli._advice import advise_after, advise_on_samples, advise_on_units
+from sosmooth.cli._advice import (
+    advise_after,
+    advise_on_alpha,
+    advise_on_answers,
+    advise_on_samples,
+    advise_on_units,
+)
 from sosmooth.cli._classifier import opened_pair
 from sosmooth.cli._interruption import said_if_interrupted
 from sosmooth.cli._options import (
@@ -139,6 +145,7 @@ def certify(
     chosen = which.of(inputs).in_run(out)
     if not json:
         advise_on_units(inputs, sigma)
+        advise_on_alpha(alpha)
     classifier, inputs = opened_pair(model, inputs, calling, sigma=sigma)
     size = calling.batch_size
     if dry_run:
@@ -207,6 +214,8 @@ def predict(
         print_json(rows)
     else:
         advise_on_samples(n, alpha)
+        advise_on_alpha(alpha)
+        advise_on_answers(inputs.labels[chosen], predicted, classifier.num_classes)
         _print_predictions(rows)
     return 0
 
