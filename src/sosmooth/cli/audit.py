@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from sosmooth.cli._options import Json, RunFolder, Whole
-from sosmooth.cli._output import Column, print_json, print_rows, print_wrapped
+from sosmooth.cli._output import Column, for_people, print_json, print_rows, print_wrapped
 
 if TYPE_CHECKING:
     from sosmooth.tasks.audit import Audit
 
 _PICTURES = (".png", ".svg")
+
+# Left out where people read: the table must fit 80 columns.
+_FOR_PROGRAMS = ("ratio", "class", "judged")
 
 
 def audit(
@@ -175,22 +178,22 @@ def _print(found: Audit, judge_alpha: float) -> None:
                 "reached": f"{found.reached[i]:.2f}",
             }
         )
-    print_rows(
-        [
-            Column("index", "input"),
-            Column("prediction", "class"),
-            Column("radius", "radius"),
-            Column("closest", "closest\nadversarial"),
-            Column("ratio", "in\nradii"),
-            Column("class", "its\nclass"),
-            Column("judged", "points\ntried"),
-            Column("inside", "found\ninside"),
-            Column("gradient", "lost along\ngradient"),
-            Column("worst", "lost along\nworst"),
-            Column("reached", "share\ncertified"),
-        ],
-        rows,
-    )
+    columns = [
+        Column("index", "input"),
+        Column("prediction", "class"),
+        Column("radius", "radius"),
+        Column("closest", "closest\nadversarial"),
+        Column("ratio", "in\nradii"),
+        Column("class", "its\nclass"),
+        Column("judged", "points\ntried"),
+        Column("inside", "found\ninside"),
+        Column("gradient", "lost along\ngradient"),
+        Column("worst", "lost along\nworst"),
+        Column("reached", "share\ncertified"),
+    ]
+    if for_people():
+        columns = [column for column in columns if column.name not in _FOR_PROGRAMS]
+    print_rows(columns, rows)
     print()
     ratios = found.ratio[np.isfinite(found.ratio)]
     if len(ratios):
