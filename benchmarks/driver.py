@@ -19,7 +19,8 @@ from sosmooth.datasets import load_dataset
 from sosmooth.methods import certify_tally
 from sosmooth.runs import RunWriter
 
-SIGMA, N, INPUTS, METHODS = 0.25, 100_000, 100, ("first_order", "second_order_dipole")
+SIGMA, N, INPUTS = 0.25, 100_000, 100
+METHODS = ("first_order", "second_order_dipole", "third_order_dipole")
 COLUMNS = ("certificate, ms", "journal, ms", "log, bytes", "journal, bytes", "table, bytes")
 
 

@@ -127,8 +127,8 @@ class Effort:
 
 
 EXACT = Effort(1e-11, 2, 6, 1e-14, True)
-#: For bounds whose statistical error is a thousand times as large.
-NEAR = Effort(1e-6, 1, 4, 1e-7, False)
+#: For bounds whose statistical error is hundreds of times as large.
+NEAR = Effort(1e-5, 1, 2, 1e-6, False)
 _HALF = OneHalf()
 
 
