@@ -10,6 +10,7 @@ import math
 import re
 import xml.etree.ElementTree as ElementTree
 from base64 import b64decode, b64encode
+from dataclasses import replace
 from decimal import Decimal
 from html.parser import HTMLParser
 from io import BytesIO
@@ -216,6 +217,15 @@ def test_two_runs_are_compared_on_the_images_they_share():
 
 
 # The summary
+
+
+@pytest.mark.parametrize("data", [{"features": ["width"]}, {"space": "embeddings of tokens"}])
+def test_tables_and_texts_have_no_grey_levels(data):
+    run = stored("a", "first_order", [0.5])
+    settings = run.manifest.settings | {"data": data}
+    of_table = replace(run, manifest=replace(run.manifest, settings=settings))
+    assert "… in units of 1/255" in summary_rows([run])[0]
+    assert "… in units of 1/255" not in summary_rows([of_table])[0]
 
 
 def test_the_summary_rounds_down_and_has_the_same_columns_in_each_row():

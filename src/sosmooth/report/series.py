@@ -50,6 +50,8 @@ class RunLike(Protocol):
     def certificates(self) -> Certificates: ...
 
 
+# What only the data sets of tables and of texts record.
+_NO_IMAGES = {"features", "space"}
 #: The reason of inputs without a row.
 MISSING = "missing (failed or not reached)"
 
@@ -126,6 +128,12 @@ class Series:
         """The name of a class, or its number where it has none."""
         names = self.class_names or ()
         return names[number] if 0 <= number < len(names) else str(number)
+
+    @property
+    def may_be_of_images(self) -> bool:
+        """Whether the inputs may be images in [0, 1]: those of tables and texts are not."""
+        data = self.settings.get("data")
+        return not (isinstance(data, Mapping) and data.keys() & _NO_IMAGES)
 
     @property
     def norm(self) -> str:

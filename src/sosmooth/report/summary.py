@@ -131,7 +131,8 @@ def radius_digits(sigma: float) -> int:
 def other_units_row(series: Series) -> dict[str, str]:
     """The median radius of the certified inputs in other units: title → text.
 
-    Grey levels are for images in [0, 1]; the l∞ radius is the one that the l2 radius implies.
+    Grey levels are for images in [0, 1], and left out for tables and texts. The l∞ radius is that
+    which the l2 radius implies.
 
     Args:
         series: a run as arrays.
@@ -144,7 +145,8 @@ def other_units_row(series: Series) -> dict[str, str]:
         in_grey = floored(float(in_grey_levels(known)), 1)
         if dimension is not None:
             in_linf = floored(float(linf_radius(known, dimension)), radius_digits(series.sigma) + 1)
-    return {"… in units of 1/255": in_grey, "… as l∞ radius, r/√d": in_linf}
+    grey = {"… in units of 1/255": in_grey} if series.may_be_of_images else {}
+    return grey | {"… as l∞ radius, r/√d": in_linf}
 
 
 def signed_percent(fraction: float, digits: int = 1) -> str:
