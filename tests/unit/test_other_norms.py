@@ -12,9 +12,11 @@ from sosmooth.certificates.second_order_dipole import (
     second_order_dipole_radius,
     second_order_dipole_region,
 )
+from sosmooth.cli import main
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.confidence.other_norms import corners_in_norm, largest_l2_length
 from sosmooth.methods import METHODS, bounds_and_radii
+from sosmooth.report.headline import headline
 from sosmooth.request import Request
 from sosmooth.runs.files import RunError
 from sosmooth.tally import Design, Tally
@@ -118,6 +120,9 @@ def test_a_run_says_its_norm_and_is_certified_again(certified, tmp_path):
     back = recertify(tmp_path / "l1", tmp_path / "back", method="second_order_dipole", norm="l2")
     assert back.certificates() == certified
     assert "l1 radius" in repr(again.certificates()[0])
+    assert "the average certified l1 radius is" in headline([again])
+    assert main(["plan", str(tmp_path / "l1"), "--n", "4000"]) == 2
+    assert main(["audit", str(tmp_path / "l1")]) == 2
     with pytest.raises(ValueError, match="the radii are l1 radii"):
         _ = again.certificates().linf_radius
 

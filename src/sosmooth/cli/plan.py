@@ -40,6 +40,11 @@ def plan(
     pilot = opened(run).certificates()
     if not len(pilot):
         raise ValueError(f"{run} has no certified input yet; certify some first")
+    if pilot.norm != "l2":
+        raise ValueError(
+            f"{run} holds {pilot.norm} radii, and plan estimates l2 radii; certify it again in l2"
+            " (recertify --norm l2)"
+        )
     asked = {"method": method or pilot.method, "alpha": pilot.alpha if alpha is None else alpha}
     asked["classes"] = _compared(pilot, method, classes)
     if not 0 < asked["alpha"] < 1:

@@ -37,7 +37,8 @@ def headline(runs: Sequence[RunLike]) -> str:
     sentence = _certified(one, given)
     if not pairs:
         average = floored(one.average_radius(), radius_digits(one.sigma))
-        return f"{sentence}; the average certified radius is {average}."
+        norm = "" if one.norm == "l2" else f"{one.norm} "
+        return f"{sentence}; the average certified {norm}radius is {average}."
     position = [each.name for each in series].index(pairs[0].baseline.name)
     used = "" if position < len(runs) else f" (from {samples_used(computed[position - len(runs)])})"
     return f"{sentence}{_gained(gain_of(pairs[0]), used)}."
