@@ -63,7 +63,8 @@ def test_it_runs_to_its_end_and_again(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "run" / "results.parquet").read_bytes() == before
 
 
-@pytest.mark.parametrize("after", [1, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [1, 3])
 def test_interrupted_and_run_again_it_gives_the_same_bytes(tmp_path, monkeypatch, after):
     pytest.importorskip("pandas", reason='needs pip install "sosmooth[pandas]"')
     for name in ("whole", "interrupted"):

@@ -47,7 +47,8 @@ def certified(capsys, model, data, *options):
     """The fraction of right answers that were certified, the run, and what was said."""
     out = f"run_{np.random.default_rng().integers(2**60)}"
     call = ["certify", "--model", model, "--data", data, "--sigma", "0.1", "--n", "200"]
-    code = main([*call, "--out", out, "--json", *options])
+    # One size of batch, so that none is looked for: that would cost more calls than the samples.
+    code = main([*call, "--batch-size", "100", "--out", out, "--json", *options])
     said = capsys.readouterr()
     assert code == 0, said.err
     run = load_run(out)
@@ -368,6 +369,7 @@ def test_data_of_the_users_code_are_paired_as_others(here, capsys, factory):
     assert ("does not name its features" in said) == (factory == "Set")
 
 
+@pytest.mark.slow
 def test_warnings_are_shown_once_in_one_line(here):
     """Run in its own process, because here each warning is an error."""
     (here / "d.py").write_text(FACTORIES)

@@ -152,6 +152,10 @@ ROLES = {
 }
 
 
+#: What the others load is loaded in quick tests of its own.
+QUICK = ("pytorch_and_folder", "cohens_logs")
+
+
 def commands_of(role):
     """The commands of a list, each with the message that it is refused with; None: it works."""
     for line in (LISTS / f"{role}.sh").read_text().splitlines():
@@ -163,10 +167,7 @@ def commands_of(role):
 
 @pytest.mark.parametrize(
     "role",
-    [
-        pytest.param(role, marks=pytest.mark.slow if role == "hugging_face_text" else ())
-        for role in ROLES
-    ],
+    [pytest.param(role, marks=() if role in QUICK else pytest.mark.slow) for role in ROLES],
 )
 def test_a_newcomer_certifies_within_three_commands(role, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

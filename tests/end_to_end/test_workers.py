@@ -187,6 +187,7 @@ def test_what_a_stopped_worker_answers_later_is_not_counted_again(own):
     assert_same(again, honestly)
 
 
+@pytest.mark.slow
 def test_a_stopped_worker_takes_no_more_of_large_shares(own, monkeypatch):
     """More than a pipe can hold: the driver must not wait for a process that reads nothing."""
     monkeypatch.setattr("sosmooth.workers.processes._SECONDS_TO_END", 0.5)
@@ -203,6 +204,7 @@ def test_a_stopped_worker_takes_no_more_of_large_shares(own, monkeypatch):
         workers.close()
 
 
+@pytest.mark.slow
 def test_an_input_that_workers_die_of_is_named(own, own_pool):
     own.mood("deadly")
     with pytest.raises(
