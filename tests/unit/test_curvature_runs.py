@@ -16,6 +16,7 @@ from sosmooth.confidence.curvature_plan import (
     MOST_PAIRS,
     planned_curvature,
 )
+from sosmooth.report.payload import _regions
 from sosmooth.request import Request
 from sosmooth.runs import RunWriter
 from sosmooth.runs.manifest import differences
@@ -179,3 +180,17 @@ def test_runs_of_earlier_versions_drew_none(tmp_path):
     for curvature, expected in (("off", 0), ("auto", 1)):
         asked = replace(stored, settings=stored.settings | {"curvature": curvature})
         assert len(differences(stored, asked)) == expected
+
+
+def test_a_run_of_the_third_order_is_valid_recertified_and_drawn(tmp_path):
+    found = certified(method="third_order_dipole")
+    assert np.isnan(found.bounds.slope_lower).tolist() == [False, False, True]
+    run = write(tmp_path / "run", found)
+    assert validate_run(run.path) == []
+    np.testing.assert_array_equal(run["slope_lower"], found.bounds.slope_lower)
+    looser = recertify(run.path, tmp_path / "looser", method="third_order_dipole", alpha=0.05)
+    assert validate_run(looser.path) == []
+    assert np.all(looser["radius"] > run["radius"])
+    second = recertify(run.path, tmp_path / "second", method="second_order_dipole", alpha=0.001)
+    assert second["radius"][2] == run["radius"][2] > 0
+    assert all(ends is not None for ends in _regions(run.certificates()))
