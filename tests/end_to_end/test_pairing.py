@@ -47,8 +47,7 @@ def certified(capsys, model, data, *options):
     """The fraction of right answers that were certified, the run, and what was said."""
     out = f"run_{np.random.default_rng().integers(2**60)}"
     call = ["certify", "--model", model, "--data", data, "--sigma", "0.1", "--n", "200"]
-    # One size of batch, so that none is looked for: that would cost more calls than the samples.
-    code = main([*call, "--batch-size", "100", "--out", out, "--json", *options])
+    code = main([*call, "--out", out, "--json", *options])
     said = capsys.readouterr()
     assert code == 0, said.err
     run = load_run(out)
