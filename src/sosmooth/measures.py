@@ -108,6 +108,18 @@ def with_norm(settings: Mapping[str, Any], norm: str) -> dict[str, Any]:
     return others if norm == "l2" else others | {"norm": norm}
 
 
+def most_by_guessing(num_classes: int) -> float:
+    """The accuracy up to which answers are hardly better than guesses.
+
+    Guesses among K classes are right with probability 1/K; the limit is by half as much larger for
+    many classes, and 0.625 for two.
+
+    Args:
+        num_classes: K, at least 1.
+    """
+    return (1.5 - 0.5 / num_classes) / num_classes
+
+
 def in_grey_levels(radius: ArrayLike) -> NDArray[np.float64]:
     """The radius of images in [0, 1] on the scale of pixels from 0 to 255: `255 · radius`.
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from sosmooth.diagnosis import Finding, Status
-from sosmooth.measures import UNKNOWN_LABEL, fractions_above
+from sosmooth.measures import UNKNOWN_LABEL, fractions_above, most_by_guessing
 from sosmooth.sampling.evaluator import INVALID, BaseClassifier, ClassifierError, Evaluator
 from sosmooth.sampling.modes import EvaluationMode
 from sosmooth.sampling.noise import Block, NoiseSource, Stage
@@ -24,10 +24,9 @@ from sosmooth.sampling.noise import Block, NoiseSource, Stage
 COPIES = 100
 _CHOICE = 20
 _BATCH = 1000
-# A classifier whose commonest answer has more than this fraction, or whose accuracy is not this
-# many times a guess's, is not what its user means to certify.
+# A classifier whose commonest answer has more than this fraction is not what its user means to
+# certify.
 _ONE_ANSWER = 0.9
-_TIMES_GUESSING = 1.5
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ def findings_under_noise(found: UnderNoise, num_classes: int) -> Iterator[Findin
         figures |= {"clean_accuracy": found.clean_accuracy, "accuracy": found.accuracy}
         accuracy = f"{_percent(found.clean_accuracy)} clean, {_percent(found.accuracy)} under noise"
         one_answer = one_answer and float(np.mean(found.labels == answer)) <= fraction / 2
-        guesses = found.clean_accuracy * num_classes <= _TIMES_GUESSING
+        guesses = found.clean_accuracy <= most_by_guessing(num_classes)
         text = f"{accuracy} ({on}); {said}"
         if guesses:
             text += "; that is guessing: are inputs and classes those it was trained on?"

@@ -7,7 +7,7 @@ from scipy import special
 
 from sosmooth.diagnosis import Status
 from sosmooth.sampling.evaluator import ClassifierError
-from sosmooth.under_noise import COPIES, answers_under_noise, findings_under_noise
+from sosmooth.under_noise import COPIES, UnderNoise, answers_under_noise, findings_under_noise
 
 POINTS = np.array([[-2.0], [-0.5], [0.5], [2.0]], np.float32)
 
@@ -66,6 +66,14 @@ def test_what_its_user_did_not_mean_is_a_warning(classifier, labels, advice):
     accuracy, _ = findings_under_noise(judged(classifier, labels), 2)
     assert accuracy.status is Status.WARNING
     assert advice in accuracy.text
+
+
+@pytest.mark.parametrize(("right", "guessed"), [(62, True), (63, False)])
+def test_of_two_classes_more_must_be_right(right, guessed):
+    clean = (np.arange(100) >= right).astype(np.int64)
+    found = UnderNoise(np.zeros(100, dtype=np.int64), clean, np.tile(clean[:, None], COPIES))
+    accuracy, _ = findings_under_noise(found, 2)
+    assert ("that is guessing" in accuracy.text) == guessed
 
 
 def test_it_stops_when_the_time_is_up():

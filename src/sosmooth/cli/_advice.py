@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosmooth.cli._output import say
+from sosmooth.measures import most_by_guessing
 
 if TYPE_CHECKING:
     from sosmooth.datasets.inputs import InputSet
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 _MOST_SIGMA = 4.0
 # From here on many certificates may be wrong.
 _LARGE_ALPHA = 0.1
-# Of fewer inputs nothing is said; of others, where fewer have the right class than so many times
-# those of a guess, or than this fraction.
-_FEW_INPUTS, _TIMES_GUESSING, _LOW = 10, 1.5, 0.2
+# Of fewer inputs nothing is said; of others, where hardly more have the right class than by
+# guessing, or less than this fraction.
+_FEW_INPUTS, _LOW = 10, 0.2
 
 
 def advise_on_units(inputs: InputSet, sigma: float) -> None:
@@ -66,7 +67,7 @@ def advise_on_answers(
             " as in training? sosmooth doctor says how good the classifier is without noise"
         )
     elif len(known) and (right := int(np.sum(labels[labels >= 0] == answers[labels >= 0]))) < (
-        max(_TIMES_GUESSING / (num_classes or np.inf), _LOW) * len(known)
+        max(most_by_guessing(num_classes) if num_classes else 0, _LOW) * len(known)
     ):
         _say(
             f"{right} of {len(known)} inputs get their label; do labels and classes mean the same,"
