@@ -30,6 +30,19 @@ def test_what_is_said_of_answers(capsys, labels, answers, said):
 
 
 @pytest.mark.parametrize(
+    ("labels", "answers", "said"),
+    [
+        (np.full(20, 1), TEN, "have the label dog,"),
+        (TEN, np.full(20, 0), "answers are class cat;"),
+        (TEN, np.full(20, 7), "answers are class 7;"),
+    ],
+)
+def test_classes_are_called_by_their_names(capsys, labels, answers, said):
+    advise_on_answers(labels, answers, 10, ("cat", "dog"))
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("alpha", "said"), [(0.001, ""), (0.1, "lets 10 of 100"), (0.5, "lets 50")]
 )
 def test_what_is_said_of_alpha(capsys, alpha, said):

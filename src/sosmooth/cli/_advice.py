@@ -12,6 +12,8 @@ from sosmooth.cli._output import say
 from sosmooth.measures import most_by_guessing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sosmooth.datasets.inputs import InputSet
     from sosmooth.runs import Run
 
@@ -43,7 +45,10 @@ def advise_on_alpha(alpha: float) -> None:
 
 
 def advise_on_answers(
-    labels: NDArray[np.int64], answers: NDArray[np.int64], num_classes: int | None
+    labels: NDArray[np.int64],
+    answers: NDArray[np.int64],
+    num_classes: int | None,
+    names: Sequence[str] | None = None,
 ) -> None:
     """Data or a classifier that are probably not what the user meant.
 
@@ -51,20 +56,24 @@ def advise_on_answers(
         labels: true classes, int64 (inputs,), −1 = unknown.
         answers: classes that the smoothed classifier gives, int64 (inputs,), −1 = none.
         num_classes: of the classifier; None: unknown.
+        names: of the classes; None: unknown.
     """
+    called = dict(enumerate(names or ()))
     known, given = labels[labels >= 0], answers[answers >= 0]
     if len(labels) < _FEW_INPUTS or not len(given):
         return
     of_class = len(set(known.tolist())) if len(known) == len(labels) else None
     if of_class == 1:
         _say(
-            f"all {len(labels)} inputs have the label {known[0]}, so the figures are about this"
-            " class alone; --max K, or --shuffle-seed S, takes inputs of all classes"
+            f"all {len(labels)} inputs have the label {called.get(known[0], known[0])}, so the"
+            " figures are about this class alone; --max K, or --shuffle-seed S, takes"
+            " inputs of all classes"
         )
     if len(set(given.tolist())) == 1 and of_class != 1:
         _say(
-            f"all {len(given)} answers are class {given[0]}; are the inputs scaled and normalised"
-            " as in training? sosmooth doctor says how good the classifier is without noise"
+            f"all {len(given)} answers are class {called.get(given[0], given[0])}; are the inputs"
+            " scaled and normalised as in training? sosmooth doctor says how good the classifier"
+            " is without noise"
         )
     elif len(known) and (right := int(np.sum(labels[labels >= 0] == answers[labels >= 0]))) < (
         max(most_by_guessing(num_classes) if num_classes else 0, _LOW) * len(known)
@@ -78,7 +87,8 @@ def advise_on_answers(
 
 def advise_after(run: Run) -> None:
     """What to do next with a finished run, and what helps where most of it abstained."""
-    advise_on_answers(run["label"], run["selected"], run.manifest.num_classes)
+    manifest = run.manifest
+    advise_on_answers(run["label"], run["selected"], manifest.num_classes, manifest.class_names)
     reasons = list(run["abstain_reason"])
     weak, few = reasons.count("below_one_half"), reasons.count("too_few_samples")
     if 4 * weak > len(reasons) and run.certificates().tally.counts_classes:

@@ -215,7 +215,9 @@ def predict(
     else:
         advise_on_samples(n, alpha)
         advise_on_alpha(alpha)
-        advise_on_answers(inputs.labels[chosen], predicted, classifier.num_classes)
+        advise_on_answers(
+            inputs.labels[chosen], predicted, classifier.num_classes, inputs.class_names
+        )
         _print_predictions(rows)
     return 0
 
