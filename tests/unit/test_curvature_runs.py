@@ -53,6 +53,8 @@ def test_the_plan_depends_on_votes_dimension_and_samples():
     assert drawn.alpha_share == CURVATURE_SHARE
     assert drawn.center == 7 * CURVATURE_CENTER_STEP  # near 0.2
     assert planned_curvature(0, 100, 100_000, 49, 0.001).center == 0.0
+    # Noise alone may exceed the curvature: an image of CIFAR-10.
+    assert planned_curvature(35, 100, 100_000, 3072, 0.001).alpha_share == CURVATURE_SHARE
     nothing = [
         (20, 100, 100_000, 49, 0.001, "off"),
         (20, 100, 1000, 49, 0.001),  # the slack is too large

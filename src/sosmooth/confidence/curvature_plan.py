@@ -20,8 +20,9 @@ MOST_FEATURES = 4096
 #: More pairs could overflow its sums.
 MOST_PAIRS = 2**24
 # Of the largest curvature, what the bound may be short of the estimate for it to pay, and how far
-# chance alone may move the eigenvalues of the estimate.
-_SHORTFALL, _SPREAD = 0.25, 1 / np.sqrt(2)
+# chance alone may move the eigenvalues of the estimate: farther than the curvature itself, because
+# in such a direction the slope is small.
+_SHORTFALL, _SPREAD = 0.25, 1.5
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ def planned_curvature(
     """Whether and how the curvature of one input is drawn.
 
     It takes an error rate that the selection samples make likely. "auto" draws the curvature where
-    at that rate the slack of the bound, and the eigenvalues of the noise, are well below the
-    largest curvature: that of a half-space, `c φ(c)`, `c = Φ⁻¹(p)`.
+    at that rate the slack of the bound is well below the largest curvature, that of a half-space,
+    `c φ(c)`, `c = Φ⁻¹(p)`, and the eigenvalues of pure noise are not far above it.
 
     Args:
         selection_wrong: selection evaluations that did not return the selected class.
