@@ -316,8 +316,8 @@ def test_scikit_learn(tmp_path, capsys):
         tmp_path / "run",
         tmp_path / "net.skops",
         f"csv:{tmp_path}/data.csv",
-        "--max",
-        "8",
+        "--indices",
+        "0:8",
         capsys=capsys,
     )
     assert (run["radius"] > 0).any()

@@ -32,7 +32,7 @@ def runs(tmp_path_factory):
         "model": "mnist7",
         "data": "mnist7",
         "sigma": 0.25,
-        "max": INPUTS,
+        "indices": f"0:{INPUTS}",
         "n": 4000,
         "batch-size": 2000,
     }
@@ -311,7 +311,7 @@ def test_filters_leave_what_they_say(opened, report, runs):
 
 def test_an_image_has_a_page_that_back_leaves(opened, report, runs):
     page = opened(report)
-    page.locator("#inputs a", has_text="5").first.click()
+    page.locator("#inputs a[href='#input-5']").first.click()
     page.get_by_role("heading", name="Input 5", exact=False).wait_for()
     assert page.url.endswith("#input-5")
     assert not page.locator("#overview").is_visible()
