@@ -33,7 +33,10 @@ def measured(path: Path) -> dict[int, tuple[float, float]]:
         return {}
     with path.open(newline="") as file:
         rows = csv.DictReader(file)
-        return {int(row["index"]): tuple(float(row[name]) for name in FIELDS[1:]) for row in rows}
+        return {
+            int(row["index"]): (float(row["along_gradient"]), float(row["along_worst"]))
+            for row in rows
+        }
 
 
 def measure(run: Run, rows: np.ndarray, model: str, data: str, path: Path, n: int) -> None:

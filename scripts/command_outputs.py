@@ -33,8 +33,9 @@ def in_terminal(program: list[str], folder: str) -> list[str]:
         program, cwd=folder, env=environment, stdout=terminal, stderr=subprocess.PIPE, text=True
     ) as running:
         os.close(terminal)
-        assert running.stderr is not None
-        reader = threading.Thread(target=lambda: parts.append(running.stderr.read()))
+        errors = running.stderr
+        assert errors is not None
+        reader = threading.Thread(target=lambda: parts.append(errors.read()))
         reader.start()
         shown = b""
         try:
