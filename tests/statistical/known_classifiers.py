@@ -76,6 +76,18 @@ KNOWN = (
 )
 
 
+def counts_of(plus: np.ndarray, minus: np.ndarray) -> dict[str, np.ndarray]:
+    """The counts of a tally from which sides of the pairs are right, bool (repetitions, pairs)."""
+    kinds = {
+        "pair_both": plus & minus,
+        "pair_plus_only": plus & ~minus,
+        "pair_minus_only": ~plus & minus,
+        "pair_none": ~plus & ~minus,
+    }
+    found = {name: np.sum(mask, axis=1) for name, mask in kinds.items()}
+    return found | {"count_top": np.sum(plus, axis=1) + np.sum(minus, axis=1)}
+
+
 def draw(
     known: Known,
     dimension: int,
@@ -108,16 +120,11 @@ def draw(
         + rng.standard_normal((repetitions, pairs - first)) * across[:, None] / safe
     )
     y = np.minimum(h[:, first:] * slope, SLOPE_CAP)
-    count = lambda mask: np.sum(mask, axis=1)  # noqa: E731
     return Tally(
         Design.ANTITHETIC,
         np.full(repetitions, 2 * pairs),
         dimension,
-        count_top=count(plus) + count(minus),
-        pair_both=count(plus & minus),
-        pair_plus_only=count(plus & ~minus),
-        pair_minus_only=count(~plus & minus),
-        pair_none=count(~plus & ~minus),
+        **counts_of(plus, minus),
         direction_pairs=np.full(repetitions, first),
         direction_one=one_first,
         direction_norm=norm,

@@ -6,7 +6,7 @@ l2 distance R along w, it is lost at R/‖w‖_∞ in l1 and at R/‖w‖₁ in 
 
 import numpy as np
 import pytest
-from known_classifiers import KNOWN, extremal
+from known_classifiers import KNOWN, counts_of, extremal
 from scipy import stats
 
 from sosmooth.certificates.second_order_dipole import second_order_dipole_radius
@@ -32,18 +32,13 @@ def drawn(known, axis, pairs, repetitions, rng) -> Tally:
     nothing = np.zeros((repetitions, pairs), dtype=bool)
     plus, minus = known.right(z @ axis, nothing), known.right(-(z @ axis), nothing)
     mean = np.mean(0.5 * (plus.astype(float) - minus)[..., None] * z, axis=1)
-    count = lambda mask: np.sum(mask, axis=1)  # noqa: E731
     return Tally(
         Design.ANTITHETIC,
         np.full(repetitions, 2 * pairs),
         len(axis),
-        count_top=count(plus) + count(minus),
-        pair_both=count(plus & minus),
-        pair_plus_only=count(plus & ~minus),
-        pair_minus_only=count(~plus & minus),
-        pair_none=count(~plus & ~minus),
+        **counts_of(plus, minus),
         direction_pairs=np.full(repetitions, pairs),
-        direction_one=count(plus ^ minus),
+        direction_one=np.sum(plus ^ minus, axis=1),
         direction_norm=np.linalg.norm(mean, axis=1),
         direction_largest=np.abs(mean).max(axis=1),
         direction_total=np.abs(mean).sum(axis=1),

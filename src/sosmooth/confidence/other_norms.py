@@ -14,6 +14,7 @@ import numpy as np
 from sosmooth._numbers import EPS
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.confidence.direction_bounds import slope_shortfall
+from sosmooth.confidence.pair_gradient import SUM_ERROR
 from sosmooth.confidence.proportion import proportion_upper_bound
 from sosmooth.tally import Tally
 
@@ -23,9 +24,6 @@ NORMS = ("l2", "l1", "linf")
 # probability that the two sides of a pair differ. The counts hardly notice it: 2 % cost a radius
 # about one part in 100 000.
 _SHARE, _SLOPE, _PROBABILITY = 0.02, 0.9, 0.1
-# The sums of the sampler may be wrong by this along any direction: docs/theory/
-# gradient_from_pairs.md, "Rounding of X̄".
-_SUM_ERROR = 1e-6
 # By norm, the field that holds the dual norm of the mean of h z.
 _DUAL = {"l1": "direction_largest", "linf": "direction_total"}
 
@@ -85,7 +83,7 @@ def corners_in_norm(
     one = tally.required("pair_plus_only") + tally.required("pair_minus_only")
     one_upper = proportion_upper_bound(one, tally.n // 2, _PROBABILITY * _SHARE * alpha)
     short = slope_shortfall(one_upper, np.maximum(pairs, 1), _SLOPE * _SHARE * alpha)
-    slope = (dual + short + _SUM_ERROR) * (1 + 8 * EPS) / sigma
+    slope = (dual + short + SUM_ERROR) * (1 + 8 * EPS) / sigma
     slope = np.where(pairs > 0, slope, np.inf)
     return replace(
         bounds, gradient_norm_upper=np.minimum(bounds.required("gradient_norm_upper"), slope)

@@ -25,9 +25,9 @@ ALL, HALF = 1.0, 0.5
 # interval of the disagreement.
 _SPLIT = (0.45, 0.45, 0.05)
 _WHOLE = (0.90, 0.0, 0.05)
-# Error that the sampler's sums may have: absolute for a slope and for the mean, relative for the
-# norm of the mean.
-_SUM_ERROR = 1e-6
+#: Error that the sampler's sums may have: absolute for a slope and for the mean, relative for the
+#: norm of the mean.
+SUM_ERROR = 1e-6
 # With more features the sums may exceed that error: each coordinate is rounded by 2^−30 for each
 # block, and a block has at least two pairs.
 _MOST_FEATURES = 4 * 10**6
@@ -106,7 +106,7 @@ def pair_gradient_norm_upper_bound(
             n1[where],
             for_direction * alpha,
         )
-        length = norm[where] * (1 + _SUM_ERROR)
+        length = norm[where] * (1 + SUM_ERROR)
         if not split:
             gamma[where] = shortfall.truth_upper_bound(length)
             continue
@@ -120,10 +120,10 @@ def pair_gradient_norm_upper_bound(
             expected_sq=guess,
             alpha=for_slope * alpha,
         )
-        product = length * np.maximum(slope + _CAP_BIAS + _SUM_ERROR, 0.0)
+        product = length * np.maximum(slope + _CAP_BIAS + SUM_ERROR, 0.0)
         gamma[where] = _largest_gamma(length, product, shortfall)
     with np.errstate(over="ignore"):  # infinity bounds it too
-        return (gamma * (1 + _SUM_ERROR) / sigma).reshape(given[0].shape)[()]
+        return (gamma * (1 + SUM_ERROR) / sigma).reshape(given[0].shape)[()]
 
 
 class _Shortfall:
@@ -173,7 +173,7 @@ def _largest_gamma(length: Floats, product: Floats, shortfall: _Shortfall) -> Fl
 
     def is_too_large(gamma: Floats) -> NDArray[np.bool_]:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            along = np.where(product > 0, product / gamma, 0.0) + _SUM_ERROR
+            along = np.where(product > 0, product / gamma, 0.0) + SUM_ERROR
         return gamma > shortfall.truth_upper_bound(np.minimum(along, length))
 
     # The two sides cross once: the right one falls with γ.
