@@ -17,6 +17,7 @@ from sosmooth.certificates.third_order_dipole import third_order_dipole_region
 from sosmooth.certificates.third_order_directions import any_direction
 from sosmooth.confidence.bounds import Bounds, concatenate
 from sosmooth.confidence.direction_corners import curvature_share, direction_corners
+from sosmooth.confidence.other_norms import steepest_in_norm
 from sosmooth.confidence.pair_counts import OneSidedCost
 from sosmooth.tally import Tally
 from sosmooth.theorems import Theorem
@@ -29,10 +30,12 @@ class InEveryDirection:
     Attributes:
         otherwise: the theorem for inputs whose curvature was not drawn.
         costs: the order of the outcomes of the pairs, see `pair_cells`.
+        norm: of the radii that follow from the distance.
     """
 
     otherwise: Theorem
     costs: Sequence[OneSidedCost]
+    norm: str = "l2"
 
     def certify(
         self, tally: Tally, alpha: float, sigma: float, rivals: Region | None = None
@@ -47,6 +50,9 @@ class InEveryDirection:
         back = np.argsort(np.concatenate([i for _, i in groups]))
         bounds = concatenate([bounds for bounds, _ in found])[back]
         return bounds, np.concatenate([distance for _, distance in found])[back]
+
+    def in_norm(self, norm: str) -> InEveryDirection:
+        return replace(self, otherwise=self.otherwise.in_norm(norm), norm=norm)
 
     def region(self, bounds: Bounds, sigma: float) -> Region:
         second = self.otherwise.region(bounds, sigma)
@@ -67,6 +73,7 @@ class InEveryDirection:
     ) -> tuple[Bounds, Floats]:
         truths = direction_corners(tally, alpha, costs=self.costs)
         bounds = truths.bounds
+        steepest = None if self.norm == "l2" else steepest_in_norm(tally, self.norm, "curvature")
         found = any_direction(
             bounds.required("c_s_lower"),
             bounds.required("c_n_lower"),
@@ -74,6 +81,7 @@ class InEveryDirection:
             truths.eigenvalues,
             truths.squares,
             rivals=rivals,
+            steepest=steepest,
         )
         bounds = replace(
             bounds.at(found.corner),

@@ -23,7 +23,7 @@ from sosmooth.certificates.second_order_dipole import one_sided_cost, second_ord
 from sosmooth.confidence import published
 from sosmooth.confidence.bounds import ONE_HALF, Bounds, concatenate
 from sosmooth.confidence.joint_pairs import joint_corners
-from sosmooth.confidence.other_norms import NORMS, corners_in_norm, largest_l2_length
+from sosmooth.confidence.other_norms import checked_norm, largest_l2_length
 from sosmooth.confidence.rivals import (
     WITH_RUNNER_UP,
     WITHOUT_RUNNER_UP,
@@ -99,11 +99,9 @@ class Method:
         Args:
             norm: one of `NORMS`.
         """
-        theorem = self.theorem
-        if norm == "l2" or not self.pair_gradient or not isinstance(theorem, AtCorners):
+        if norm == "l2" or not self.pair_gradient:
             return self
-        corners = partial(corners_in_norm, norm=norm, corners=theorem.corners)
-        return replace(self, theorem=replace(theorem, corners=corners))
+        return replace(self, theorem=self.theorem.in_norm(norm))
 
     def region(self, bounds: Bounds, sigma: float) -> Region:
         """The extremal regions of bounds (batch,), units of sigma.
@@ -309,25 +307,6 @@ def classes_of(method: str, classes: str | None) -> str:
     return classes
 
 
-def check_norm(method: str, norm: str) -> None:
-    """Refuse a norm that a method does not certify.
-
-    Args:
-        method: a key of `METHODS`.
-        norm: of the radii.
-
-    Raises:
-        ValueError: unknown method, or the norm is none of `NORMS`, or not one of the method.
-    """
-    if norm not in NORMS:
-        raise ValueError(f"norm must be one of {', '.join(NORMS)}; got {norm!r}")
-    if norm != "l2" and method_named(method).curvature:
-        raise ValueError(
-            f"{method} certifies l2 radii only; for {norm} choose another method, for example"
-            f" second_order_dipole"
-        )
-
-
 def bounds_and_radii(
     name: str, tally: Tally, *, alpha: float, sigma: float, classes: str, norm: str = "l2"
 ) -> tuple[Bounds, NDArray[np.float64]]:
@@ -336,8 +315,7 @@ def bounds_and_radii(
     Returns:
         The bounds, and the radii of the selected classes, input units, (batch,).
     """
-    check_norm(name, norm)
-    method = method_named(name).in_norm(norm)
+    method = method_named(name).in_norm(checked_norm(norm))
     checked_alpha(alpha)
     if classes_of(name, classes) == "all":
         bounds, radius = _against_each(method, tally, alpha, sigma)
@@ -382,8 +360,8 @@ def certify_tally(
         One certificate per input.
 
     Raises:
-        ValueError: unknown method, alpha outside (0, 1), `classes` none of the two, or a norm that
-            the method does not certify.
+        ValueError: unknown method, alpha outside (0, 1), `classes` none of the two, or an unknown
+            norm.
         LookupError: the tally lacks what the method needs (the message names it).
 
     Guarantee:

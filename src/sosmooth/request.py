@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from sosmooth._numbers import checked_alpha, checked_sigma, whole_number
 from sosmooth.confidence.curvature_plan import CURVATURE, MOST_FEATURES, planned_curvature
 from sosmooth.confidence.joint_pairs import planned_gradient
+from sosmooth.confidence.other_norms import checked_norm
 from sosmooth.methods import (
     DEFAULT_METHOD,
     METHODS,
     certify_tally,
     check_evaluations,
-    check_norm,
     classes_of,
     method_named,
 )
@@ -121,7 +121,7 @@ class Request:
         check_evaluations(self.method, self.n)
         classes_of(self.method, self.classes)
         self._check_curvature()
-        check_norm(self.method, self.norm)
+        checked_norm(self.norm)
         if self.norm != "l2" and self.stops:
             raise ValueError(
                 f"radius and tolerance are for l2 radii; got norm {self.norm!r}: leave one of them"

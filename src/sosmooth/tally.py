@@ -91,6 +91,8 @@ class Tally:
         curvature_squares: squared coefficients of `X̂`, the mean over all pairs of `h z`, in the
             eigenvectors, float64 (batch, kept); the square of an eigenvalue that was not kept is
             shared out between its neighbours; rounded up.
+        curvature_largest: the largest absolute value in that `X̂`, float64 (batch,).
+        curvature_total: the sum of the absolute values in it, likewise.
         curvature_share: of alpha, for slope and curvature together, fixed before the pairs were
             drawn, float64 (batch,); 0 where none was drawn.
         num_classes: number of classes of the classifier; None where unknown.
@@ -127,6 +129,8 @@ class Tally:
     curvature_center: NDArray[np.float64] | None = None
     curvature_eigenvalues: NDArray[np.float64] | None = None
     curvature_squares: NDArray[np.float64] | None = None
+    curvature_largest: NDArray[np.float64] | None = None
+    curvature_total: NDArray[np.float64] | None = None
     curvature_share: NDArray[np.float64] | None = None
     num_classes: int | None = None
     runner_up: NDArray[np.int64] | None = None

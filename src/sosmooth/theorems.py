@@ -6,7 +6,8 @@ A theorem that finds its radius in another way keeps the same contract: `directi
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from sosmooth._numbers import Floats
 from sosmooth.certificates.region import Region, worst_multiclass_radius
 from sosmooth.confidence.bounds import Bounds
+from sosmooth.confidence.other_norms import corners_in_norm
 from sosmooth.tally import Tally
 
 #: `(tally, alpha, sigma) → Bounds`, (batch,), or (corners, batch) where the truth is at least as
@@ -51,6 +53,14 @@ class Theorem(Protocol):
         """
         ...
 
+    def in_norm(self, norm: str) -> Theorem:
+        """The theorem whose distance, over `largest_l2_length`, is one in the norm.
+
+        Args:
+            norm: "l1" or "linf".
+        """
+        ...
+
     def region(self, bounds: Bounds, sigma: float) -> Region:
         """The extremal region of bounds (batch,), as `certify` returns them.
 
@@ -85,6 +95,9 @@ class AtCorners:
             # All the bounds hold at once, and each of the two radii follows from them.
             distance = np.maximum(distance, worst_multiclass_radius(region, rivals))
         return bounds, distance
+
+    def in_norm(self, norm: str) -> AtCorners:
+        return replace(self, corners=partial(corners_in_norm, norm=norm, corners=self.corners))
 
     def region(self, bounds: Bounds, sigma: float) -> Region:
         return self.extremal(bounds, sigma)

@@ -9,7 +9,11 @@ from scipy import special, stats
 from test_class_coverage import true_radius
 
 from sosmooth import SmoothedClassifier
-from sosmooth.certificates._third_order_prices import AnyDirection, lowest_along_a_direction
+from sosmooth.certificates._third_order_prices import (
+    AnyDirection,
+    lowest_along_a_direction,
+    no_steeper,
+)
 from sosmooth.certificates.region import pdf
 from sosmooth.certificates.third_order import third_order_radius, third_order_region
 from sosmooth.confidence import direction_corners
@@ -137,6 +141,36 @@ def test_no_direction_is_below_the_trust_region_bound(dimension):
     np.testing.assert_allclose(-at_best, bound, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("dimension", [1, 2, 5, 40])
+def test_no_gentle_change_is_below_the_bound_for_them(dimension):
+    """Vectors of length at most one along which the mean slope is bounded, as in other norms."""
+    rng = np.random.default_rng(dimension)
+    theta = rng.normal(size=(dimension, 200)) + np.where(np.arange(200) < 40, 4.0, 0.0)
+    x = rng.normal(size=(dimension, 200)) * 10 ** rng.uniform(-3, 1, 200)
+    steepest = np.linalg.norm(x, axis=0) * np.minimum(rng.uniform(0, 1.2, 200), 1)
+    mu, nu = 10 ** rng.uniform(-3, 1, (2, 200))
+    steepest[50:55], mu[60:65], nu[70:75] = 0.0, 0.0, 0.0
+    nothing = np.zeros((1, 200))
+    price = AnyDirection(nothing, nothing, np.zeros((2, 200)), theta, x * x)
+    bounded = no_steeper(price, steepest)
+    y = np.stack([0 * mu, 0 * mu + 1e-3, mu, nu])
+    bound, least = -bounded.value(y), np.full(200, np.inf)
+    for _ in range(2000):
+        u = rng.normal(size=theta.shape)
+        u *= rng.random(200) ** (1 / dimension) / np.linalg.norm(u, axis=0)
+        slope = (x * u).sum(axis=0)
+        u *= np.minimum(1, steepest / np.maximum(-slope, 1e-300))  # one of the gentle ones
+        value = mu * (x * u).sum(axis=0) + nu * (theta * u * u).sum(axis=0)
+        assert np.all(value >= bound - 1e-12)
+        least = np.minimum(least, value)
+    assert np.all(bound >= -bounded.price.value(y) - 1e-9 * np.abs(bound))
+    at_best = (bounded.slopes(y)[1] * y).sum(axis=0)
+    np.testing.assert_allclose(-at_best, bound, rtol=1e-6, atol=1e-5)
+    if dimension == 2:
+        tight = np.abs(least - bound) < 0.05 * (mu * np.linalg.norm(x, axis=0) + nu * 5)
+        assert np.mean(tight[40:]) > 0.95
+
+
 def sample(right, dimension, pairs, runs, rng, center):
     """Counts, X̂ and Ĥ of `runs` sets of pairs; the classifier sees all coordinates, (pairs, d)."""
     counts, means, hessians = [], [], []
@@ -162,6 +196,7 @@ def tally_of(drawn, center, share=0.2):
     return Tally(
         Design.ANTITHETIC,
         2 * (both + one + none),
+        mean.shape[1],
         count_top=2 * both + one,
         pair_both=both,
         pair_plus_only=one // 2,
@@ -171,6 +206,8 @@ def tally_of(drawn, center, share=0.2):
         curvature_center=np.full(len(both), center),
         curvature_eigenvalues=eigenvalues,
         curvature_squares=squares,
+        curvature_largest=np.abs(mean).max(axis=1),
+        curvature_total=np.abs(mean).sum(axis=1),
         curvature_share=np.full(len(both), share),
     )
 

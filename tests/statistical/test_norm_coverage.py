@@ -6,9 +6,11 @@ l2 distance R along w, it is lost at R/‖w‖_∞ in l1 and at R/‖w‖₁ in 
 
 import numpy as np
 import pytest
+import test_direction_coverage as third
 from known_classifiers import KNOWN, counts_of, extremal
 from scipy import stats
 
+from sosmooth import directions
 from sosmooth.certificates.second_order_dipole import second_order_dipole_radius
 from sosmooth.confidence import other_norms
 from sosmooth.confidence.bounds import Bounds
@@ -68,6 +70,25 @@ def radii_above_the_truth(known, axis, norm, repetitions, seed):
     return int(np.sum(radius > distance / np.linalg.norm(axis, DUAL[norm]) * (1 + 1e-9)))
 
 
+def third_order_radii_above_the_truth(shape, axis, norm, repetitions, pairs=1000):
+    """The same for slope and curvature, on an extremal region of the third order."""
+    right, distance = third.extremal(*shape)
+    w, center = AXES[axis], 0.5 * (1 - shape[0])
+    rng = np.random.default_rng(repetitions)
+    drawn = third.sample(lambda z: right((z @ w)[:, None]), len(w), pairs, repetitions, rng, center)
+    _, radius = bounds_and_radii(
+        "third_order_dipole",
+        third.tally_of(drawn, center),
+        alpha=0.05,
+        sigma=1.0,
+        classes="top",
+        norm=norm,
+    )
+    truth = distance / np.linalg.norm(w, DUAL[norm])
+    assert np.mean(radius) > 0.4 * truth
+    return int(np.sum(radius > truth))
+
+
 CASES = [(known, axis, norm) for known in TRUTHS for axis in AXES for norm in DUAL]
 ONE_OF_EACH = [CASES[0], CASES[9], CASES[14], CASES[19]]
 
@@ -92,6 +113,37 @@ def test_slopes_cover():
 def test_radii_cover():
     for case in ONE_OF_EACH:
         radii_cover(case, 100)
+
+
+# The axis along which the largest l2 change of the ball leads: nothing is given away there.
+THIRD_ORDER = [
+    (third.EXTREMAL[0], "one feature", "l1"),
+    (third.EXTREMAL[1], "all alike", "linf"),
+    (third.EXTREMAL[2], "uneven", "l1"),
+]
+
+
+def test_third_order_radii_cover():
+    for case in THIRD_ORDER:
+        assert third_order_radii_above_the_truth(*case, 40) <= stats.binom.isf(
+            FALSE_ALARM, 40, 0.05
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", THIRD_ORDER, ids=lambda case: f"{case[1]}, {case[2]}")
+def test_third_order_radii_cover_4000_times(case):
+    failed = third_order_radii_above_the_truth(*case, 4000)
+    assert failed <= stats.binom.isf(FALSE_ALARM, 4000, 0.05)
+
+
+def test_with_half_of_the_slope_the_third_order_does_not_cover(monkeypatch):
+    """The sabotage that the tests above would see."""
+    case, honest = (third.EXTREMAL[0], "one feature", "l1"), directions.steepest_in_norm
+    limit = stats.binom.isf(FALSE_ALARM, 12, 0.05)
+    assert third_order_radii_above_the_truth(*case, 12, pairs=50_000) <= limit
+    monkeypatch.setattr(directions, "steepest_in_norm", lambda *given: 0.5 * honest(*given))
+    assert third_order_radii_above_the_truth(*case, 12, pairs=50_000) > limit
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +19,8 @@ _SECULAR_STEPS = 12
 _SETTLED = 1e-9
 # The smallest slope multiplier, relative to that of the mass, at which slopes are taken.
 _STEEP = 1e-6
+# Between these the ratio of the multipliers is looked for at which the slope becomes too steep.
+_SMALLEST_RATIO, _LARGEST_RATIO, _RATIO_STEPS = 1e-6, 1e6, 40
 
 
 class Prices(Protocol):
@@ -134,6 +136,77 @@ class AnyDirection:
         bends[:, CURVATURE, CURVATURE] = curve * mu**2
         gradient = np.stack([none, not_both, self.slack[0] - along, self.slack[1] - bent])
         return value, gradient, bends
+
+
+@dataclass(frozen=True)
+class NoSteeper:
+    """The same where the direction is known to be no steeper than one number.
+
+    Beyond some ratio of the two multipliers the rest of the slope's is charged for that number.
+
+    Attributes:
+        price: of any direction.
+        steepest: the slope downwards is at most this, with its slack, at least 0, (n,).
+        ratio: of the slope's multiplier to that of the curvature, at least 0, (n,); any is sound.
+    """
+
+    price: AnyDirection
+    steepest: Floats
+    ratio: Floats
+
+    @property
+    def wrong(self) -> Floats:
+        return self.price.wrong
+
+    def take(self, index: NDArray[np.intp]) -> NoSteeper:
+        return NoSteeper(self.price.take(index), self.steepest[index], self.ratio[index])
+
+    def value(self, y: Floats) -> Floats:
+        taken, rest = self._split(y)
+        return self.price.value(taken) + rest * self.steepest * (1 + 8 * EPS)
+
+    def slopes(self, y: Floats) -> tuple[Floats, Floats, Floats]:
+        taken, rest = self._split(y)
+        value, gradient, bends = self.price.slopes(taken)
+        beyond = rest > 0
+        # There the price is linear: both multipliers move along the ray of that ratio.
+        along = gradient[CURVATURE] + self.ratio * (gradient[SLOPE] - self.steepest)
+        gradient[CURVATURE] = np.where(beyond, along, gradient[CURVATURE])
+        gradient[SLOPE] = np.where(beyond, self.steepest, gradient[SLOPE])
+        for i in (SLOPE, CURVATURE):
+            bends[beyond, i, SLOPE] = bends[beyond, i, CURVATURE] = 0.0
+        return value + rest * self.steepest, gradient, bends
+
+    def _split(self, y: Floats) -> tuple[Floats, Floats]:
+        """The multipliers up to the ratio, and what the slope's is beyond it."""
+        taken = y.copy()
+        taken[SLOPE] = np.minimum(y[SLOPE], self.ratio * y[CURVATURE])
+        return taken, y[SLOPE] - taken[SLOPE]
+
+
+def no_steeper(price: AnyDirection, steepest: Floats) -> NoSteeper:
+    """The price of the directions along which the mean slope is at most `steepest` downwards.
+
+    Args:
+        price: of any direction, as if they were all of length one.
+        steepest: without slack, at least 0 and at most the length of X̂, (n,).
+
+    Returns:
+        It holds for vectors of length at most one as well.
+    """
+    # A vector that is shorter can only be lower where no eigenvalue is below 0.
+    theta = price.eigenvalues - np.maximum(price.eigenvalues.min(axis=0), 0.0)
+    low, high = np.zeros_like(steepest), np.full_like(steepest, _LARGEST_RATIO)
+    one = np.ones_like(steepest)
+    for _ in range(_RATIO_STEPS):
+        # The lowest vector turns towards the slope as the ratio grows.
+        middle = np.sqrt(np.maximum(low, _SMALLEST_RATIO) * high)
+        _, gap, _ = _shifted(middle, one, theta, price.squares)
+        gentle = 0.5 * middle * (price.squares / gap).sum(axis=0) <= steepest
+        low, high = np.where(gentle, middle, low), np.where(gentle, high, middle)
+    return NoSteeper(
+        replace(price, eigenvalues=theta), (steepest + price.slack[0]) * (1 + 2 * EPS), low
+    )
 
 
 def lowest_along_a_direction(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sosmooth._numbers import EPS, Floats
 from sosmooth.certificates._third_order_dual import BOTH, CURVATURE, ONE, SLOPE
 from sosmooth.certificates._third_order_march import NEAR, OneHalf, Rivals, march
-from sosmooth.certificates._third_order_prices import AnyDirection
+from sosmooth.certificates._third_order_prices import AnyDirection, Prices, no_steeper
 from sosmooth.certificates.region import Region, worst_multiclass_radius
 from sosmooth.certificates.second_order_dipole import second_order_dipole_region
 
@@ -47,6 +47,7 @@ def any_direction(
     squares: Floats,
     *,
     rivals: Region | None = None,
+    steepest: Floats | None = None,
 ) -> InAnyDirection:
     """The smallest third-order dipole radius over all directions and over corners of truths.
 
@@ -60,6 +61,8 @@ def any_direction(
         squares: squared coefficients of X̂ in its eigenvectors, (d, n).
         rivals: extremal regions of `1 − f_c`, (rivals, n): the class must have more than one half
             or be ahead of each of them; None: more than one half.
+        steepest: `X̂·v` is at least minus this, at least 0, (n,), and v may be shorter than 1;
+            None: v has length 1, and nothing else is known.
 
     Raises:
         ValueError: a probability is outside its range.
@@ -71,22 +74,26 @@ def any_direction(
     Source:
         docs/theory/third_order.md.
     """
-    steepest = np.sqrt(squares.sum(axis=0)) * (1 + 8 * EPS) + slack[0]
-    second = second_order_dipole_region(c_s, c_n, np.broadcast_to(steepest, c_s.shape))
+    length = np.sqrt(squares.sum(axis=0)) * (1 + 8 * EPS)
+    least = length if steepest is None else np.minimum(length, steepest)
+    slope = -(least + slack[0])
+    second = second_order_dipole_region(c_s, c_n, np.broadcast_to(-slope, c_s.shape))
     by_corner = np.asarray(second.radius())
     corner = by_corner.argmin(axis=0)
     distance = by_corner.min(axis=0)
     if rivals is not None:
         distance = np.maximum(distance, worst_multiclass_radius(second, rivals))
-    slope, curvature = -steepest, np.full(distance.shape, -np.inf)
+    curvature = np.full(distance.shape, -np.inf)
     at = np.flatnonzero((distance > 0) & np.isfinite(distance))
     if at.size == 0:
         return InAnyDirection(distance, corner, slope, curvature)
     not_both = 0.5 * (1 - c_s[:, at])
     none = np.maximum(not_both - c_n[:, at], 0.0) + 2 * EPS * not_both
-    prices = AnyDirection(
+    prices: Prices = AnyDirection(
         none, not_both, slack[:, at], eigenvalues[:, at], squares[:, at] * (1 + 4 * EPS)
     )
+    if steepest is not None:
+        prices = no_steeper(prices, least[at])
     level = OneHalf() if rivals is None else Rivals(rivals.take(at))
     found = march(prices, distance[at], tied=False, level=level, effort=NEAR)
     distance[at] = np.maximum(distance[at], _rounded_down(found.radius))

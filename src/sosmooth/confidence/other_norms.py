@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sosmooth._numbers import EPS
+from sosmooth._numbers import EPS, Floats
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.confidence.direction_bounds import slope_shortfall
 from sosmooth.confidence.pair_gradient import SUM_ERROR
@@ -24,8 +24,22 @@ NORMS = ("l2", "l1", "linf")
 # probability that the two sides of a pair differ. The counts hardly notice it: 2 % cost a radius
 # about one part in 100 000.
 _SHARE, _SLOPE, _PROBABILITY = 0.02, 0.9, 0.1
-# By norm, the field that holds the dual norm of the mean of h z.
-_DUAL = {"l1": "direction_largest", "linf": "direction_total"}
+# By norm, the end of the field that holds the dual norm of a mean of h z.
+_DUAL = {"l1": "largest", "linf": "total"}
+
+
+def checked_norm(norm: str) -> str:
+    """The norm of radii.
+
+    Args:
+        norm: one of `NORMS`.
+
+    Raises:
+        ValueError: it is none of them.
+    """
+    if norm not in NORMS:
+        raise ValueError(f"norm must be one of {', '.join(NORMS)}; got {norm!r}")
+    return norm
 
 
 def largest_l2_length(norm: str, dimension: int | None) -> float:
@@ -43,6 +57,30 @@ def largest_l2_length(norm: str, dimension: int | None) -> float:
     if dimension is None:
         raise LookupError("the dimension of the inputs, which the log did not hold")
     return math.sqrt(dimension)
+
+
+def steepest_in_norm(tally: Tally, norm: str, mean: str) -> Floats:
+    """The largest slope of a mean of h z over the unit vectors that matter: its dual norm over K.
+
+    Args:
+        tally: of antithetic pairs.
+        norm: "l1" or "linf".
+        mean: "direction", that over the first pairs, or "curvature", that over all of them.
+
+    Returns:
+        Float64 (batch,), units of the noise, rounded up.
+
+    Raises:
+        LookupError: the tally lacks what is needed (the message names it).
+
+    Source:
+        docs/theory/other_norms.md.
+    """
+    name = f"{mean}_{_DUAL[norm]}"
+    dual = tally.required(name)
+    if np.any(np.isnan(dual)):
+        raise LookupError(f"{name}, which earlier versions of sosmooth did not store")
+    return dual / largest_l2_length(norm, tally.dimension) * (1 + 4 * EPS)
 
 
 def corners_in_norm(
@@ -79,11 +117,11 @@ def corners_in_norm(
     """
     bounds = corners(tally, (1 - _SHARE) * alpha, sigma)
     pairs = tally.required("direction_pairs")
-    dual = tally.required(_DUAL[norm]) / largest_l2_length(norm, tally.dimension)
     one = tally.required("pair_plus_only") + tally.required("pair_minus_only")
     one_upper = proportion_upper_bound(one, tally.n // 2, _PROBABILITY * _SHARE * alpha)
     short = slope_shortfall(one_upper, np.maximum(pairs, 1), _SLOPE * _SHARE * alpha)
-    slope = (dual + short + SUM_ERROR) * (1 + 8 * EPS) / sigma
+    steepest = steepest_in_norm(tally, norm, "direction")
+    slope = (steepest + short + SUM_ERROR) * (1 + 8 * EPS) / sigma
     slope = np.where(pairs > 0, slope, np.inf)
     return replace(
         bounds, gradient_norm_upper=np.minimum(bounds.required("gradient_norm_upper"), slope)

@@ -154,6 +154,20 @@ COLUMNS: dict[str, Column] = {
             fill=nan,
         ),
         Column(
+            "curvature_largest",
+            _FLOAT,
+            "largest absolute value in that mean, for l1 radii",
+            optional=True,
+            unknown=nan,
+        ),
+        Column(
+            "curvature_total",
+            _FLOAT,
+            "sum of the absolute values in that mean, for l∞ radii",
+            optional=True,
+            unknown=nan,
+        ),
+        Column(
             "curvature_share",
             _FLOAT,
             "share of alpha for slope and curvature, fixed before the pairs were drawn",

@@ -129,7 +129,7 @@ class Counts:
                 "direction_pairs": np.array([of.direction_pairs]),
                 "direction_one": sums["direction_one"],
                 "direction_norm": np.array([self.direction(of)[1]]),
-                **_of_mean(self._mean(of)),
+                **_sizes("direction", self._mean(of)),
                 "slope_pairs": np.array([of.vectors - of.direction_pairs]),
                 "slope_sum": slopes[:, 0],
                 "slope_sq_sum": slopes[:, 1],
@@ -166,6 +166,7 @@ class Counts:
             "curvature_center": np.array([of.curvature_center]),
             "curvature_eigenvalues": eigenvalues[None],
             "curvature_squares": squares[None],
+            **_sizes("curvature", mean),
             "curvature_share": np.array([of.curvature_share]),
         }
 
@@ -264,12 +265,12 @@ def counted(design: Design, vectors: int, right: NDArray[np.int64]) -> dict[str,
     }
 
 
-def _of_mean(mean: NDArray[np.float64]) -> dict[str, Any]:
+def _sizes(of: str, mean: NDArray[np.float64]) -> dict[str, Any]:
     """Largest absolute value and sum of the absolute values, which fsum adds up exactly."""
     size = np.abs(mean)
     return {
-        "direction_largest": np.array([size.max(initial=0.0)]),
-        "direction_total": np.array([math.fsum(size)]),
+        f"{of}_largest": np.array([size.max(initial=0.0)]),
+        f"{of}_total": np.array([math.fsum(size)]),
     }
 
 
@@ -299,6 +300,8 @@ def no_curvature(batch: int, dimension: int) -> dict[str, Any]:
         "curvature_center": np.full(batch, np.nan),
         "curvature_eigenvalues": kept,
         "curvature_squares": kept,
+        "curvature_largest": np.full(batch, np.nan),
+        "curvature_total": np.full(batch, np.nan),
         "curvature_share": np.zeros(batch),
     }
 
