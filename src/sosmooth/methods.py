@@ -97,7 +97,7 @@ class Method:
         Without a mean slope of the pairs it is the same one: the ball that the l2 ball contains.
 
         Args:
-            norm: one of `NORMS`.
+            norm: of the radii, see `checked_norm`.
         """
         if norm == "l2" or not self.pair_gradient:
             return self
@@ -354,7 +354,7 @@ def certify_tally(
         seed: of the noise, for the record.
         classes: "top": the selected class must keep more than half of the probability. "all": that,
             or more than each other class; alpha is split over all the bounds.
-        norm: of the radii, one of `NORMS`.
+        norm: of the radii, see `checked_norm`.
 
     Returns:
         One certificate per input.

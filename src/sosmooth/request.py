@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +25,7 @@ from sosmooth.results import Certificates
 from sosmooth.sampling.counts import Estimation
 from sosmooth.sampling.execution import AS_GIVEN, Execution
 from sosmooth.sampling.lattice import steps_per_sigma
+from sosmooth.sampling.low_frequencies import image_shape
 from sosmooth.sampling.noise import checked_seed
 from sosmooth.sampling.selection import Selection
 from sosmooth.sampling.time_limit import check_timeout
@@ -90,7 +93,7 @@ class Request:
         tolerance: stop when more samples could not raise the radius by more, input units; None: no.
         curvature: "auto", "on" or "off": whether the methods that use it draw the curvature where
             it is likely to pay, everywhere, or nowhere.
-        norm: of the radii: "l2", "l1" or "linf".
+        norm: of the radii: "l2", "l1", "linf", "color" or "low_frequency:K".
 
     Raises:
         ValueError: an unknown method, a number outside its range, an odd n for pairs, curvature
@@ -200,16 +203,17 @@ class Request:
         return RULES[name](float(value), self.method, self.n, sigma, self.alpha, self.compared)
 
     def estimation(
-        self, index: int, selection: Selection, *, dimension: int, num_classes: int
+        self, index: int, selection: Selection, *, shape: Sequence[int], num_classes: int
     ) -> Estimation:
         """What is counted of one input after its selection; `classes` does not change it.
 
         Args:
             index: of the input.
             selection: what its selection samples say.
-            dimension: features of the input.
+            shape: of the input.
             num_classes: of the classifier.
         """
+        dimension = math.prod(shape)
         method, gradient, curvature = method_named(self.method), None, None
         votes = (self.n0 - selection.first, self.n0, self.n, dimension, self.alpha)
         if method.pair_gradient:
@@ -228,6 +232,7 @@ class Request:
             curvature_share=curvature.alpha_share if curvature else 0.0,
             num_classes=num_classes,
             runner_up=selection.runner_up,
+            image=image_shape(shape),
         )
 
     def certificates(

@@ -24,6 +24,7 @@ from sosmooth.sampling.evaluator import (
     executed,
 )
 from sosmooth.sampling.inputs import checked_indices, checked_inputs, on_device, usable
+from sosmooth.sampling.low_frequencies import image_shape
 from sosmooth.sampling.modes import EvaluationMode
 from sosmooth.sampling.noise import Stage
 from sosmooth.sampling.selection import Selection
@@ -308,7 +309,7 @@ class Sampler:
                 yield Failed(offset + position, index, why, selection.invalid)
                 continue
             estimation = request.estimation(
-                index, selection, dimension=engine.dimension, num_classes=self.num_classes
+                index, selection, shape=engine.shape, num_classes=self.num_classes
             )
             parts.append(Part(position, estimation))
             margins.append(selection.margin)
@@ -336,15 +337,16 @@ class Sampler:
         begun = time.perf_counter()
         selected, first, runner_up, second, invalid = self._select(engine, indices, request.n0)
         method, going = method_named(request.method), invalid == 0
+        image = image_shape(engine.shape)
         tallies: dict[int, Tally] = {}
         for tally, found_invalid in engine.tallies_by_look(
             indices, request.design, rule.looks(), selected, going
         ):
             tally = replace(tally, runner_up=runner_up)
             if method.pair_gradient:
-                tally = replace(tally, **no_gradient(len(tally)))
+                tally = replace(tally, **no_gradient(len(tally), image))
             if method.curvature:
-                tally = replace(tally, **no_curvature(len(tally), engine.dimension))
+                tally = replace(tally, **no_curvature(len(tally), engine.dimension, image))
             invalid[going] = found_invalid[going]
             going &= invalid == 0
             last = tally.n[0] == rule.n

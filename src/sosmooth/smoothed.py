@@ -223,8 +223,10 @@ class SmoothedClassifier:
                 this; without the gradient.
             curvature: "auto": methods that use the curvature draw it where it is likely to pay.
                 "on": for every input. "off": for none.
-            norm: of the radii: "l2", "l1" or "linf". For the others than l2, methods with the
-                gradient of pairs use how it is spread over the features.
+            norm: of the radii: "l2", "l1" or "linf"; "color" or "low_frequency:K": l2 radii of
+                changes that shift each channel of an image, or change its K lowest frequencies
+                along each side. For the others than l2, methods with the gradient of pairs use how
+                it is spread over the features.
             labels: true classes, integers or names, one an input, −1 = unknown: they are kept for
                 figures; None: those of the data set.
             out: folder of a run: each input is stored as soon as it is certified, and the same call

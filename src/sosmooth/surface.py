@@ -139,7 +139,7 @@ class Results(Sequence["Certificate"]):
             alpha: failure probability of each certificate, in (0, 1); None: the same.
             classes: "top" or "all", as for `SmoothedClassifier.certify`; None: as before, or for
                 another method its default.
-            norm: "l2", "l1" or "linf", of the radii; None: the same.
+            norm: of the radii, as for `SmoothedClassifier.certify`; None: the same.
 
         Returns:
             The same kind of results. `save` stores them.

@@ -78,6 +78,8 @@ class Tally:
         direction_largest: the largest absolute value in `X̄`, float64 (batch,); None in runs of
             earlier versions.
         direction_total: the sum of the absolute values in `X̄`, likewise.
+        direction_low: length of the projection of `X̄` on the 1, 2, 4, … lowest frequencies of an
+            image, float64 (batch, numbers); none of other inputs.
         slope_pairs: the other pairs, int64 (batch,).
         slope_sum: sum over them of `y = min(h û·z, 2.5)`, `û = X̄/‖X̄‖`, float64 (batch,).
         slope_sq_sum: sum over them of `y²`, float64 (batch,).
@@ -93,6 +95,7 @@ class Tally:
             shared out between its neighbours; rounded up.
         curvature_largest: the largest absolute value in that `X̂`, float64 (batch,).
         curvature_total: the sum of the absolute values in it, likewise.
+        curvature_low: of that `X̂` as `direction_low` is of `X̄`.
         curvature_share: of alpha, for slope and curvature together, fixed before the pairs were
             drawn, float64 (batch,); 0 where none was drawn.
         num_classes: number of classes of the classifier; None where unknown.
@@ -122,6 +125,7 @@ class Tally:
     direction_norm: NDArray[np.float64] | None = None
     direction_largest: NDArray[np.float64] | None = None
     direction_total: NDArray[np.float64] | None = None
+    direction_low: NDArray[np.float64] | None = None
     slope_pairs: NDArray[np.int64] | None = None
     slope_sum: NDArray[np.float64] | None = None
     slope_sq_sum: NDArray[np.float64] | None = None
@@ -131,6 +135,7 @@ class Tally:
     curvature_squares: NDArray[np.float64] | None = None
     curvature_largest: NDArray[np.float64] | None = None
     curvature_total: NDArray[np.float64] | None = None
+    curvature_low: NDArray[np.float64] | None = None
     curvature_share: NDArray[np.float64] | None = None
     num_classes: int | None = None
     runner_up: NDArray[np.int64] | None = None

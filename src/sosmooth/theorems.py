@@ -57,7 +57,7 @@ class Theorem(Protocol):
         """The theorem whose distance, over `largest_l2_length`, is one in the norm.
 
         Args:
-            norm: "l1" or "linf".
+            norm: of the radii, not "l2".
         """
         ...
 

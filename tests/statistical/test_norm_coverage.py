@@ -4,6 +4,8 @@ The classifiers depend on the coordinate along one unit vector w. So where the c
 l2 distance R along w, it is lost at R/‖w‖_∞ in l1 and at R/‖w‖₁ in l∞.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import test_direction_coverage as third
@@ -16,6 +18,7 @@ from sosmooth.confidence import other_norms
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.confidence.other_norms import corners_in_norm
 from sosmooth.methods import bounds_and_radii
+from sosmooth.sampling.low_frequencies import lengths
 from sosmooth.tally import Design, Tally
 
 FALSE_ALARM = 1e-6
@@ -89,6 +92,23 @@ def third_order_radii_above_the_truth(shape, axis, norm, repetitions, pairs=1000
     return int(np.sum(radius > truth))
 
 
+def colour_radii_above_the_truth(tilt, repetitions, pairs=1000):
+    """Images of 4 x 4 pixels whose class is lost along an axis at this angle to the constant."""
+    right, distance = third.extremal(*third.EXTREMAL[0])
+    constant, other = np.full(16, 0.25), np.tile([0.25, -0.25], 8)
+    w, center = np.cos(tilt) * constant + np.sin(tilt) * other, 0.1
+    rng = np.random.default_rng(repetitions)
+    drawn = third.sample(lambda z: right((z @ w)[:, None]), 16, pairs, repetitions, rng, center)
+    low = np.array([lengths(mean, (1, 4, 4)) for mean in drawn[1]])
+    tally = replace(third.tally_of(drawn, center), curvature_low=low)
+    asked = {"alpha": 0.05, "sigma": 1.0, "classes": "top"}
+    _, plain = bounds_and_radii("third_order_dipole", tally, **asked)
+    _, radius = bounds_and_radii("third_order_dipole", tally, **asked, norm="color")
+    assert np.all(radius >= plain * (1 - 1e-6))
+    assert (np.mean(radius) > 1.1 * np.mean(plain)) == (tilt > 0.5)
+    return int(np.sum(radius > distance / np.cos(tilt)))
+
+
 CASES = [(known, axis, norm) for known in TRUTHS for axis in AXES for norm in DUAL]
 ONE_OF_EACH = [CASES[0], CASES[9], CASES[14], CASES[19]]
 
@@ -128,6 +148,17 @@ def test_third_order_radii_cover():
         assert third_order_radii_above_the_truth(*case, 40) <= stats.binom.isf(
             FALSE_ALARM, 40, 0.05
         )
+
+
+@pytest.mark.parametrize("tilt", [0.0, 1.0])
+def test_radii_of_colour_shifts_cover(tilt):
+    assert colour_radii_above_the_truth(tilt, 40) <= stats.binom.isf(FALSE_ALARM, 40, 0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tilt", [0.0, 1.0])
+def test_radii_of_colour_shifts_cover_4000_times(tilt):
+    assert colour_radii_above_the_truth(tilt, 4000) <= stats.binom.isf(FALSE_ALARM, 4000, 0.05)
 
 
 @pytest.mark.slow

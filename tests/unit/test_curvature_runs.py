@@ -113,7 +113,7 @@ def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(ValueError, match="at most 4096 features"):
         smoothed().certify(wide, method="with_curvature", n=100, curvature="on")
     of = Request("with_curvature").estimation(
-        0, Selection(0, 80, 1, 20, 0, ""), dimension=MOST_FEATURES + 1, num_classes=2
+        0, Selection(0, 80, 1, 20, 0, ""), shape=(MOST_FEATURES + 1,), num_classes=2
     )
     assert np.isnan(of.curvature_center)
     assert not of.draws_curvature

@@ -19,6 +19,7 @@ from sosmooth.methods import METHODS, bounds_and_radii
 from sosmooth.report.headline import headline
 from sosmooth.request import Request
 from sosmooth.runs.files import RunError
+from sosmooth.sampling.low_frequencies import image_shape, kept, lengths
 from sosmooth.tally import Design, Tally
 from sosmooth.tasks.validate import validate_run
 
@@ -93,6 +94,45 @@ def test_counts_hold_both_norms_of_the_mean(certified):
     assert np.all(largest[~drawn] == 0)
 
 
+def test_lengths_of_projections_on_low_frequencies():
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=(3, 5, 8))
+    low = lengths(image.ravel(), (3, 5, 8))
+    at = [np.cos(np.pi * np.outer(np.arange(4), np.arange(n) + 0.5) / n) for n in (5, 8)]
+    rows, columns = (basis / np.linalg.norm(basis, axis=1)[:, None] for basis in at)
+    for place, k in enumerate((1, 2, 4)):
+        found = np.linalg.norm(rows[:k] @ image @ columns[:k].T)
+        np.testing.assert_allclose(low[place], found, rtol=1e-9)
+        assert low[place] >= found
+    assert len(low) == kept((3, 5, 8)) == 3
+    assert len(lengths(image.ravel(), None)) == kept(image_shape((120,))) == 0
+    assert image_shape((5, 8)) == (1, 5, 8)
+
+
+def test_radii_within_frequencies(certified, tmp_path):
+    """Fewer frequencies, fewer changes: the radius does not fall. What was not kept is refused."""
+    plain = certified.save(tmp_path / "l2")
+    radii = [certified.radius]
+    for norm in ("low_frequency:4", "low_frequency:3", "low_frequency:2", "color"):
+        radii.append(certified.recertify(norm=norm).radius)
+        assert np.all(radii[-1] >= radii[-2] * (1 - 2e-4))
+    assert np.all(radii[1] == radii[2])  # three are certified as four
+    assert np.any(radii[-1] > 1.2 * radii[0])
+    again = recertify(tmp_path / "l2", tmp_path / "color", method=certified.method, norm="color")
+    assert validate_run(again.path) == []
+    assert again["radius"].tolist() == radii[-1].tolist()
+    assert "average certified color radius" in headline([again])
+    with pytest.raises(RunError, match="low_frequency:4 is the last"):
+        certified.recertify(norm="low_frequency:5")
+    for wrong in ("low_frequency", "low_frequency:0", "low_frequency:x"):
+        with pytest.raises(ValueError, match="needs a whole number K"):
+            Request(norm=wrong)
+    rows = SmoothedClassifier(lambda x: (x.sum(1) > 0).long(), sigma=1.0, num_classes=2)
+    found = rows.certify(np.ones((1, 4), np.float32), n=200)
+    with pytest.raises(RunError, match="they are no images"):
+        found.recertify(norm="color")
+
+
 @pytest.mark.parametrize("norm", POWER)
 @pytest.mark.parametrize("classes", ["top", "all"])
 def test_never_below_what_l2_implies(certified, norm, classes):
@@ -134,7 +174,7 @@ def test_asked_at_once_is_certified_later(certified):
 
 
 def test_what_is_refused(certified, tmp_path):
-    with pytest.raises(ValueError, match="norm must be one of l2, l1, linf; got 'l3'"):
+    with pytest.raises(ValueError, match="or low_frequency:K; got 'l3'"):
         Request(norm="l3")
     with pytest.raises(ValueError, match="radius and tolerance are for l2 radii"):
         Request(norm="l1", radius=0.1)

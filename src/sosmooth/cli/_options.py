@@ -79,7 +79,12 @@ ClassesName = Annotated[
     ),
 ]
 NormName = Annotated[
-    Literal["l2", "l1", "linf"], Parameter(name="--norm", help="What the radii are measured in.")
+    str,
+    Parameter(
+        name="--norm",
+        help="What the radii are measured in: l2, l1 or linf; color: l2, of changes that shift each"
+        " colour; low_frequency:K: l2, of changes of the K lowest frequencies along each side.",
+    ),
 ]
 CurvatureName = Literal["auto", "on", "off"]
 Architecture = Annotated[

@@ -20,6 +20,9 @@ from sosmooth.tally import Tally
 
 #: Norms of radii.
 NORMS = ("l2", "l1", "linf")
+#: l2 changes of an image within some of its frequencies alone: a shift of each colour, or the K
+#: lowest along each side.
+COLOR, LOW_FREQUENCY = "color", "low_frequency"
 # What the slope along the nearest change gets of alpha, and its parts: for the slope, and for the
 # probability that the two sides of a pair differ. The counts hardly notice it: 2 % cost a radius
 # about one part in 100 000.
@@ -29,24 +32,48 @@ _DUAL = {"l1": "largest", "linf": "total"}
 
 
 def checked_norm(norm: str) -> str:
-    """The norm of radii.
+    """The norm of radii, as it is stored.
 
     Args:
-        norm: one of `NORMS`.
+        norm: one of `NORMS`, "color", or "low_frequency:K".
 
     Raises:
         ValueError: it is none of them.
     """
-    if norm not in NORMS:
-        raise ValueError(f"norm must be one of {', '.join(NORMS)}; got {norm!r}")
-    return norm
+    if norm in NORMS or frequencies(norm) is not None:
+        return norm
+    raise ValueError(
+        f"norm must be one of {', '.join(NORMS)}, {COLOR} or {LOW_FREQUENCY}:K; got {norm!r}"
+    )
+
+
+def frequencies(norm: str) -> int | None:
+    """How many frequencies along each side of an image may change; None: all.
+
+    Args:
+        norm: as for `checked_norm`.
+
+    Raises:
+        ValueError: the number is none.
+    """
+    if norm == COLOR:
+        return 1
+    name, _, number = norm.partition(":")
+    if name != LOW_FREQUENCY:
+        return None
+    if not (number.isascii() and number.isdigit() and int(number) > 0):
+        raise ValueError(
+            f"{LOW_FREQUENCY}:K needs a whole number K of at least 1, the frequencies along each"
+            f" side; got {norm!r}"
+        )
+    return int(number)
 
 
 def largest_l2_length(norm: str, dimension: int | None) -> float:
     """The largest l2 length of a vector that has length 1 in the norm.
 
     Args:
-        norm: one of `NORMS`.
+        norm: as for `checked_norm`.
         dimension: features of an input; None: unknown.
 
     Raises:
@@ -62,9 +89,11 @@ def largest_l2_length(norm: str, dimension: int | None) -> float:
 def steepest_in_norm(tally: Tally, norm: str, mean: str) -> Floats:
     """The largest slope of a mean of h z over the unit vectors that matter: its dual norm over K.
 
+    For frequencies that were not counted it is that over the next ones that were.
+
     Args:
         tally: of antithetic pairs.
-        norm: "l1" or "linf".
+        norm: of the radii, not "l2".
         mean: "direction", that over the first pairs, or "curvature", that over all of them.
 
     Returns:
@@ -76,6 +105,16 @@ def steepest_in_norm(tally: Tally, norm: str, mean: str) -> Floats:
     Source:
         docs/theory/other_norms.md.
     """
+    if (number := frequencies(norm)) is not None:
+        low = tally.required(f"{mean}_low")
+        place = (number - 1).bit_length()
+        if place >= low.shape[1]:
+            most = f"{LOW_FREQUENCY}:{2 ** (low.shape[1] - 1)} is the last"
+            raise LookupError(
+                f"the frequencies of {norm}: of inputs of this shape "
+                + (most if low.shape[1] else "none were kept, they are no images")
+            )
+        return low[:, place]
     name = f"{mean}_{_DUAL[norm]}"
     dual = tally.required(name)
     if np.any(np.isnan(dual)):
@@ -97,7 +136,7 @@ def corners_in_norm(
         tally: of antithetic pairs.
         alpha: failure probability, in (0, 1).
         sigma: noise level, input units.
-        norm: "l1" or "linf".
+        norm: of the radii, not "l2".
         corners: of the l2 certificate; it bounds the gradient norm.
 
     Returns:

@@ -117,6 +117,13 @@ COLUMNS: dict[str, Column] = {
             partly=True,
         ),
         Column(
+            "direction_low",
+            _FLOATS,
+            "length of that mean's projection on the 1, 2, 4, … lowest frequencies of an image",
+            optional=True,
+            fill=nan,
+        ),
+        Column(
             "slope_pairs",
             _INT,
             "the other pairs, which gave the slope along that direction û",
@@ -166,6 +173,13 @@ COLUMNS: dict[str, Column] = {
             "sum of the absolute values in that mean, for l∞ radii",
             optional=True,
             unknown=nan,
+        ),
+        Column(
+            "curvature_low",
+            _FLOATS,
+            "length of that mean's projection on the 1, 2, 4, … lowest frequencies of an image",
+            optional=True,
+            fill=nan,
         ),
         Column(
             "curvature_share",

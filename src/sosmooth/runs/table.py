@@ -68,7 +68,7 @@ def _arrow(name: str, value: ArrayLike | None, size: int, length: NDArray[np.int
         return pa.nulls(size, column.type)
     if pa.types.is_list(column.type):
         array = np.asarray(value)
-        if np.isnan(column.fill):
+        if name not in _TOGETHER[0]:
             length = np.where(np.isnan(array).all(axis=1), 0, array.shape[1])
         return _lists(array, column.type, length)
     array = np.broadcast_to(np.asarray(value), (size,))

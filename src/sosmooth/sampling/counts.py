@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from sosmooth.sampling.curvature import moments
+from sosmooth.sampling.low_frequencies import kept, lengths
 from sosmooth.sampling.noise import block_vectors
 from sosmooth.sampling.spectrum import shortened, spectrum
 from sosmooth.tally import CURVATURE_KEPT, NO_CLASS, Design, Tally
@@ -44,6 +45,7 @@ class Estimation:
         curvature_share: of alpha, for slope and curvature; for the record.
         num_classes: of the classifier; for the record.
         runner_up: the class that came second in the selection, −1 for none; for the record.
+        image: channels, height and width of the input; None: it is no image.
     """
 
     index: int
@@ -57,6 +59,7 @@ class Estimation:
     curvature_share: float = 0.0
     num_classes: int | None = None
     runner_up: int = NO_CLASS
+    image: tuple[int, int, int] | None = None
 
     @property
     def sides(self) -> int:
@@ -122,14 +125,14 @@ class Counts:
                 _from_fixed(sums["products"], _PRODUCT_BITS) / (of.n // 2) / sigma**2
             )
         if of.direction_share == 0:
-            fields |= no_gradient()
+            fields |= no_gradient(1, of.image)
         elif of.direction_share is not None:
             slopes = _from_fixed(sums["slopes"], _SUM_BITS)
             fields |= {
                 "direction_pairs": np.array([of.direction_pairs]),
                 "direction_one": sums["direction_one"],
                 "direction_norm": np.array([self.direction(of)[1]]),
-                **_sizes("direction", self._mean(of)),
+                **_sizes("direction", self._mean(of), of.image),
                 "slope_pairs": np.array([of.vectors - of.direction_pairs]),
                 "slope_sum": slopes[:, 0],
                 "slope_sq_sum": slopes[:, 1],
@@ -138,7 +141,7 @@ class Counts:
         if of.draws_curvature:
             fields |= self._curvature(of)
         elif of.curvature_center is not None:
-            fields |= no_curvature(1, of.dimension)
+            fields |= no_curvature(1, of.dimension, of.image)
         others = self.sums["class_ids"] != of.selected
         fields |= {name: sums[name][:, others] for name in _OF_CLASSES if name in sums}
         return Tally(
@@ -166,7 +169,7 @@ class Counts:
             "curvature_center": np.array([of.curvature_center]),
             "curvature_eigenvalues": eigenvalues[None],
             "curvature_squares": squares[None],
-            **_sizes("curvature", mean),
+            **_sizes("curvature", mean, of.image),
             "curvature_share": np.array([of.curvature_share]),
         }
 
@@ -265,43 +268,53 @@ def counted(design: Design, vectors: int, right: NDArray[np.int64]) -> dict[str,
     }
 
 
-def _sizes(of: str, mean: NDArray[np.float64]) -> dict[str, Any]:
-    """Largest absolute value and sum of the absolute values, which fsum adds up exactly."""
+def _sizes(
+    of: str, mean: NDArray[np.float64], image: tuple[int, int, int] | None
+) -> dict[str, Any]:
+    """What other balls than those of l2 need of a mean; fsum adds up exactly."""
     size = np.abs(mean)
     return {
         f"{of}_largest": np.array([size.max(initial=0.0)]),
         f"{of}_total": np.array([math.fsum(size)]),
+        f"{of}_low": lengths(mean, image)[None],
     }
 
 
-def no_gradient(batch: int = 1) -> dict[str, Any]:
+def no_gradient(batch: int = 1, image: tuple[int, int, int] | None = None) -> dict[str, Any]:
     """The fields of a tally for which no gradient was drawn."""
     counts = {
         name: np.zeros(batch, dtype=np.int64)
         for name in ("direction_pairs", "direction_one", "slope_pairs")
     }
-    return counts | {
-        name: np.zeros(batch)
-        for name in (
-            "direction_norm",
-            "direction_largest",
-            "direction_total",
-            "slope_sum",
-            "slope_sq_sum",
-            "gradient_share",
-        )
-    }
+    return (
+        counts
+        | {
+            name: np.zeros(batch)
+            for name in (
+                "direction_norm",
+                "direction_largest",
+                "direction_total",
+                "slope_sum",
+                "slope_sq_sum",
+                "gradient_share",
+            )
+        }
+        | {"direction_low": np.zeros((batch, kept(image)))}
+    )
 
 
-def no_curvature(batch: int, dimension: int) -> dict[str, Any]:
+def no_curvature(
+    batch: int, dimension: int, image: tuple[int, int, int] | None = None
+) -> dict[str, Any]:
     """The fields of a tally for which no curvature was drawn."""
-    kept = np.full((batch, min(dimension, CURVATURE_KEPT)), np.nan)
+    nothing = np.full((batch, min(dimension, CURVATURE_KEPT)), np.nan)
     return {
         "curvature_center": np.full(batch, np.nan),
-        "curvature_eigenvalues": kept,
-        "curvature_squares": kept,
+        "curvature_eigenvalues": nothing,
+        "curvature_squares": nothing,
         "curvature_largest": np.full(batch, np.nan),
         "curvature_total": np.full(batch, np.nan),
+        "curvature_low": np.zeros((batch, kept(image))),
         "curvature_share": np.zeros(batch),
     }
 

@@ -69,7 +69,8 @@ class Engine:
         self._noise = noise_source(seed, inputs.device, sigma=sigma, lattice=lattice)
         self._centers = self._noise.centers(inputs)
         self._progress = progress or (lambda evaluations: None)
-        self.dimension = int(np.prod(inputs.shape[1:]))
+        self.shape = tuple(inputs.shape[1:])
+        self.dimension = int(np.prod(self.shape))
 
     def why_no_vote(self) -> str:
         """What the classifier returned where its output was no vote, in words."""

@@ -37,7 +37,7 @@ def recertify(
         alpha: failure probability of each input's certificate, in (0, 1); None: that of `run`.
         classes: "top" or "all", as for `SmoothedClassifier.certify`; None: the method's default,
             but "top" where the run did not count the classes.
-        norm: "l2", "l1" or "linf", of the radii; None: that of `run`.
+        norm: of the radii, as for `SmoothedClassifier.certify`; None: that of `run`.
 
     Returns:
         The run in `out`, complete where `run` is; its manifest names what it was derived from.

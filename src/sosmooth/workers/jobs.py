@@ -114,7 +114,7 @@ class _Work:
         if selection.invalid:
             return [Failed(position, index, selection.why, selection.invalid)]
         estimation = request.estimation(
-            index, selection, dimension=x.size, num_classes=self.smoothing.classes
+            index, selection, shape=x.shape, num_classes=self.smoothing.classes
         )
 
         def phase(start: int, stop: int, direction: NDArray[np.float64] | None = None) -> Phase:
