@@ -111,7 +111,7 @@ def test_lengths_of_projections_on_low_frequencies():
 
 def test_radii_within_frequencies(certified, tmp_path):
     """Fewer frequencies, fewer changes: the radius does not fall. What was not kept is refused."""
-    plain = certified.save(tmp_path / "l2")
+    certified.save(tmp_path / "l2")
     radii = [certified.radius]
     for norm in ("low_frequency:4", "low_frequency:3", "low_frequency:2", "color"):
         radii.append(certified.recertify(norm=norm).radius)

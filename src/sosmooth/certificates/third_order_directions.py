@@ -89,13 +89,15 @@ def any_direction(
         return InAnyDirection(distance, corner, slope, curvature)
     not_both = 0.5 * (1 - c_s[:, at])
     none = np.maximum(not_both - c_n[:, at], 0.0) + 2 * EPS * not_both
-    prices: Prices = AnyDirection(
+    every = AnyDirection(
         none, not_both, slack[:, at], eigenvalues[:, at], squares[:, at] * (1 + 4 * EPS)
     )
-    if steepest is not None:
-        prices = no_steeper(prices, least[at])
     level = OneHalf() if rivals is None else Rivals(rivals.take(at))
+    prices: Prices = every
     found = march(prices, distance[at], tied=False, level=level, effort=NEAR)
+    if steepest is not None:  # a search may fail: this one goes on from what holds in any case
+        prices = no_steeper(every, least[at])
+        found = march(prices, found.radius, tied=False, level=level, effort=NEAR)
     distance[at] = np.maximum(distance[at], _rounded_down(found.radius))
     y = found.multipliers
     corner[at] = (y[BOTH] * none + y[ONE] * not_both).argmax(axis=0)
