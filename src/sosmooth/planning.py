@@ -20,8 +20,9 @@ def scaled(tally: Tally, n: ArrayLike) -> Tally:
     """The tally that n evaluations would give if every fraction stayed as observed.
 
     The length of the gradient's mean consists of the gradient and of chance,
-    `‖X̄‖² ≈ γ² + d p_E / (4 n₁)`; only the second part falls with more pairs. Slope and curvature
-    along every direction stay as observed: more pairs would take chance out of them too.
+    `‖X̄‖² ≈ γ² + d p_E / (4 n₁)`; only the second part falls with more pairs. Likewise chance
+    spreads the eigenvalues of the curvature by `2 √(d v / n₁)`, with `v = E (u − c)²`. Where no
+    curvature was drawn none is expected, though with more samples it may be.
 
     Args:
         tally: of a pilot, (batch,).
@@ -45,6 +46,8 @@ def scaled(tally: Tally, n: ArrayLike) -> Tally:
     }
     if tally.direction_pairs is not None:
         counts |= _scaled_gradient(tally, factor)
+    if tally.curvature_center is not None:
+        counts |= _scaled_curvature(tally, factor)
     return replace(tally, n=n, count_top=2 * both + plus + minus, **counts, **classes)
 
 
@@ -131,13 +134,36 @@ def _scaled_gradient(tally: Tally, factor: NDArray[np.float64]) -> dict[str, NDA
         "direction_pairs": new_pairs,
         "direction_one": np.minimum(_whole(found["direction_one"] * factor), new_pairs),
         "direction_norm": new_norm,
-        # Plans are for l2 radii.
-        "direction_largest": np.full(len(norm), np.inf),
-        "direction_total": np.full(len(norm), np.inf),
         "slope_pairs": _whole(found["slope_pairs"] * factor),
         "slope_sum": found["slope_sum"] * factor * turned,
         "slope_sq_sum": found["slope_sq_sum"] * factor,
     }
+
+
+def _scaled_curvature(tally: Tally, factor: NDArray[np.float64]) -> dict[str, NDArray]:
+    found, dimension = tally.arrays(), tally.dimension or 1
+    theta, squares = found["curvature_eigenvalues"], found["curvature_squares"]
+    center, pairs = found["curvature_center"], tally.n / 2
+    one = found["pair_plus_only"] + found["pair_minus_only"]
+    weights = ((found["pair_both"], 0.0), (one, 0.5), (found["pair_none"], 1.0))
+    variance = sum(count * (wrong - center) ** 2 for count, wrong in weights) / pairs
+    spread = 2 * np.sqrt(dimension * variance / pairs)
+    middle = 0.5 * (theta[:, :1] + theta[:, -1:])
+    half = 0.5 * (theta[:, -1] - theta[:, 0])
+    eigenvalues = middle + (theta - middle) * _without_chance(half, spread, factor)[:, None]
+    length = np.sqrt(squares.sum(axis=1))
+    chance = np.sqrt(0.25 * dimension * one) / pairs
+    shrunk = squares * _without_chance(length, chance, factor)[:, None] ** 2
+    return {"curvature_eigenvalues": eigenvalues, "curvature_squares": shrunk}
+
+
+def _without_chance(
+    observed: NDArray[np.float64], chance: NDArray[np.float64], factor: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What remains of a length, as a share, where its part of chance falls with more pairs."""
+    of_truth = np.maximum(observed**2 - chance**2, 0.0)
+    scaled = np.sqrt(of_truth + np.minimum(chance, observed) ** 2 / factor)
+    return np.divide(scaled, observed, out=np.ones(len(observed)), where=observed > 0)
 
 
 def _whole(values: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -33,6 +33,29 @@ def test_expected_radii_grow_with_n_and_come_true(method):
     np.testing.assert_allclose(radii[2], pilot(method, n=64_000).radius, atol=0.05)
 
 
+def test_chance_in_the_curvature_falls_with_more_pairs():
+    """In 30 dimensions most of what few pairs see of the curvature is chance."""
+    x = np.zeros((4, 30), dtype=np.float32)
+
+    def curved(n):
+        smoothed = SmoothedClassifier(
+            lambda x: (x.norm(dim=1) > 6).long(), sigma=1.0, num_classes=2, batch_size=4096
+        )
+        return smoothed.certify(
+            x, method="third_order_dipole", n=n, curvature="on", classes="top", indices=range(4)
+        )
+
+    few, many = curved(2000), curved(100_000)
+    more = scaled(few.tally, 100_000).required("curvature_eigenvalues")
+    observed = few.tally.required("curvature_eigenvalues")
+    assert np.all(np.ptp(more, axis=1) < 0.75 * np.ptp(observed, axis=1))
+    fewer = scaled(many.tally, 2000).required("curvature_eigenvalues")
+    np.testing.assert_allclose(np.ptp(fewer, axis=1), np.ptp(observed, axis=1), rtol=0.25)
+    expected = expected_radius("third_order_dipole", few.tally, 100_000, alpha=0.001, sigma=1.0)
+    np.testing.assert_allclose(expected, many.radius, rtol=0.2)
+    assert np.all(expected > 1.2 * few.radius)
+
+
 @pytest.mark.parametrize("method", ["first_order", "second_order_dipole"])
 def test_samples_for_a_radius_reach_it_and_hardly_fewer_do(method):
     found = pilot(method)
