@@ -1,6 +1,6 @@
 """Which method should I use?
 
-Use the default, `second_order_dipole`, unless you have a reason. One run of antithetic pairs serves
+Use the default, `third_order_dipole`, unless you have a reason. One run of antithetic pairs serves
 every method of pairs, so you can compare them on your own model at the cost of one pilot run. Do
 not certify an input by all of them and keep the largest radius: then alpha no longer holds.
 Instead:
@@ -8,10 +8,11 @@ Instead:
 1. Make a **pilot** on some inputs: compare methods, look as often as you like, certify nothing.
 2. Make the run that counts on **other inputs** (or with another seed), with the chosen method.
 
-What to expect: where no sample is wrong all methods nearly agree; elsewhere the gradient gives most
-of the gain. `first_order` on independent samples is the reference that other papers report.
-`second_order`, as published, needs very many samples in high dimension. `classes="all"` compares
-the class with each other class instead of with one half, which helps most where many abstain.
+What to expect: where no sample is wrong all methods nearly agree; elsewhere gradient and curvature
+give most of the gain. `first_order` on independent samples is the reference that other papers
+report. `second_order`, as published, needs very many samples in high dimension. `classes="all"`
+compares the class with each other class instead of with one half, which helps most where many
+abstain.
 
     python examples/which_method.py
 """
@@ -21,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sosmooth import (
+    METHODS,
     SmoothedClassifier,
     certify_run,
     load_classifier,
@@ -28,10 +30,13 @@ from sosmooth import (
     recertify,
 )
 from sosmooth.classifiers.load import open_classifier
+from sosmooth.methods import DEFAULT_METHOD
 from sosmooth.request import Request, Smoothing
 
 SIGMA, ALPHA = 0.25, 0.001
-OF_PAIRS = ("dipole", "dipole_joint", "second_order_pairs", "second_order_dipole")
+OF_PAIRS = [
+    name for name, method in METHODS.items() if method.design is METHODS[DEFAULT_METHOD].design
+]
 
 
 def pilot(folder: Path, indices: list[int], n: int) -> dict[str, float]:
@@ -42,7 +47,7 @@ def pilot(folder: Path, indices: list[int], n: int) -> dict[str, float]:
     independent, _ = certify_run(
         folder / "first", classifier, digits, request, smoothing, indices=indices
     )
-    request = replace(request, method="second_order_dipole")
+    request = replace(request, method=DEFAULT_METHOD)
     certify_run(folder / "pairs", classifier, digits, request, smoothing, indices=indices)
     found = {"first_order": independent.average_certified_radius()}
     for method in OF_PAIRS:

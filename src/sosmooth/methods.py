@@ -204,7 +204,7 @@ METHODS: dict[str, Method] = {
         classes="all",
     ),
 }
-DEFAULT_METHOD = "second_order_dipole"
+DEFAULT_METHOD = "third_order_dipole"
 
 
 def method_named(name: str) -> Method:

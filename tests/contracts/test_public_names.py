@@ -100,6 +100,6 @@ def test_certify_and_predict_take_what_the_contract_says():
     certify = inspect.signature(sosmooth.SmoothedClassifier.certify).parameters
     defaults = {name: certify[name].default for name in ("n0", "n", "alpha", "seed", "indices")}
     assert defaults == {"n0": 100, "n": 100_000, "alpha": 0.001, "seed": 0, "indices": None}
-    assert certify["method"].default == "second_order_dipole"
+    assert certify["method"].default == "third_order_dipole"
     predict = inspect.signature(sosmooth.SmoothedClassifier.predict).parameters
     assert (predict["alpha"].default, predict["seed"].default) == (0.001, 0)

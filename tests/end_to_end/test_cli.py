@@ -62,7 +62,7 @@ def test_certify_again_goes_on_and_changes_nothing(tmp_path, capsys):
     code, out, _ = call(capsys, "certify", *SMALL, "--out", tmp_path / "run", "--json")
     assert code == 0
     first = json.loads(out)
-    assert (first["inputs"], first["complete"], first["method"]) == (4, True, "second_order_dipole")
+    assert (first["inputs"], first["complete"], first["method"]) == (4, True, "third_order_dipole")
     before = (tmp_path / "run" / "results.parquet").read_bytes()
     code, out, _ = call(capsys, "certify", *SMALL, "--out", tmp_path / "run", "--json")
     assert (code, json.loads(out)) == (0, first)
@@ -115,8 +115,14 @@ def test_recertify_report_compare_export_import(tmp_path, capsys):
 def test_one_run_serves_every_method_of_pairs(tmp_path, capsys):
     run = tmp_path / "run"
     call(capsys, "certify", *SMALL, "--out", run)
-    radii = {"second_order_dipole": load_run(run)["radius"]}
-    for method in ("dipole", "dipole_joint", "second_order_pairs", "first_order"):
+    radii = {"third_order_dipole": load_run(run)["radius"]}
+    for method in (
+        "dipole",
+        "dipole_joint",
+        "second_order_pairs",
+        "second_order_dipole",
+        "first_order",
+    ):
         assert (
             call(
                 capsys,
@@ -159,7 +165,7 @@ def test_one_run_serves_every_method_of_pairs(tmp_path, capsys):
     [
         (["certify", *small(method="third_order")], "unknown method 'third_order'"),
         (["certify", *small(alpha=2)], "alpha must be a failure probability in (0, 1); got 2.0"),
-        (["certify", *small(n=2001)], "n must be even for second_order_dipole"),
+        (["certify", *small(n=2001)], "n must be even for third_order_dipole"),
         (["certify", *small(n=0)], "n must be"),
         (["certify", *small(n0=0)], "n0 must be"),
         (["certify", *small(sigma=-1)], "sigma"),

@@ -47,14 +47,15 @@ def test_published_log(capsys):
 def test_which_method(capsys):
     example("which_method").main(n=2000, images=10)
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[:5]] == [
+    assert [line.split()[0] for line in lines[:6]] == [
         "first_order",
         "dipole",
         "dipole_joint",
         "second_order_pairs",
         "second_order_dipole",
+        "third_order_dipole",
     ]
-    assert re.fullmatch(r"chosen: \w+; on 10 inputs that the choice did not see: 0\.\d+", lines[5])
+    assert re.fullmatch(r"chosen: \w+; on 10 inputs that the choice did not see: 0\.\d+", lines[6])
 
 
 @pytest.mark.slow

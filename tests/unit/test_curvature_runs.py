@@ -16,6 +16,7 @@ from sosmooth.confidence.curvature_plan import (
     MOST_PAIRS,
     planned_curvature,
 )
+from sosmooth.methods import DEFAULT_METHOD
 from sosmooth.report.payload import _regions
 from sosmooth.request import Request
 from sosmooth.runs import RunWriter
@@ -196,3 +197,20 @@ def test_a_run_of_the_third_order_is_valid_recertified_and_drawn(tmp_path):
     second = recertify(run.path, tmp_path / "second", method="second_order_dipole", alpha=0.001)
     assert second["radius"][2] == run["radius"][2] > 0
     assert all(ends is not None for ends in _regions(run.certificates()))
+
+
+@pytest.mark.parametrize("classes", ["top", "all"])
+@pytest.mark.parametrize("asked", [{"curvature": "off"}, {"n": 400}, {"radius": 0.3}, {"wide": 1}])
+def test_without_curvature_the_default_is_the_second_order(classes, asked):
+    """Off, not worth it, stopped on counts alone, or too many features: nothing gets smaller."""
+    inputs, more = INPUTS, {"n": 2000, "classes": classes} | asked
+    if more.pop("wide", None):
+        inputs = np.pad(INPUTS, ((0, 0), (0, MOST_FEATURES)))
+    found = smoothed().certify(inputs, **more)
+    assert found.method == DEFAULT_METHOD == "third_order_dipole"
+    assert np.isnan(found.tally.curvature_center).all()
+    more.pop("curvature", None)
+    second = smoothed().certify(inputs, **more, method="second_order_dipole")
+    assert np.any(second.radius > 0)
+    np.testing.assert_array_equal(found.radius, second.radius)
+    np.testing.assert_array_equal(found.prediction, second.prediction)

@@ -91,7 +91,7 @@ def test_a_run_says_how_far_it_is(tmp_path, certificates):
     ) as writer:
         writer.add(certificates[:25], labels=[1] * 25, seconds=[0.0] * 25)
     run = load_run(tmp_path / "run")
-    assert "run' of 30, unfinished: 25 second_order_dipole certificates" in repr(run)
+    assert "run' of 30, unfinished: 25 third_order_dipole certificates" in repr(run)
     cells = Cells(run._repr_html_()).cells
     assert cells[:5] == ["input", "label", "class", "radius", "reason"]
     assert cells[5:8] == ["0", "1", "0"]

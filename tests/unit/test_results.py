@@ -185,7 +185,7 @@ def test_saved_is_a_run_that_can_be_saved_again(results, tmp_path):
     with pytest.raises(RunError, match="never changed"):
         saved.save(tmp_path / "saved")
     again = saved.recertify(method="first_order").save(tmp_path / "again")
-    assert again.manifest.derived_from["method"] == "second_order_dipole"
+    assert again.manifest.derived_from["method"] == "third_order_dipole"
     assert validate_run(tmp_path / "again") == []
 
 
@@ -235,7 +235,7 @@ def test_a_plot_is_a_curve_on_the_axes_that_are_given(results, unfinished):
 def test_a_report_is_a_page(results, tmp_path):
     page = results.report(tmp_path / "page.html")
     assert page == tmp_path / "page.html"
-    assert "second_order_dipole" in page.read_text()
+    assert "third_order_dipole" in page.read_text()
 
 
 def test_both_have_one_surface(certificates, tmp_path):

@@ -190,10 +190,14 @@ def _print_same(same: Mapping[str, str]) -> None:
 
 
 def _listed(rows: Sequence[Mapping[str, str]], title: str) -> str:
-    """The commonest value of a setting, then each run that has another one."""
+    """The commonest value of a setting, then each other one with its runs."""
     ((commonest, _),) = Counter(row[title] for row in rows).most_common(1)
-    others = [f"{row[title]} for {row['run']}" for row in rows if row[title] != commonest]
-    return "; ".join([commonest, *others])
+    others: dict[str, list[str]] = {}
+    for row in rows:
+        if row[title] != commonest:
+            others.setdefault(row[title], []).append(row["run"])
+    named = [f"{value} for {', '.join(runs)}" for value, runs in others.items()]
+    return "; ".join([commonest, *named])
 
 
 def _print_unknown_labels(rows: Sequence[Mapping[str, str]]) -> None:

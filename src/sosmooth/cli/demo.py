@@ -28,6 +28,7 @@ def demo(
     from sosmooth.cli._summary import print_runs
     from sosmooth.cli.certify import certify_with_progress, report_failures
     from sosmooth.datasets import load_dataset
+    from sosmooth.methods import METHODS
     from sosmooth.report.html import write_report
     from sosmooth.request import Request, Smoothing
     from sosmooth.tasks.recertify import recertify
@@ -38,7 +39,7 @@ def demo(
     classifier = open_classifier("mnist7", sigma=sigma)
     chosen = list(range(0, len(inputs), len(inputs) // images))[:images]
     found, failed = {}, []
-    for method in ("first_order", "second_order", "second_order_dipole"):
+    for method in ("first_order", "second_order", "third_order_dipole"):
         found[method], failures = certify_with_progress(
             out / method,
             classifier,
@@ -48,13 +49,12 @@ def demo(
             indices=chosen,
         )
         failed += failures
-    # The published dipole method counts the same pairs, so it needs no samples.
-    found["dipole"] = recertify(
-        out / "second_order_dipole", out / "dipole", method="dipole", alpha=0.001
-    )
-    runs = [
-        found[method] for method in ("first_order", "second_order", "dipole", "second_order_dipole")
-    ]
+    # These count the same pairs, so they need no samples.
+    for method in ("dipole", "second_order_dipole"):
+        found[method] = recertify(
+            out / "third_order_dipole", out / method, method=method, alpha=0.001
+        )
+    runs = [found[method] for method in METHODS if method in found]
     print_runs(runs)
     noisy = noisy_pictures(runs, inputs, None, most=12)
     written = write_report(

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.measures import ABSTAINED, norm_of
+from sosmooth.methods import METHODS
 from sosmooth.results import Certificates
 from sosmooth.runs.files import RunError, unreadable
 from sosmooth.runs.schema import (
@@ -137,6 +138,9 @@ def certificates_of(table: pa.Table, manifest: Manifest) -> Certificates:
         if any(not np.array_equal(length, lengths[0]) for length in lengths):
             raise RunError(f"the lists of {', '.join(names)} differ in length")
     counted |= _curvature(table, counted, manifest.dimension)
+    method = METHODS.get(manifest.settings["method"])
+    if method is not None and method.curvature and counted["curvature_share"] is not None:
+        bounded |= _slopes(bounded)
     prediction, selected = numpy_of(table, "prediction"), numpy_of(table, "selected")
     settings = manifest.settings
     return Certificates(
@@ -187,7 +191,16 @@ def _curvature(
             found[name] = np.full((len(array), width), np.nan)
         elif array.shape[1] != width or np.any(np.isnan(array).any(1) != np.isnan(array).all(1)):
             raise RunError(f"the lists of {name} must have {width} numbers or none")
+    if not np.any(counted["curvature_share"]):
+        found |= dict.fromkeys(("curvature_largest", "curvature_total"), found["curvature_center"])
     return found
+
+
+def _slopes(bounded: dict[str, NDArray | None]) -> dict[str, NDArray | None]:
+    """The bounds along the worst direction as they are where no curvature was drawn for any."""
+    if (c_s := bounded["c_s_lower"]) is None or bounded["slope_lower"] is not None:
+        return {}
+    return dict.fromkeys(("slope_lower", "curvature_lower"), np.full(len(c_s), np.nan))
 
 
 def rule_of(settings: Mapping[str, Any]) -> StoppingRule | None:
