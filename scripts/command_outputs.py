@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "commands.md"
 INSIDE = r"((?:(?!```).)*)"
 BLOCKS = re.compile(rf"(```sh\n{INSIDE}```\n{INSIDE}```text\n){INSIDE}(```)", re.DOTALL)
-WIDTH, LINES = 80, 40
+WIDTH, LINES = 80, 60
 STYLES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 ADVICE = ("hint:", "next:")
 

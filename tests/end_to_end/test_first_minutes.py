@@ -81,7 +81,7 @@ def test_from_a_model_to_a_report(here, capsys):
         capsys, certify("model.py:Net+net.pt", "--n 1000000 --out run --dry-run")
     )
     assert code == 0
-    assert re.search(r"on this machine, by one process: \d+ (s|min)", out)
+    assert re.search(r"\nseconds\t\d+\.\d\n", out)
     code, out, err = sosmooth(capsys, certify("model.py:Net+net.pt"))
     assert code == 0
     assert "in units of 1/255" in out

@@ -31,7 +31,7 @@ def table(path):
 def test_the_list(capsys):
     code, out, _ = call(capsys, "reproduce")
     assert code == 0
-    assert [line.split()[0] for line in out.splitlines()][:3] == ["fig1a", "fig1b", "fig2"]
+    assert [line.split()[0] for line in out.splitlines()][:3] == ["figure", "fig1a", "fig1b"]
     listed = json.loads(call(capsys, "reproduce", "--json")[1])
     assert [row["figure"] for row in listed if row["needs"]] == ["fig6", "fig12", "fig13", "fig15"]
 

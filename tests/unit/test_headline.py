@@ -85,7 +85,7 @@ def test_without_a_first_order_run_the_samples_are_certified_by_first_order(pair
     assert computed_baselines([pairs, stored_one]) == []
     gain = gain_of(pairs_with_baseline(series_of_all([computed, pairs]))[0])
     percent = floored(100 * gain.mean_change, 1)
-    assert f"radii {percent} % larger than first order's (from one side of each pair)" in headline(
+    assert f"radii {percent} % larger than first order's from half of the samples on" in headline(
         [pairs]
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -110,7 +111,25 @@ def advise_after(run: Run) -> None:
             f"{few} of {len(reasons)} inputs need more samples: sosmooth plan {run.path} --n"
             f" {10 * int(run['n'].max())}"
         )
-    _say(f"sosmooth report {run.path} --out report.html draws it", "next")
+    spec = data_option(run)
+    _say(f"sosmooth report {run.path} --out report.html{spec} draws it", "next")
+
+
+def data_option(run: Run) -> str:
+    """The option that shows the inputs in a report; empty where they are bundled, or unknown."""
+    from sosmooth.datasets.load import DATASETS
+    from sosmooth.tasks.recorded import recorded_specs
+
+    _, spec = recorded_specs(run)
+    if spec is None or spec.partition(":")[0] in DATASETS:
+        return ""
+    return f" --data {shlex.quote(spec)}"
+
+
+def advise_on_inputs(run: Run) -> None:
+    """A report opens no file that a run names: the run may be someone else's."""
+    if option := data_option(run):
+        _say(f"the report shows the inputs too with{option}")
 
 
 def advise_after_training(options: str) -> None:

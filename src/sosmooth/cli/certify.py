@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -320,7 +321,23 @@ def _show_rehearsal(found: dict, *, as_json: bool) -> int:
     if as_json:
         print_json(found)
     else:
-        for name, value in found.items():
-            print(f"{name.replace('_', ' ')}: {value}")
-        print(f"on this machine, by one process: {duration(found['seconds'])}")
+        columns = [Column("name", "", is_text=True), Column("value", "", is_text=True)]
+        print_rows(columns, [{"name": name, "value": value} for name, value in _words(found)])
     return 0
+
+
+def _words(found: dict) -> Iterator[tuple[str, object]]:
+    """A rehearsal, with words on a terminal."""
+    from sosmooth.report.summary import whole
+    from sosmooth.results import COMPARED
+
+    if not for_people():
+        yield from found.items()
+        return
+    yield "inputs", whole(found["inputs"])
+    yield "method", found["method"]
+    yield "compared with", COMPARED[found["classes"]]
+    yield "evaluations", whole(found["evaluations"])
+    yield "batch size", whole(found["batch_size"])
+    yield "samples a second", whole(found["samples_per_second"])
+    yield "time on this machine, by one process", duration(found["seconds"])

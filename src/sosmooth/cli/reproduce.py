@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from sosmooth.cli._options import Json
-from sosmooth.cli._output import print_json, say
+from sosmooth.cli._output import Column, print_json, print_rows, say
 
 
 def reproduce(
@@ -112,9 +112,10 @@ def _show_figures(*, as_json: bool) -> int:
     if as_json:
         print_json(rows)
         return 0
-    for row in rows:
-        needs = (
-            f" (needs --data and --weights of {' or '.join(row['needs'])})" if row["needs"] else ""
-        )
-        print(f"{row['figure']:6} {row['shows']}{needs}")
+    columns = [
+        Column("figure", "figure", is_text=True),
+        Column("shows", "what it shows", is_text=True),
+        Column("needs", "--data and\n--weights of", is_text=True),
+    ]
+    print_rows(columns, [row | {"needs": " or ".join(row["needs"])} for row in rows])
     return 0

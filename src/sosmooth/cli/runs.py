@@ -136,6 +136,7 @@ def report(
     ] = 12,
 ) -> int:
     """Draw one page about runs: what they found, plots, and all inputs in a table."""
+    from sosmooth.cli._advice import advise_on_inputs
     from sosmooth.cli._pictures import inputs_of, noisy_pictures
     from sosmooth.cli._summary import opened
     from sosmooth.report.html import write_report
@@ -146,9 +147,16 @@ def report(
         raise ValueError(f"--pictures must be 0 or more; got {pictures}")
     found = [opened(run) for run in runs]
     inputs = inputs_of(found, data)
+    if inputs is None:
+        advise_on_inputs(found[0])
     noisy = noisy_pictures(found, inputs, model, pictures) if inputs else None
     page, *figures = write_report(
-        found, out, inputs=(lambda index: inputs.get([index])[0]) if inputs else None, noisy=noisy
+        found,
+        out,
+        inputs=(lambda index: inputs.get([index])[0]) if inputs else None,
+        features=None if inputs is None else inputs.feature_names,
+        texts=None if inputs is None else inputs.texts,
+        noisy=noisy,
     )
     print(page)
     print(figures[0].parent)

@@ -30,6 +30,7 @@ class InputSet:
         lattice: all inputs are multiples of it, rounded to float32; None where there is none, or it
             is unknown.
         notes: what the loader assumed, a line each.
+        texts: what the inputs were made from, one each; None where they are no texts.
     """
 
     name: str
@@ -39,6 +40,7 @@ class InputSet:
     settings: dict[str, Any]
     lattice: float | None = None
     notes: tuple[str, ...] = ()
+    texts: Sequence[str] | None = None
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
@@ -262,4 +264,6 @@ def renumbered(inputs: InputSet, indices: Sequence[int]) -> InputSet:
     labels = np.full(numbers.max() + 1, UNKNOWN_LABEL)
     labels[numbers] = inputs.labels
     get = inputs.get
-    return replace(inputs, labels=labels, get=lambda chosen: get([row[i] for i in chosen]))
+    return replace(
+        inputs, labels=labels, get=lambda chosen: get([row[i] for i in chosen]), texts=None
+    )

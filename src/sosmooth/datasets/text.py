@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def load(path: Path, options: str = "") -> InputSet:
     }
     if names is not None:
         settings["classes"] = list(names)
-    return read_lazily(
+    found = read_lazily(
         str(path),
         read,
         labels,
@@ -84,6 +85,7 @@ def load(path: Path, options: str = "") -> InputSet:
         num_classes=None if names is None else len(names),
         settings=settings,
     )
+    return replace(found, texts=texts)
 
 
 def _read(path: Path, text: str, label: str | None) -> tuple[list[str], Sequence[str | None]]:

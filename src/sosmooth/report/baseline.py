@@ -41,7 +41,7 @@ def computed_baselines(runs: Sequence[RunLike]) -> list[Run]:
 def samples_used(baseline: Run) -> str:
     """Which of the samples a computed baseline uses, in words."""
     pairs = baseline.certificates().tally.design is Design.ANTITHETIC
-    return "one side of each pair" if pairs else "the same samples"
+    return "half of the samples" if pairs else "the same samples"
 
 
 def _computed(run: RunLike) -> Run | None:

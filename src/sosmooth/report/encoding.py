@@ -61,7 +61,8 @@ def thumbnail_sheet(
     Args:
         series: the runs as arrays, whose folders may hold thumbnails.
         inputs: of the runs.
-        array_of: index → the input as an array; None: the thumbnails of the runs' folders.
+        array_of: index → the input of the first run's data as an array; None: the thumbnails of
+            the runs' folders.
         most: number of inputs with a thumbnail.
     """
     found = [
@@ -136,7 +137,7 @@ def _thumbnail(
 ) -> Image.Image | None:
     """The thumbnail of an input, from its array, or without it from a run's folder."""
     index = int(inputs.index[k])
-    if array_of is not None:
+    if array_of is not None and inputs.data[k] == 0:
         return _picture(np.asarray(array_of(index)))
     for one, row in zip(series, inputs.row[:, k], strict=True):
         stored = one.folder / "thumbnails" / f"{index}.png"

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sosmooth.measures import floored
 from sosmooth.methods import METHODS
 from sosmooth.report.baseline import BASELINE, computed_baselines, samples_used
 from sosmooth.report.relative_change import Gain, gain_of
 from sosmooth.report.series import RunLike, Series, pairs_with_baseline, series_of_all
-from sosmooth.report.summary import radius_digits, signed_percent, whole
+from sosmooth.report.summary import radius_text, signed_percent, whole
 
 
 def headline(runs: Sequence[RunLike]) -> str:
@@ -36,11 +35,11 @@ def headline(runs: Sequence[RunLike]) -> str:
     pairs = [pair for pair in pairs_with_baseline(series) if pair.method.name == one.name]
     sentence = _certified(one, given)
     if not pairs:
-        average = floored(one.average_radius(), radius_digits(one.sigma))
+        average = radius_text(one.average_radius(), one.sigma)
         norm = "" if one.norm == "l2" else f"{one.norm} "
         return f"{sentence}; the average certified {norm}radius is {average}."
     position = [each.name for each in series].index(pairs[0].baseline.name)
-    used = "" if position < len(runs) else f" (from {samples_used(computed[position - len(runs)])})"
+    used = "" if position < len(runs) else f" from {samples_used(computed[position - len(runs)])}"
     return f"{sentence}{_gained(gain_of(pairs[0]), used)}."
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sosmooth.report.baseline import BASELINE, computed_baselines, samples_used
 from sosmooth.report.compared import compared_rows
 from sosmooth.report.comparison import difference_row
+from sosmooth.report.contents import contents
 from sosmooth.report.encoding import picture_uri, signed_picture, thumbnail_sheet
 from sosmooth.report.headline import featured, headline
 from sosmooth.report.inputs import every_input
@@ -42,6 +43,7 @@ from sosmooth.report.tables import (
     settings_table,
 )
 from sosmooth.runs.run import Run
+from sosmooth.tally import Design
 
 _SCRIPTS = ("data.js", "axes.js", "plots.js", "table.js", "input.js", "files.js", "main.js")
 
@@ -51,6 +53,8 @@ def write_report(
     out: Path,
     *,
     inputs: Callable[[int], NDArray] | None = None,
+    features: Sequence[str] | None = None,
+    texts: Sequence[str] | None = None,
     noisy: Mapping[int, Noisy] | None = None,
 ) -> list[Path]:
     """Write the report of the runs: one page, and its figures as files beside it.
@@ -64,8 +68,11 @@ def write_report(
             of the others; without one, the page certifies their samples by first order.
         out: the HTML file; replaced if it exists, its folder is made.
         inputs: index → the input as an array (height, width), with 1 or 3 channels first or last,
-            in [0, 1] or uint8; inputs of other shapes are not shown. With several data sets, they
-            are those of the first run. None: `thumbnails/<index>.png` in the folder of the run.
+            in [0, 1] or uint8, or the features of a row (features,); inputs of other shapes are not
+            shown. With several data sets, they are those of the first run. None:
+            `thumbnails/<index>.png` in the folder of the run.
+        features: names of the features; None: their numbers, from 0.
+        texts: what the inputs were made from, by index; shown instead of features.
         noisy: index → what the classifier saw of that input, from `noisy_of`.
 
     Returns:
@@ -94,6 +101,7 @@ def write_report(
     sheet = thumbnail_sheet(series, every, inputs)
     data = payload(runs, series, pairs, every, looks, probabilities) | {
         "sheet": sheet and sheet.numbers(),
+        "contents": contents(every, inputs, features, texts),
         "noisy": _encoded(noisy),
         "paper": dict(PAPER_COLOURS),
     }
@@ -202,10 +210,15 @@ def _title(series: Sequence[Series], given: int) -> str:
     return f"Certificates of {series[0].name}" if given == 1 else f"Certificates of {given} runs"
 
 
-def _how_computed(run: Run, series: Series, pairs: Sequence[Pair]) -> dict[str, str]:
+def _how_computed(run: Run, series: Series, pairs: Sequence[Pair]) -> dict[str, object]:
     """Whose samples a computed baseline certifies, and which of them."""
     others = [pair.method.name for pair in pairs if pair.baseline.name == series.name]
-    return {"name": series.name, "of": ", ".join(others), "used": samples_used(run)}
+    return {
+        "name": series.name,
+        "of": ", ".join(others),
+        "used": samples_used(run),
+        "pairs": run.certificates().tally.design is Design.ANTITHETIC,
+    }
 
 
 def _without_baseline(series: Sequence[Series], pairs: Sequence[Pair]) -> list[str]:

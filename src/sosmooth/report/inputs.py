@@ -19,12 +19,14 @@ class Inputs:
         name: the index; in data sets other than the first run's, with the number of the data set
             after a point: `17.2`.
         index: in the data set, int64 (inputs,).
+        data: the number of the data set, 0 for that of the first run; int64 (inputs,).
         label: −1 where unknown, int64 (inputs,).
         row: the row of each input in each run, −1 where it has none; int64 (runs, inputs).
     """
 
     name: list[str]
     index: NDArray[np.int64]
+    data: NDArray[np.int64]
     label: NDArray[np.int64]
     row: NDArray[np.int64]
 
@@ -50,6 +52,7 @@ def every_input(series: Sequence[Series]) -> Inputs:
     return Inputs(
         name=[f"{index}.{data + 1}" if data else str(index) for data, index in keys],
         index=np.array([index for _, index in keys]),
+        data=np.array([data for data, _ in keys]),
         label=np.array(labels),
         row=rows,
     )

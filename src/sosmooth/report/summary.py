@@ -73,12 +73,12 @@ def figures_row(series: Series, radii: Sequence[str]) -> dict[str, str]:
         series: a run as arrays.
         radii: of its certified accuracy, decimals.
     """
-    certified, digits = series.radius[series.certified], radius_digits(series.sigma)
+    certified, sigma = series.radius[series.certified], series.sigma
     return {
         "certified": whole(int(np.sum(series.certified))),
         **{f"{accuracy_name([series])} at {at}": _share_at(series, at) for at in ["0", *radii]},
-        "average certified radius": floored(series.average_radius(), digits),
-        _MEDIAN: floored(lower_median(certified), digits) if len(certified) else UNKNOWN,
+        "average certified radius": radius_text(series.average_radius(), sigma),
+        _MEDIAN: radius_text(lower_median(certified), sigma) if len(certified) else UNKNOWN,
         "abstained": abstentions(series),
         "time per input": _time_per_input(series.seconds),
     }
@@ -128,6 +128,19 @@ def radius_digits(sigma: float) -> int:
     return max(3, 2 - math.floor(math.log10(sigma)))
 
 
+def radius_text(radius: float, sigma: float) -> str:
+    """A radius rounded down to `radius_digits`; one that would become 0 keeps two figures.
+
+    Args:
+        radius: input units.
+        sigma: as for `radius_digits`.
+    """
+    digits = radius_digits(sigma)
+    if 0 < radius < 10.0**-digits:
+        digits = 1 - math.floor(math.log10(radius))
+    return floored(radius, digits)
+
+
 def other_units_row(series: Series) -> dict[str, str]:
     """The median radius of the certified inputs in other units: title → text.
 
@@ -144,7 +157,7 @@ def other_units_row(series: Series) -> dict[str, str]:
         known = lower_median(certified)
         in_grey = floored(float(in_grey_levels(known)), 1)
         if dimension is not None:
-            in_linf = floored(float(linf_radius(known, dimension)), radius_digits(series.sigma) + 1)
+            in_linf = radius_text(float(linf_radius(known, dimension)), series.sigma / 10)
     grey = {"… in units of 1/255": in_grey} if series.may_be_of_images else {}
     return grey | {"… as l∞ radius, r/√d": in_linf}
 

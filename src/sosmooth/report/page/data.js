@@ -39,6 +39,8 @@ const change = (i) => (winner(i) ? changeOf(winner(i), i) : null);
 
 function decimal(millionths, digits = 4) {
   if (millionths === null || millionths === Infinity) return "∞";
+  // What would become 0 has all its digits.
+  if (millionths > 0 && millionths < 10 ** (6 - digits)) return decimal(millionths, 6);
   const unit = 10 ** (6 - digits);
   return (Math.floor(millionths / unit) / 10 ** digits).toFixed(digits);
 }

@@ -44,6 +44,7 @@ function drawInput() {
         "div",
         { class: "beside" },
         data.noisy?.[inputs.name[i]] ? null : thumbnail(i, 168),
+        contents(i),
         make("div", { class: "card scroll" }, certificateTable(looking, i)),
       ),
       ...noisyPictures(i),
@@ -51,6 +52,26 @@ function drawInput() {
       make("div", { class: "card" }, ...countBars(looking, i)),
       ...regions(looking, i),
     );
+}
+
+// The text of an input, or its features.
+function contents(i) {
+  const { texts, names, rows, left } = data.contents ?? {};
+  if (texts?.[i] != null) return make("blockquote", { class: "card contents" }, texts[i]);
+  if (!rows?.[i]) return null;
+  const row = (name, value) =>
+    make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, value));
+  return make(
+    "div",
+    { class: "card scroll contents" },
+    make(
+      "table",
+      {},
+      make("caption", { class: "hidden" }, "Features"),
+      make("tbody", {}, ...names.map((name, k) => row(name, rows[i][k]))),
+    ),
+    left ? make("p", { class: "note" }, `and ${count(left)} more`) : null,
+  );
 }
 
 function certificateTable(looking, i) {
@@ -124,7 +145,7 @@ function limit(run, i) {
 }
 
 const abstained = (run, i) =>
-  run.selected[i] === null ? "abstained" : `abstained, on class ${run.selected[i]}`;
+  run.selected[i] === null ? "abstained" : `abstained, on class ${called(run.selected[i])}`;
 
 // One bar for the same counts: runs that were certified again share it.
 function countBars(looking, i) {
@@ -269,7 +290,7 @@ function noisyPictures(i) {
   const copies = seen.copies.map((uri, k) =>
     picture(
       uri,
-      `x ${seen.signs[k] > 0 ? "+" : "−"} ε${seen.answers ? ` → ${seen.answers[k]}` : ""}`,
+      `x ${seen.signs[k] > 0 ? "+" : "−"} ε${seen.answers ? ` → ${called(seen.answers[k])}` : ""}`,
     ),
   );
   return [
@@ -279,7 +300,7 @@ function noisyPictures(i) {
       { class: "pictures" },
       picture(seen.input, "x"),
       ...copies,
-      seen.direction ? picture(seen.direction, `gradient of p(${seen.selected})`) : null,
+      seen.direction ? picture(seen.direction, `gradient of p(${called(seen.selected)})`) : null,
     ),
     make(
       "p",
@@ -288,7 +309,7 @@ function noisyPictures(i) {
         (seen.answers ? ", and the classifier's answers." : ".") +
         (seen.direction
           ? " Gradient: a brighter blue or a darker orange pixel makes class " +
-            `${seen.selected} more likely.`
+            `${called(seen.selected)} more likely.`
           : ""),
     ),
   ];
