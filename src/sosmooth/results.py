@@ -299,6 +299,17 @@ class Certificates(Results):
             f" {floored(float(np.mean(self.radius)) if len(self) else 0.0, 4)}>"
         )
 
+    def called(self, number: int) -> str:
+        """The name of a class, or its number where it has none; "—" for none.
+
+        Args:
+            number: of the class, −1 for none.
+        """
+        names = self.class_names or ()
+        if number < 0:
+            return UNKNOWN
+        return names[number] if number < len(names) else str(number)
+
     def _repr_html_(self) -> str:
         return table(listed(self), caption=repr(self).strip("<>"), total=len(self))
 
@@ -319,7 +330,7 @@ def listed(certificates: Certificates) -> dict[str, list]:
     first = certificates[:ROWS]
     return {
         "input": first.input_index.tolist(),
-        "class": [UNKNOWN if one == ABSTAINED else one for one in first.prediction.tolist()],
+        "class": [certificates.called(one) for one in first.prediction.tolist()],
         "radius": [floored(radius, 4) for radius in first.radius.tolist()],
         "reason": [ABSTAIN_REASONS.get(reason, reason) for reason in first.abstain_reason.tolist()],
     }

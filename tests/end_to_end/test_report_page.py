@@ -17,6 +17,7 @@ from sosmooth.cli import main
 from sosmooth.datasets import load_dataset
 from sosmooth.measures import floored
 from sosmooth.report.headline import headline
+from sosmooth.report.html import write_report
 from sosmooth.report.noisy import noisy_of, redrawable
 from sosmooth.smoothed import SmoothedClassifier
 
@@ -254,6 +255,17 @@ def test_a_figure_is_there_as_a_file(kind, begins, opened, report, tmp_path):
     if kind == "PNG":
         with Image.open(tmp_path / "file") as picture:
             assert picture.width > 1200
+
+
+@pytest.mark.slow
+def test_an_input_shows_its_text_or_its_features(opened, runs, tmp_path):
+    run, out = [load_run(runs[0])], tmp_path / "report.html"
+    write_report(run, out, texts=[HOSTILE] * INPUTS)
+    page = opened(out, at="#input-3")
+    assert page.locator("blockquote").inner_text() == HOSTILE
+    write_report(run, out, inputs=lambda index: np.array([index, 0.5]), features=["a", HOSTILE])
+    page = opened(out, at="#input-3")
+    assert page.locator(".contents tr").all_inner_texts() == ["a\t3", f"{HOSTILE}\t0.5"]
 
 
 def test_without_a_first_order_run_its_own_samples_are_the_baseline(opened, runs, tmp_path):

@@ -8,6 +8,7 @@ the message then names the next command. They have a certificate within three co
 from __future__ import annotations
 
 import csv
+import json
 import shlex
 from pathlib import Path
 
@@ -184,6 +185,28 @@ def test_a_newcomer_certifies_within_three_commands(role, tmp_path, monkeypatch,
             certified_by.append(number)
     assert certified_by[0] <= 3
     assert (tmp_path / "report.html").stat().st_size > 100_000
+
+
+def test_names_of_classes_reach_every_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    pytorch_and_folder(tmp_path)
+    (tmp_path / "names.txt").write_text("\n".join(COLOURS))
+    model = ["--model", "net.py:Net+net.pt"]
+    given = [*model, "--data", "photos", "--sigma", "0.25", "--n", "200"]
+
+    def printed(*words):
+        assert main([*words]) == 0
+        return capsys.readouterr().out
+
+    for number, names in enumerate(([], ["--class-names", "names.txt"])):
+        predicted = json.loads(printed("predict", *given, *names, "--json"))
+        assert [row["prediction_name"] for row in predicted] == sorted(2 * COLOURS)
+        run = f"run{number}"
+        printed("certify", *given, *names, "--out", run)
+        assert load_run(run)._repr_html_().count("<td>red</td>") == 4  # labels and classes
+    few = ["--max", "3", "--steps", "1", "--judge-n", "100", "--look-n", "100"]
+    audited = json.loads(printed("audit", "run0", *model, *few, "--json"))
+    assert [row["prediction_name"] for row in audited["inputs"]] == ["blue", "blue", "green"]
 
 
 def test_each_list_has_a_role():

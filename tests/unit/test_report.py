@@ -54,7 +54,7 @@ from sosmooth.report.relative_change import (
 )
 from sosmooth.report.series import pairs_with_baseline, series_of, series_of_all
 from sosmooth.report.style import LOOKS, as_pdf, as_png, as_svg, looks_of
-from sosmooth.report.summary import radius_digits, round_radii, share, summary_rows
+from sosmooth.report.summary import radius_digits, radius_text, round_radii, share, summary_rows
 
 HOSTILE = '<script>alert("x")<!-- $\\frac{ & \'_'
 
@@ -250,6 +250,14 @@ def test_the_summary_rounds_down_and_has_the_same_columns_in_each_row():
 )
 def test_a_small_sigma_gives_radii_more_digits(sigma, digits):
     assert radius_digits(sigma) == digits
+
+
+@pytest.mark.parametrize(
+    ("radius", "text"),
+    [(0.12345, "0.123"), (0.0012, "0.001"), (0.000129, "0.00012"), (0.0, "0.000")],
+)
+def test_a_small_radius_is_not_shown_as_none(radius, text):
+    assert radius_text(radius, 0.25) == text
 
 
 @pytest.mark.parametrize(
@@ -709,6 +717,30 @@ def test_thumbnails_come_from_the_run_or_from_the_inputs(tmp_path):
         ]
         is None
     )
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_the_text_or_the_features_of_an_input_are_there(tmp_path):
+    runs = [
+        stored("run", "dipole", [0.5, 0.1], index=[2, 5]),
+        stored("other", "dipole", [0.5], data="other"),
+    ]
+
+    def contents(**given):
+        return Page(write_report(runs, tmp_path / "a.html", **given)[0]).data["contents"]
+
+    texts = {2: HOSTILE, 5: "x" * 5000}
+    found = contents(texts=[texts.get(k, "") for k in range(6)])["texts"]
+    assert found[0] == HOSTILE
+    assert found[1] == "x" * 2000 + "…"
+    assert found[2] is None  # of other data
+    rows = contents(inputs=lambda index: np.array([index, 0.25]), features=["length", HOSTILE])
+    assert rows["names"] == ["length", HOSTILE]
+    assert rows["rows"] == [["2", "0.25"], ["5", "0.25"], None]
+    wide = contents(inputs=lambda index: np.full(100, 0.1, np.float32))
+    assert (wide["names"][-1], wide["left"], wide["rows"][0][-1]) == ("63", 36, "0.1")
+    assert contents(inputs=lambda index: np.zeros((1, 8, 8))) is None
+    assert contents() is None
 
 
 def test_a_thumbnail_is_where_the_sheet_says():

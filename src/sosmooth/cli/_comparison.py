@@ -137,5 +137,9 @@ def _cells(found: Difference) -> list[str]:
     difference, _, interval = difference_text(found).partition(" (")
     interval, _, star = interval.partition(")")
     at = found.at
-    title = "average certified radius" if at is None else f"certified accuracy at {np.format_float_positional(at, trim='-')}"
+    title = (
+        "average certified radius"
+        if at is None
+        else f"certified accuracy at {np.format_float_positional(at, trim='-')}"
+    )
     return [title, difference, interval, star.strip()]

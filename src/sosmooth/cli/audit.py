@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -11,12 +11,15 @@ from sosmooth.cli._options import Json, RunFolder, Whole
 from sosmooth.cli._output import Column, for_people, print_json, print_rows, print_wrapped
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sosmooth.tasks.audit import Audit
 
 _PICTURES = (".png", ".svg")
 
 # Left out where people read: the table must fit 80 columns.
 _FOR_PROGRAMS = ("ratio", "class", "judged")
+_LONGEST_NAME = 8
 
 
 def audit(
@@ -101,9 +104,9 @@ def audit(
     if out is not None:
         _draw(found, out)
     if json:
-        print_json(_as_json(run, found, settings.judge_alpha))
+        print_json(_as_json(run, found, settings.judge_alpha, stored.manifest.class_names))
     else:
-        _print(found, settings.judge_alpha)
+        _print(found, settings.judge_alpha, stored.manifest.class_names)
     return 1 if found.broken else 0
 
 
@@ -118,13 +121,13 @@ def _draw(found: Audit, out: Path) -> None:
         out.write_text(as_svg(figure), encoding="utf-8", newline="\n")
 
 
-def _as_json(run: Path, found: Audit, judge_alpha: float) -> dict:
+def _as_json(run: Path, found: Audit, judge_alpha: float, names: Sequence[str] | None) -> dict:
     """Full precision; null where no adversarial point was found, or the class not lost."""
     from math import isfinite
 
     from sosmooth.measures import ABSTAINED
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "index": int(found.index[i]),
             "prediction": int(found.prediction[i]),
@@ -140,6 +143,11 @@ def _as_json(run: Path, found: Audit, judge_alpha: float) -> dict:
         }
         for i in range(len(found))
     ]
+    if names is not None:
+        of_class = dict(enumerate(names))
+        for row in rows:
+            row["prediction_name"] = of_class.get(row["prediction"])
+            row["found_name"] = of_class.get(row["found"])
     ratios = [row["ratio"] for row in rows if row["ratio"] is not None]
     return {
         "run": str(run),
@@ -155,7 +163,7 @@ def _as_json(run: Path, found: Audit, judge_alpha: float) -> dict:
     }
 
 
-def _print(found: Audit, judge_alpha: float) -> None:
+def _print(found: Audit, judge_alpha: float, names: Sequence[str] | None) -> None:
     import numpy as np
 
     from sosmooth.measures import floored
@@ -178,13 +186,17 @@ def _print(found: Audit, judge_alpha: float) -> None:
                 "reached": f"{found.reached[i]:.2f}",
             }
         )
+    called = {
+        str(number): name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+        for number, name in enumerate(names or ())
+    }
     columns = [
         Column("index", "input"),
-        Column("prediction", "class"),
+        Column("prediction", "class", words=called),
         Column("radius", "radius"),
         Column("closest", "closest\nadversarial"),
         Column("ratio", "in\nradii"),
-        Column("class", "its\nclass"),
+        Column("class", "its\nclass", words=called),
         Column("judged", "points\ntried"),
         Column("inside", "found\ninside"),
         Column("gradient", "lost along\ngradient"),

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sosmooth._html import ROWS, table
 from sosmooth.measures import norm_of
-from sosmooth.results import UNKNOWN, Certificates, listed, with_missing
+from sosmooth.results import Certificates, listed, with_missing
 from sosmooth.runs.files import RunError, unreadable
 from sosmooth.runs.journal import read_journal
 from sosmooth.runs.manifest import REQUIRED_SETTINGS, Manifest, read_manifest
@@ -156,8 +156,9 @@ class Run(Results):
         return f"<run {str(self.path)!r}{state}: {repr(self.certificates()).strip('<>')}>"
 
     def _repr_html_(self) -> str:
-        columns = listed(self.certificates())
-        labels = [UNKNOWN if label < 0 else label for label in self["label"][:ROWS].tolist()]
+        certificates = self.certificates()
+        columns = listed(certificates)
+        labels = [certificates.called(label) for label in self["label"][:ROWS].tolist()]
         columns = {"input": columns.pop("input"), "label": labels} | columns
         return table(columns, caption=repr(self).strip("<>"), total=len(self))
 
