@@ -339,9 +339,13 @@ def test_labels_that_the_classifier_does_not_have(own, capsys):
 
 
 def test_a_dry_run_writes_nothing(tmp_path, capsys):
-    code, out, _ = call(capsys, "certify", *SMALL, "--out", tmp_path / "run", "--dry-run", "--json")
-    assert code == 0
-    assert json.loads(out)["evaluations"] == 4 * (2000 + 100)
+    for more, share in (({}, 0), ({"curvature": "on"}, 1), ({"method": "first_order"}, None)):
+        asked = small(out=tmp_path / "run", **more)
+        code, out, _ = call(capsys, "certify", *asked, "--dry-run", "--json")
+        assert code == 0
+        found = json.loads(out)
+        assert found["evaluations"] == 4 * (2000 + 100)
+        assert found.get("curvature_drawn") == share
     assert not (tmp_path / "run").exists()
 
 

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,11 +28,14 @@ if TYPE_CHECKING:
     from sosmooth.classifiers.load import LoadedClassifier
     from sosmooth.datasets.inputs import InputSet
     from sosmooth.sampler import Failed, Sampled, Sampler
+    from sosmooth.sampling.counts import Estimation
     from sosmooth.workers.pool import Pool
     from sosmooth.workers.share import Probe
 
 #: Inputs held in memory at once.
 CHUNK = 256
+# Inputs of which a rehearsal finds out whether their curvature would be drawn.
+_TRIED = 10
 
 
 def certify_run(
@@ -228,39 +232,85 @@ def rehearse(
     indices: Sequence[int],
     batch_size: int | None = None,
 ) -> dict[str, object]:
-    """What `certify_run` would do and how long it would take: one input with few samples.
+    """What `certify_run` would do and how long it would take: a few inputs with few samples.
 
     Args:
         classifier: as `load_classifier` returns it.
         inputs: as `load_dataset` returns them.
         request: what is asked for.
         smoothing: how the classifier is smoothed.
-        indices: the inputs that would be certified, at least one; the first one is sampled.
+        indices: the inputs that would be certified, at least one; some of them are sampled.
         batch_size: evaluations at once; None: what fits in memory.
 
     Returns:
         Plain values by name; `seconds` is an estimate for this machine, and the most it takes where
-        a rule may stop earlier.
+        a rule may stop earlier; `curvature_drawn` is the share of inputs whose curvature would be.
     """
     request.rule(smoothing.sigma)  # refuses what cannot be asked
     inputs, _ = with_columns(classifier, inputs)
     sampler = smoothed_classifier(classifier, inputs, smoothing, batch_size=batch_size).sampler
-    one = inputs.get(list(indices[:1]))
-    few = replace(request, radius=None, tolerance=None)
-    next(sampler.sample(one, replace(few, n=2)))  # finds the batch size, warms up
-    n, begun = min(request.n, 2 * (sampler.batch_size or 1)), time.perf_counter()
-    next(sampler.sample(one, replace(few, n=n - n % 2 or 2)))
-    rate = (n + request.n0) / (time.perf_counter() - begun)
-    evaluations = len(indices) * request.evaluations
+    tried = list(indices)[:: max(len(indices) // _TRIED, 1)][:_TRIED]
+    request.check_dimension(inputs.get(tried[:1])[0].size)
+    plans = [_planned(sampler, inputs, request, index) for index in tried]
+    share = sum(of.draws_curvature for of in plans) / len(plans)
+    with_curvature = next((of for of in plans if of.draws_curvature), plans[0])
+    without = replace(with_curvature, curvature_center=None, curvature_share=0.0)
+    rates, seconds = [], 0.0
+    for of, weight in ((with_curvature, share), (without, 1 - share)):
+        if weight:
+            rate, once = _rehearsed(sampler, inputs, request, of)
+            rates.append(weight * rate)
+            seconds += weight * (request.evaluations * rate + once)
     return {
         "inputs": len(indices),
         "method": request.method,
         "classes": request.compared,
-        "evaluations": evaluations,
+        "evaluations": len(indices) * request.evaluations,
         "batch_size": sampler.batch_size,
-        "samples_per_second": round(rate),
-        "seconds": round(evaluations / rate, 1),
+        **({"curvature_drawn": share} if method_named(request.method).curvature else {}),
+        "samples_per_second": round(1 / sum(rates)),
+        "seconds": round(len(indices) * seconds, 1),
     }
+
+
+def _planned(sampler: Sampler, inputs: InputSet, request: Request, index: int) -> Estimation:
+    """What would be drawn of an input; a rule that stops draws counts alone."""
+    x = inputs.get([index])[0]
+    selection = sampler.select(x, index=index, n0=request.n0, seed=request.seed)
+    of = request.estimation(index, selection, shape=x.shape, num_classes=sampler.num_classes)
+    counts_alone = replace(of, direction_share=None, curvature_center=None, curvature_share=0.0)
+    return counts_alone if request.stops else of
+
+
+def _rehearsed(
+    sampler: Sampler, inputs: InputSet, request: Request, of: Estimation
+) -> tuple[float, float]:
+    """Seconds of an evaluation, and those that an input takes once, whatever n is."""
+    from sosmooth.sampling.sums import Part
+
+    x, n = inputs.get([of.index])[0], min(request.n, 2 * (sampler.batch_size or 1))
+    few = replace(of, n=n - n % 2 or 2)
+    sampler.count(x, Part(0, replace(of, n=2)), seed=request.seed)  # warms up
+    begun = time.perf_counter()
+    counts = sampler.count(x, Part(0, few), seed=request.seed)
+    counted = time.perf_counter()
+    rate = (counted - begun) / few.n
+    if request.stops or counts.invalid:
+        return rate, 0.0
+    tally = counts.tally(few, sampler.smoothing.sigma)
+    once = time.perf_counter() - counted
+    certify = partial(
+        request.certificates,
+        tally,
+        selected=np.array([of.selected]),
+        selection_margin=np.array([0]),
+        index=np.array([of.index]),
+        sigma=sampler.smoothing.sigma,
+    )
+    certify()  # warms up
+    counted = time.perf_counter()
+    certify()
+    return rate, once + time.perf_counter() - counted
 
 
 def _identity(
