@@ -11,6 +11,7 @@ certifies with the right class.
 import sys
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sosmooth import first_order_radius, load_run
 from sosmooth.confidence.proportion import proportion_upper_bound
@@ -28,13 +29,18 @@ COLUMNS = (
 )
 
 
-def row(run: Run) -> dict[str, object]:
-    """The figures of one run."""
-    n, right = run["n"], run["selected"] == run["label"]
-    reference = first_order_radius(
+def reference_of(run: Run) -> NDArray[np.float64]:
+    """The radii of the reference, 0 where the selected class is wrong."""
+    n = run["n"]
+    radius = first_order_radius(
         error=proportion_upper_bound(n - run["count_top"], n, run["alpha"]), sigma=run["sigma"]
     )
-    reference = np.where(right, reference, 0.0)
+    return np.where(run["selected"] == run["label"], radius, 0.0)
+
+
+def row(run: Run) -> dict[str, object]:
+    """The figures of one run."""
+    reference = reference_of(run)
     radius = np.where(run["prediction"] == run["label"], run["radius"], 0.0)
     certified = reference > 0
     change = radius[certified] / reference[certified] - 1
