@@ -15,7 +15,7 @@ from sosmooth.classifiers.architectures import build
 from sosmooth.datasets import load_dataset
 
 SIGMA, ROUNDS = 0.25, 5
-METHODS = ("first_order", "second_order", "second_order_dipole")
+METHODS = ("first_order", "second_order", "second_order_dipole", "third_order_dipole")
 
 
 def seconds(smoothed: SmoothedClassifier, inputs: torch.Tensor, method: str, n: int) -> float:

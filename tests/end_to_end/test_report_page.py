@@ -195,17 +195,18 @@ def test_only_the_run_at_the_pointer_has_a_band(opened, report):
 
 def test_a_curve_is_drawn_as_its_swatch_says(opened, report):
     page = opened(report)
-    dashes = page.locator("#runs svg line").evaluate_all(
-        "lines => lines.map((line) => line.getAttribute('stroke-dasharray'))"
+    swatches = page.locator("#runs svg line").evaluate_all(
+        """lines => lines.map((line) =>
+        `${getComputedStyle(line).stroke} ${line.getAttribute('stroke-dasharray')}`)"""
     )
-    assert len(dashes) == len(set(dashes)) == 3
+    assert len(swatches) == len(set(swatches)) == 3
     drawn = (
         plot(page, "accuracy")
         .locator(".lines path.js-line")
         .evaluate_all(
             """paths => paths.map((path) => path.style)
         .filter((style) => Number.parseFloat(style.strokeWidth) > 1)
-        .map((style) => style.strokeDasharray)"""
+        .map((style) => `${style.stroke} ${style.strokeDasharray}`)"""
         )
     )
     assert len(drawn) == len(set(drawn)) == 3
