@@ -83,6 +83,7 @@ def test_without_a_first_order_run_the_samples_are_certified_by_first_order(pair
     stored_one = recertify(pairs.path, tmp_path / "first", method="first_order", classes="top")
     np.testing.assert_array_equal(computed["radius"], stored_one["radius"])
     assert computed_baselines([pairs, stored_one]) == []
+    assert "larger than first order's from half of the samples" in headline([pairs, stored_one])
     gain = gain_of(pairs_with_baseline(series_of_all([computed, pairs]))[0])
     percent = floored(100 * gain.mean_change, 1)
     assert f"radii {percent} % larger than first order's from half of the samples on" in headline(

@@ -38,7 +38,7 @@ def computed_baselines(runs: Sequence[RunLike]) -> list[Run]:
     return found
 
 
-def samples_used(baseline: Run) -> str:
+def samples_used(baseline: RunLike) -> str:
     """Which of the samples a computed baseline uses, in words."""
     pairs = baseline.certificates().tally.design is Design.ANTITHETIC
     return "half of the samples" if pairs else "the same samples"

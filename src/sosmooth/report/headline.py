@@ -11,6 +11,7 @@ from sosmooth.report.baseline import BASELINE, computed_baselines, samples_used
 from sosmooth.report.relative_change import Gain, gain_of
 from sosmooth.report.series import RunLike, Series, pairs_with_baseline, series_of_all
 from sosmooth.report.summary import radius_text, signed_percent, whole
+from sosmooth.tally import Design
 
 
 def headline(runs: Sequence[RunLike]) -> str:
@@ -39,7 +40,9 @@ def headline(runs: Sequence[RunLike]) -> str:
         norm = "" if one.norm == "l2" else f"{one.norm} "
         return f"{sentence}; the average certified {norm}radius is {average}."
     position = [each.name for each in series].index(pairs[0].baseline.name)
-    used = "" if position < len(runs) else f" from {samples_used(computed[position - len(runs)])}"
+    baseline = [*runs, *computed][position]
+    of_pairs = baseline.certificates().tally.design is Design.ANTITHETIC
+    used = f" from {samples_used(baseline)}" if position >= len(runs) or of_pairs else ""
     return f"{sentence}{_gained(gain_of(pairs[0]), used)}."
 
 
