@@ -1,6 +1,6 @@
 """Take the pictures of docs/report.md: `python -m scripts.draw_report RUN…`, from the root.
 
-Those in docs/ show the runs of `sosmooth demo --n 20000`. The script needs Chromium and Playwright.
+Those in docs/ show the runs of `sosmooth demo`. The script needs Chromium and Playwright.
 """
 
 from __future__ import annotations
