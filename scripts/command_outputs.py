@@ -59,7 +59,7 @@ def printed(commands: str, folder: str) -> str:
         lines += in_terminal(program, folder)
         if "export" in command:
             lines += Path(folder, program[-1]).read_text(encoding="utf-8").splitlines()[:4]
-    lines = [line.rstrip() for line in lines]
+    lines = [line.rstrip().replace(f"{Path(folder).resolve()}/", "") for line in lines]
     return "\n".join(lines if len(lines) <= LINES else [*lines[: LINES - 1], "…"]) + "\n"
 
 
