@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sosmooth.certificates.dipole import dipole_radius
     from sosmooth.certificates.first_order import first_order_radius
+    from sosmooth.certificates.look_ahead import look_ahead_radius
     from sosmooth.certificates.region import Region, multiclass_radius
     from sosmooth.certificates.second_order import second_order_radius
     from sosmooth.certificates.second_order_dipole import second_order_dipole_radius
@@ -71,6 +72,7 @@ _HOMES = {
     "load_classifier": "classifiers.load",
     "load_dataset": "datasets.load",
     "load_run": "runs.run",
+    "look_ahead_radius": "certificates.look_ahead",
     "multiclass_radius": "certificates.region",
     "proportion_lower_bound": "confidence.proportion",
     "recertify": "tasks.recertify",
@@ -103,6 +105,7 @@ __all__ = [
     "load_classifier",
     "load_dataset",
     "load_run",
+    "look_ahead_radius",
     "multiclass_radius",
     "proportion_lower_bound",
     "recertify",

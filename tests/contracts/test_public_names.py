@@ -21,6 +21,13 @@ RADII = {
         "gradient_norm": 0.1,
         "curvature": -0.1,
     },
+    "look_ahead_radius": {
+        "p": 0.8,
+        "slope_lower": -0.21,
+        "slope_upper": -0.2,
+        "curvature": -0.15,
+        "orthogonal_norm": 0.03,
+    },
 }
 
 
@@ -76,9 +83,8 @@ def test_radii_are_float64_broadcast_and_scale_with_sigma(name):
     exactness = 1e-9 if "curvature" in arguments else 1e-12
     np.testing.assert_allclose(many, one, rtol=1e-14)
     scaled = dict(arguments)
-    for name_, power in (("gradient_norm", 1), ("curvature", 2)):  # per input unit, and squared
-        if name_ in scaled:
-            scaled[name_] /= 0.25**power
+    for name_ in scaled.keys() - {"p", "error", "c_s", "c_n"}:  # per input unit, and squared
+        scaled[name_] /= 0.25 ** (2 if name_ == "curvature" else 1)
     assert radius(**scaled, sigma=0.25) == pytest.approx(0.25 * one, rel=exactness)
 
 
