@@ -108,7 +108,7 @@ def examine_installation() -> Iterator[Finding]:
     yield Finding(
         "devices",
         Status.OK,
-        ", ".join([f"cpu ({threads} threads)", *_accelerators()]),
+        ", ".join([f"cpu ({threads} thread{'s' * (threads != 1)})", *_accelerators()]),
         {"devices": devices()},
     )
     for device in devices():

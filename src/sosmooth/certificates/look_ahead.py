@@ -62,7 +62,8 @@ def look_ahead_radius(
 
     Guarantee:
         Sound for the given bounds when they hold simultaneously, whatever the search for the best
-        multipliers has found. It is within about 0.1 % of the largest radius that the bounds allow.
+        multipliers has found. Where the search succeeds it is within about 0.1 % of the largest
+        radius that the bounds allow; where it fails, it is that of second order.
 
     Source:
         docs/theory/look_ahead.md.

@@ -130,8 +130,8 @@ def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, str]:
     for name, value in values.items():
         if isinstance(value, Mapping):
             found |= _flat(value, f"{before}{name}.")
-        elif isinstance(value, str):
-            found[f"{before}{name}"] = value
+        elif value is None or isinstance(value, str):
+            found[f"{before}{name}"] = "none" if value is None else value
         else:
             found[f"{before}{name}"] = json.dumps(value, ensure_ascii=False, default=str)
     return found
