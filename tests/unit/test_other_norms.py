@@ -183,6 +183,17 @@ def test_what_is_refused(certified, tmp_path):
         bounds_and_radii(
             "second_order_dipole", earlier, alpha=0.001, sigma=SIGMA, classes="top", norm="l1"
         )
+    low = certified.tally.required("direction_low").copy()
+    low[1] = np.nan  # a row that an earlier version wrote
+    with pytest.raises(LookupError, match="direction_low, which earlier versions"):
+        bounds_and_radii(
+            "second_order_dipole",
+            replace(certified.tally, direction_low=low),
+            alpha=0.001,
+            sigma=SIGMA,
+            classes="top",
+            norm="color",
+        )
     unknown = replace(certified.tally, dimension=None)
     with pytest.raises(LookupError, match="the dimension of the inputs"):
         bounds_and_radii(

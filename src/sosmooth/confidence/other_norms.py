@@ -105,18 +105,18 @@ def steepest_in_norm(tally: Tally, norm: str, mean: str) -> Floats:
     Source:
         docs/theory/other_norms.md.
     """
-    if (number := frequencies(norm)) is not None:
-        low = tally.required(f"{mean}_low")
-        place = (number - 1).bit_length()
-        if place >= low.shape[1]:
-            most = f"{LOW_FREQUENCY}:{2 ** (low.shape[1] - 1)} is the last"
+    number = frequencies(norm)
+    name = f"{mean}_{_DUAL[norm] if number is None else 'low'}"
+    dual = tally.required(name)
+    if number is not None:
+        place, kept = (number - 1).bit_length(), dual.shape[1]
+        if place >= kept:
+            most = f"{LOW_FREQUENCY}:{2 ** (kept - 1)} is the last"
             raise LookupError(
                 f"the frequencies of {norm}: of inputs of this shape "
-                + (most if low.shape[1] else "none were kept, they are no images")
+                + (most if kept else "none were kept, they are no images")
             )
-        return low[:, place]
-    name = f"{mean}_{_DUAL[norm]}"
-    dual = tally.required(name)
+        dual = dual[:, place]
     if np.any(np.isnan(dual)):
         raise LookupError(f"{name}, which earlier versions of sosmooth did not store")
     return dual / largest_l2_length(norm, tally.dimension) * (1 + 4 * EPS)
