@@ -94,7 +94,7 @@ def test_text_classifier(capsys):
 def test_cluster_on_this_machine_alone(tmp_path, capsys):
     options = ["--max", "4", "--n", "200", "--n0", "20", "--out", str(tmp_path / "run")]
     assert example("cluster").main(*options, "--engine", "local") == 0
-    assert "evaluations: 880" in capsys.readouterr().out
+    assert "evaluations\t880" in capsys.readouterr().out
     assert len(load_run(tmp_path / "run")) == 4
 
 

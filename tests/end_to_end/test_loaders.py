@@ -107,6 +107,8 @@ def certified(out, model, data, *options, capsys, n=40, sigma=0.25):
                 "4",
                 "--judge-n",
                 "100",
+                "--look-n",
+                "100",
                 "--json",
             ]
         )

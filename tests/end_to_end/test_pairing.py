@@ -51,7 +51,7 @@ def certified(capsys, model, data, *options):
     said = capsys.readouterr()
     assert code == 0, said.err
     run = load_run(out)
-    few = ["--max", "1", "--steps", "1", "--samples", "4", "--judge-n", "50"]
+    few = ["--max", "1", "--steps", "1", "--samples", "4", "--judge-n", "50", "--look-n", "50"]
     recorded = [run.manifest.settings[name]["spec"] for name in ("model", "data")]
     if main(["audit", out, "--model", recorded[0], "--data", recorded[1], *few]) != 0:
         raise AssertionError(capsys.readouterr().err)

@@ -53,7 +53,7 @@ def shown(capsys, line):
         "plan {runs}/second_order_dipole --n 4000",
         "plan {runs}/second_order_dipole --radius 0.2",
         "predict --model mnist7 --data mnist7 --sigma 0.25 --n 100 --max 3",
-        "audit {runs}/second_order_dipole --max 1 --steps 2 --samples 4 --judge-n 100",
+        "audit {runs}/second_order_dipole --max 1 --steps 2 --samples 4 --judge-n 100 --look-n 100",
         "methods",
     ],
 )
