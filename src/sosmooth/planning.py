@@ -12,6 +12,9 @@ from sosmooth.tally import Design, Tally
 
 #: More evaluations of one input than anybody plans for.
 MOST = 10**9
+_OF_OTHER_NORMS = tuple(
+    f"{mean}_{part}" for mean in ("direction", "curvature") for part in ("largest", "total", "low")
+)
 # Numbers of evaluations that `samples_for_radius` considers: a fifth apart.
 _GRID = np.unique(2 * np.round(np.geomspace(1, MOST / 2, 111)).astype(np.int64))
 
@@ -48,6 +51,8 @@ def scaled(tally: Tally, n: ArrayLike) -> Tally:
         counts |= _scaled_gradient(tally, factor)
     if tally.curvature_center is not None:
         counts |= _scaled_curvature(tally, factor)
+    # Plans are for l2 radii: what other norms need is not scaled, so it is left out.
+    counts |= dict.fromkeys(_OF_OTHER_NORMS)
     return replace(tally, n=n, count_top=2 * both + plus + minus, **counts, **classes)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sosmooth import METHODS, SmoothedClassifier
+from sosmooth.methods import bounds_and_radii
 from sosmooth.planning import expected_radius, samples_for_radius, scaled
 
 X = np.array([[0.0, 0.0], [0.55, 0.0], [0.95, 0.0]], dtype=np.float32)
@@ -79,3 +80,8 @@ def test_scaled_counts_add_up():
         tally.count_top == 2 * tally.pair_both + tally.pair_plus_only + tally.pair_minus_only
     )
     assert np.all(tally.direction_one <= tally.direction_pairs)
+    for norm in ("l1", "linf", "color"):  # not scaled, so not planned
+        with pytest.raises(LookupError):
+            bounds_and_radii(
+                "second_order_dipole", tally, alpha=0.001, sigma=0.5, classes="top", norm=norm
+            )
