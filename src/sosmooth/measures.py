@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_FLOOR, Context, Decimal
 from typing import Any
 
@@ -95,6 +95,17 @@ def norm_of(settings: Mapping[str, Any]) -> str:
     It is l2 unless another norm was asked for, or a log of other code says so.
     """
     return settings.get("norm", "l2")
+
+
+def class_called(number: int, names: Sequence[str] | None) -> str:
+    """The name of a class, or its number where it has none.
+
+    Args:
+        number: of the class.
+        names: of the classes; None: none is known.
+    """
+    names = names or ()
+    return names[number] if 0 <= number < len(names) else str(number)
 
 
 def with_norm(settings: Mapping[str, Any], norm: str) -> dict[str, Any]:

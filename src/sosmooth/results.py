@@ -17,6 +17,7 @@ from sosmooth.confidence.bounds import concatenate as concatenate_bounds
 from sosmooth.measures import (
     ABSTAINED,
     UNKNOWN_LABEL,
+    class_called,
     floored,
     in_grey_levels,
     linf_radius,
@@ -305,10 +306,7 @@ class Certificates(Results):
         Args:
             number: of the class, −1 for none.
         """
-        names = self.class_names or ()
-        if number < 0:
-            return UNKNOWN
-        return names[number] if number < len(names) else str(number)
+        return UNKNOWN if number < 0 else class_called(number, self.class_names)
 
     def _repr_html_(self) -> str:
         return table(listed(self), caption=repr(self).strip("<>"), total=len(self))

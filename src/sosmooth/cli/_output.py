@@ -36,6 +36,23 @@ class Column:
     words: Mapping[str, str] = field(default_factory=dict)
 
 
+def name_classes(
+    rows: Iterable[dict[str, Any]], columns: Sequence[str], names: Sequence[str] | None
+) -> None:
+    """Add `COLUMN_name` for columns that hold classes, None for none; nothing without names.
+
+    Args:
+        rows: to be changed.
+        columns: of class numbers.
+        names: of the classes; None: none is known.
+    """
+    if names is None:
+        return
+    of_class = dict(enumerate(names))
+    for row in rows:
+        row |= {f"{column}_name": of_class.get(row[column]) for column in columns}
+
+
 def print_json(value: object) -> None:
     """Print one JSON document; infinity and NaN become null, as JSON has no number for them."""
     print(json.dumps(_finite(value), indent=2, allow_nan=False))

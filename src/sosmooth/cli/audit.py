@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from sosmooth.cli._options import Json, RunFolder, Whole
-from sosmooth.cli._output import Column, for_people, print_json, print_rows, print_wrapped
+from sosmooth.cli._output import (
+    Column,
+    for_people,
+    name_classes,
+    print_json,
+    print_rows,
+    print_wrapped,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,11 +150,7 @@ def _as_json(run: Path, found: Audit, judge_alpha: float, names: Sequence[str] |
         }
         for i in range(len(found))
     ]
-    if names is not None:
-        of_class = dict(enumerate(names))
-        for row in rows:
-            row["prediction_name"] = of_class.get(row["prediction"])
-            row["found_name"] = of_class.get(row["found"])
+    name_classes(rows, ("prediction", "found"), names)
     ratios = [row["ratio"] for row in rows if row["ratio"] is not None]
     return {
         "run": str(run),

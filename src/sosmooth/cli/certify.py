@@ -44,7 +44,15 @@ from sosmooth.cli._options import (
     WholeOrNone,
     chosen_radii,
 )
-from sosmooth.cli._output import Column, for_people, print_json, print_rows, print_wrapped, say
+from sosmooth.cli._output import (
+    Column,
+    for_people,
+    name_classes,
+    print_json,
+    print_rows,
+    print_wrapped,
+    say,
+)
 
 EngineName = Literal["local", "ray"]
 _CERTIFICATE, _WHERE = Parameter(group=CERTIFICATE), Parameter(group=WHERE)
@@ -206,11 +214,7 @@ def predict(
         {"index": index, "prediction": int(prediction), "label": int(inputs.labels[index])}
         for index, prediction in zip(chosen, predicted, strict=True)
     ]
-    if (names := inputs.class_names) is not None:
-        of_class = dict(enumerate(names))
-        for row in rows:
-            for what in ("prediction", "label"):
-                row[f"{what}_name"] = of_class.get(row[what])
+    name_classes(rows, ("prediction", "label"), inputs.class_names)
     if json:
         print_json(rows)
     else:

@@ -15,6 +15,7 @@ from sosmooth.measures import (
     average_certified_radius,
     certified_accuracy,
     certified_count,
+    class_called,
     norm_of,
 )
 from sosmooth.results import Certificates
@@ -126,8 +127,7 @@ class Series:
 
     def called(self, number: int) -> str:
         """The name of a class, or its number where it has none."""
-        names = self.class_names or ()
-        return names[number] if 0 <= number < len(names) else str(number)
+        return class_called(number, self.class_names)
 
     @property
     def may_be_of_images(self) -> bool:
