@@ -8,7 +8,7 @@ Checks look for failures at a size that no test suite has time for. They run onl
 import sys
 from importlib import import_module
 
-TIMINGS = ("radii", "engine", "exact", "driver", "memory", "gradients", "curvature", "workers")
+TIMINGS = ("radii", "engine", "driver", "memory", "gradients", "curvature", "workers")
 CHECKS = ("attacks", "rounding", "coverage", "tail")
 WITH_OPTIONS = ("engine", "attacks", "rounding", "coverage")
 

@@ -12,8 +12,11 @@ from sosmooth import Execution, load_classifier
 from sosmooth.classifiers.architectures import build
 from sosmooth.datasets import load_dataset
 
-#: First order, pairs, pairs with gradient, and the published second order, which the peer has too.
-METHODS = ("first_order", "dipole", "second_order_dipole", "second_order")
+#: First order, pairs, pairs with gradient, the published second order, which the peer has too, and
+#: pairs with gradient and curvature.
+METHODS = ("first_order", "dipole", "second_order_dipole", "second_order", "third_order_dipole")
+#: For cases with too many features, or too few samples, for the curvature to be drawn.
+WITHOUT_CURVATURE = METHODS[:4]
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Case:
         peer_rounds: Measurements of the peer.
         batch_sizes: The bare loop takes the best of these.
         peer_batch: Batch size of the peer.
+        lattice: Distance of the values of the inputs, for exact noise; None: no comparison with it.
+        methods: Those that are measured if none is asked for.
         execution: How the bare classifier and ours are called; the peer runs in float32.
     """
 
@@ -45,6 +50,7 @@ class Case:
     inputs: int = 1
     rounds: int = 3
     peer_rounds: int = 1
+    lattice: float | None = None
     methods: tuple[str, ...] = METHODS
     execution: Execution = Execution()  # noqa: RUF009  (frozen)
 
@@ -85,7 +91,7 @@ def _wavering(
     """
     assert isinstance(last, nn.Linear)
     generator = torch.Generator().manual_seed(1)
-    x = torch.rand(shape, generator=generator)
+    x = torch.randint(0, 256, shape, generator=generator) / 255
     with torch.inference_mode():
         scores = network.eval()(x + SIGMA * torch.randn((samples, *shape), generator=generator))
     lead = scores[:, 0] - scores[:, 1]
@@ -109,21 +115,51 @@ CPU = (
         inputs=3,
         rounds=5,
         peer_rounds=3,
+        lattice=1 / 4080,
     ),
-    Case("resnet20", resnet20, SIGMA, 10, 2000, (32, 64, 128, 256), 400),
+    Case(
+        "resnet20",
+        resnet20,
+        SIGMA,
+        10,
+        2000,
+        (32, 64, 128, 256),
+        400,
+        lattice=1 / 255,
+        methods=WITHOUT_CURVATURE,
+    ),
     Case("resnet50", resnet50, SIGMA, 1000, 200, (8, 32), 50, n0=20, rounds=2, methods=METHODS[:3]),
-    Case("wide_mlp", wide_mlp, SIGMA, 10, 2000, (16, 64, 256), 400),
+    Case("wide_mlp", wide_mlp, SIGMA, 10, 2000, (16, 64, 256), 400, methods=WITHOUT_CURVATURE),
 )
 
 _FAST = Execution(precision="bfloat16", channels_last=True)
-_RESNET50 = Case("resnet50", resnet50, SIGMA, 1000, 100_000, (256, 512, 1024), 1000, rounds=1)
+_RESNET50 = Case(
+    "resnet50",
+    resnet50,
+    SIGMA,
+    1000,
+    100_000,
+    (256, 512, 1024),
+    1000,
+    rounds=1,
+    methods=WITHOUT_CURVATURE,
+)
 CUDA = (
-    Case("mnist7", mnist7, SIGMA, 10, 10**8, (2**14, 2**16, 2**18, 2**20), 1000),
-    Case("resnet20", resnet20, SIGMA, 10, 10**6, (1024, 4096, 16384), 1000),
+    Case("mnist7", mnist7, SIGMA, 10, 10**8, (2**14, 2**16, 2**18, 2**20), 1000, lattice=1 / 4080),
+    Case("resnet20", resnet20, SIGMA, 10, 10**6, (1024, 4096, 16384), 1000, lattice=1 / 255),
     _RESNET50,
     replace(_RESNET50, name="resnet50_bf16", execution=_FAST, rounds=2),
     replace(
         _RESNET50, name="resnet50_bf16_compiled", execution=replace(_FAST, compile=True), rounds=2
     ),
-    Case("wide_mlp", wide_mlp, SIGMA, 10, 100_000, (256, 1024, 4096), 1000),
+    Case(
+        "wide_mlp",
+        wide_mlp,
+        SIGMA,
+        10,
+        100_000,
+        (256, 1024, 4096),
+        1000,
+        methods=WITHOUT_CURVATURE,
+    ),
 )

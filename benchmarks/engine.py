@@ -6,7 +6,9 @@ in the same precision and layout can cost less. Measurements alternate; each fig
 seconds per input. Certifying and the peer include the selection and the radius.
 
     python -m benchmarks engine [--case mnist7 …] [--method first_order …] [--device cpu|cuda]
-                                [--n N] [--inputs K] [--rounds R] [--no-peer]
+                                [--n N] [--inputs K] [--rounds R] [--no-peer] [--exact]
+
+`--exact` compares exact noise with float noise instead.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from unittest.mock import patch
 
 import torch
 
-from benchmarks import cases, peer
+from benchmarks import cases, exact, peer
 from benchmarks.bare import Bare, seconds
 from benchmarks.cases import Case
 from sosmooth import METHODS, SmoothedClassifier
@@ -177,12 +179,13 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
     every = list(dict.fromkeys(case.name for case in (*cases.CPU, *cases.CUDA)))
     parser = argparse.ArgumentParser(prog="python -m benchmarks engine")
     parser.add_argument("--case", nargs="+", choices=every, default=every)
-    parser.add_argument("--method", nargs="+", choices=cases.METHODS, default=list(cases.METHODS))
+    parser.add_argument("--method", nargs="+", choices=cases.METHODS)
     parser.add_argument("--device", choices=("cpu", "cuda"), help="both where there is a GPU")
     parser.add_argument("--n", type=int, help="estimation samples per input, even")
     parser.add_argument("--inputs", type=int)
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--no-peer", action="store_true")
+    parser.add_argument("--exact", action="store_true", help="exact against float noise")
     asked = parser.parse_args(arguments)
     if asked.device == "cuda" and not torch.cuda.is_available():
         parser.error("there is no GPU that this torch can use; leave out --device, or give cpu")
@@ -200,8 +203,7 @@ def _chosen(table: Sequence[Case], asked: argparse.Namespace) -> Iterator[Case]:
         changes["peer_rounds"] = 0
     for case in table:
         if case.name in asked.case:
-            methods = tuple(method for method in case.methods if method in asked.method)
-            yield replace(case, methods=methods, **changes)
+            yield replace(case, methods=tuple(asked.method or case.methods), **changes)
 
 
 def main(arguments: Sequence[str] = ()) -> None:
@@ -220,13 +222,14 @@ def main(arguments: Sequence[str] = ()) -> None:
             )
         else:
             described = f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+        columns, rows = (exact.COLUMNS, exact.measured) if asked.exact else (COLUMNS, measured)
         print(f"{described}, torch {torch.__version__}; seconds per input, medians")
         print(
-            f"{'case':23}{'n':>10} {'method':20}" + "".join(f"{column:>11}" for column in COLUMNS),
+            f"{'case':23}{'n':>10} {'method':20}" + "".join(f"{column:>11}" for column in columns),
             flush=True,
         )
         for case in _chosen(cases.CPU if device.type == "cpu" else cases.CUDA, asked):
-            for method, row in measured(case, device):
+            for method, row in rows(case, device):
                 cells = "".join(f"{cell:>11}" for cell in row.cells())
                 print(f"{case.name:23}{case.n:10} {method:20}{cells}", flush=True)
             if device.type == "cuda":

@@ -1,78 +1,63 @@
-"""Time exact noise against float noise on a ResNet-20 with random weights and on 7×7 MNIST.
+"""Time exact noise against float noise: `python -m benchmarks engine --exact`.
 
-Both certify the same inputs. Rounds alternate in one process; the ratio is that of the medians. A
-GPU is used if there is one.
+Both certify the same inputs of a case whose values lie on a lattice. Rounds alternate in one
+process; the ratio is that of the medians.
 """
 
-import statistics
-import time
+from __future__ import annotations
 
-import numpy as np
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+
 import torch
 
-from sosmooth import SmoothedClassifier, load_classifier
-from sosmooth.classifiers.architectures import build
-from sosmooth.datasets import load_dataset
+from benchmarks.bare import seconds
+from benchmarks.cases import Case
+from sosmooth import SmoothedClassifier
 
-SIGMA, ROUNDS = 0.25, 5
-METHODS = ("first_order", "second_order", "second_order_dipole", "third_order_dipole")
-
-
-def seconds(smoothed: SmoothedClassifier, inputs: torch.Tensor, method: str, n: int) -> float:
-    """Seconds to certify all inputs."""
-    begun = time.perf_counter()
-    smoothed.certify(inputs, method=method, n=n)
-    return time.perf_counter() - begun
+COLUMNS = ("float", "exact", "ratio", "batch")
 
 
-def compare(
-    name: str, classifier, inputs: torch.Tensor, lattice: float, n: int, device: str
-) -> None:
-    """Print both costs and their ratio for each method."""
-    engines = [
-        SmoothedClassifier(classifier, sigma=SIGMA, num_classes=10, device=device) for _ in range(2)
-    ]
-    engines[0].certify(inputs[:1], n=n)  # finds the batch size, warms up
-    engines[1] = SmoothedClassifier(
+@dataclass(frozen=True)
+class Row:
+    """Seconds per input of one case and method, and the batch size."""
+
+    plain: float
+    exact: float
+    batch_size: int
+
+    def cells(self) -> tuple[str, ...]:
+        """One cell for each of `COLUMNS`."""
+        ratio = f"{self.exact / self.plain:.3f}"
+        return f"{self.plain:.4f}", f"{self.exact:.4f}", ratio, str(self.batch_size)
+
+
+def measured(case: Case, device: torch.device) -> Iterator[tuple[str, Row]]:
+    """The rows of a case, by method; none if its inputs lie on no lattice."""
+    if case.lattice is None:
+        return
+    classifier, images = case.make()
+    inputs = images[torch.arange(case.inputs) % len(images)].to(device)
+    engine = partial(
+        SmoothedClassifier,
         classifier,
-        sigma=SIGMA,
-        num_classes=10,
+        sigma=case.sigma,
+        num_classes=case.num_classes,
         device=device,
-        batch_size=engines[0].batch_size,
-        lattice=lattice,
+        execution=case.execution,
     )
-    engines[1].certify(inputs[:1], n=n)
-    print(
-        f"{name}, n = {n:,}, {device}, {torch.get_num_threads()} threads, "
-        f"batch size {engines[0].batch_size}"
-    )
-    print(f"{'method':20} {'float, s/input':>14} {'exact':>9} {'ratio':>6}")
-    for method in METHODS:
-        rounds = [[seconds(engine, inputs, method, n) for engine in engines] for _ in range(ROUNDS)]
-        plain, exact = (statistics.median(times) for times in np.transpose(rounds))
-        print(
-            f"{method:20} {plain / len(inputs):14.4f} {exact / len(inputs):9.4f} "
-            f"{exact / plain:6.2f}"
-        )
-
-
-def main() -> None:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    images = (
-        torch.randint(0, 256, (2, 3, 32, 32), generator=torch.Generator().manual_seed(0)).float()
-        / 255
-    )
-    compare(
-        "ResNet-20",
-        build("resnet20"),
-        images,
-        1 / 255,
-        100_000 if device == "cuda" else 2000,
-        device,
-    )
-    digits = load_dataset("mnist7")
-    assert digits.lattice is not None
-    pixels = torch.as_tensor(digits.get([0, 1, 2]))
-    compare(
-        "7×7 MNIST", load_classifier("mnist7", sigma=SIGMA), pixels, digits.lattice, 100_000, device
-    )
+    plain = engine()
+    plain.certify(inputs[:1], n0=2, n=2)  # finds the batch size
+    exact = engine(lattice=case.lattice, batch_size=plain.batch_size)
+    for method in case.methods:
+        works = [
+            partial(each.certify, inputs, method=method, n0=case.n0, n=case.n)
+            for each in (plain, exact)
+        ]
+        for work in works:
+            work()  # warms up
+        rounds = [[seconds(device, work) for work in works] for _ in range(case.rounds)]
+        without, with_it = (median(column) / len(inputs) for column in zip(*rounds, strict=True))
+        yield method, Row(without, with_it, plain.batch_size or 0)
