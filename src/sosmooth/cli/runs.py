@@ -28,7 +28,7 @@ from sosmooth.cli._output import print_json, say
 def recertify(
     run: RunFolder,
     *,
-    method: MethodName,
+    method: Annotated[MethodName | None, Parameter(show_default="that of RUN")] = None,
     alpha: Annotated[
         float | None, Parameter(help="Failure probability.", show_default="that of RUN")
     ] = None,

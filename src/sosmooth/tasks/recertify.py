@@ -19,7 +19,7 @@ def recertify(
     run: str | Path,
     out: str | Path,
     *,
-    method: str,
+    method: str | None = None,
     alpha: float | None = None,
     classes: str | None = None,
     norm: str | None = None,
@@ -33,7 +33,8 @@ def recertify(
         run: folder of the run that is read; it is never changed.
         out: folder of the run that is written. The same call again is fine; one with other settings
             is refused.
-        method: a key of `METHODS` that needs no more than the run counted.
+        method: a key of `METHODS` that needs no more than the run counted; None: that of `run`,
+            compared with what the run compares.
         alpha: failure probability of each input's certificate, in (0, 1); None: that of `run`.
         classes: "top" or "all", as for `SmoothedClassifier.certify`; None: the method's default,
             but "top" where the run did not count the classes.
@@ -74,7 +75,7 @@ def recertified(
 
     Args:
         source: the run that is read.
-        method: as for `recertify`; None: that of the run, compared with what the run compares.
+        method: as for `recertify`.
         alpha: as for `recertify`.
         classes: as for `recertify`.
         norm: as for `recertify`.
