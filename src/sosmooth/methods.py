@@ -19,7 +19,7 @@ from sosmooth.certificates.dipole import dipole_region
 from sosmooth.certificates.first_order import first_order_region
 from sosmooth.certificates.region import Region
 from sosmooth.certificates.second_order import second_order_region
-from sosmooth.certificates.second_order_dipole import one_sided_cost, second_order_dipole_region
+from sosmooth.certificates.second_order_dipole import second_order_dipole_region
 from sosmooth.confidence import published
 from sosmooth.confidence.bounds import ONE_HALF, Bounds, concatenate
 from sosmooth.confidence.joint_pairs import joint_corners
@@ -34,7 +34,13 @@ from sosmooth.directions import InEveryDirection
 from sosmooth.measures import ABSTAINED
 from sosmooth.results import Certificates
 from sosmooth.tally import Design, Tally
-from sosmooth.theorems import AtCorners, Theorem
+from sosmooth.theorems import (
+    BY_DIPOLE,
+    BY_HALF_GRADIENT,
+    AtCorners,
+    Theorem,
+    by_probability,
+)
 
 #: What a certificate may compare the selected class with: one half, or each other class.
 CLASSES = ("top", "all")
@@ -119,17 +125,6 @@ def _chunks(size: int, rows: int) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, max(size, 1), step))
 
 
-# The orders of the outcomes of pairs: by the radius of the dipole, by the probability, and by the
-# radius at half of the largest gradient norm. `pair_cells` hedges between several; that keeps the
-# radius within a few per cent of a standard error of the best.
-_BY_DIPOLE = partial(one_sided_cost, gradient_share=1.0)
-_BY_HALF_GRADIENT = partial(one_sided_cost, gradient_share=0.5)
-
-
-def _by_probability(c_s: NDArray[np.float64], c_n: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.full(np.broadcast_shapes(c_s.shape, c_n.shape), 0.5)
-
-
 def _first_order(bounds: Bounds, sigma: float) -> Region:
     return first_order_region(error=bounds.required("error_upper"))
 
@@ -154,7 +149,7 @@ def _second_order_dipole(bounds: Bounds, sigma: float) -> Region:
 
 
 _SECOND_ORDER_DIPOLE = AtCorners(
-    partial(joint_corners, costs=[_BY_DIPOLE], costs_with_gradient=[_BY_HALF_GRADIENT, _BY_DIPOLE]),
+    partial(joint_corners, costs=[BY_DIPOLE], costs_with_gradient=[BY_HALF_GRADIENT, BY_DIPOLE]),
     _second_order_dipole,
 )
 
@@ -176,13 +171,13 @@ METHODS: dict[str, Method] = {
     ),
     "dipole_joint": Method(
         Design.ANTITHETIC,
-        AtCorners(partial(joint_corners, costs=[_BY_DIPOLE]), _dipole),
+        AtCorners(partial(joint_corners, costs=[BY_DIPOLE]), _dipole),
         "docs/theory/pair_counts.md, with Theorem 3 of Levine et al. 2020",
     ),
     "second_order_pairs": Method(
         Design.ANTITHETIC,
         AtCorners(
-            partial(joint_corners, costs=[_by_probability], costs_with_gradient=[_by_probability]),
+            partial(joint_corners, costs=[by_probability], costs_with_gradient=[by_probability]),
             _second_order,
         ),
         "docs/theory/gradient_from_pairs.md, with Theorem 1 of Levine et al. 2020",
@@ -197,7 +192,7 @@ METHODS: dict[str, Method] = {
     ),
     "third_order_dipole": Method(
         Design.ANTITHETIC,
-        InEveryDirection(_SECOND_ORDER_DIPOLE, (_by_probability, _BY_DIPOLE)),
+        InEveryDirection(_SECOND_ORDER_DIPOLE, (by_probability, BY_DIPOLE)),
         "docs/theory/third_order.md",
         pair_gradient=True,
         curvature=True,
@@ -269,7 +264,7 @@ def _ahead(
     method: Method, tally: Tally, alpha: float, split: Split, sigma: float
 ) -> tuple[Bounds, NDArray[np.float64]]:
     """The same for inputs that share one split of alpha; all their corners are in memory."""
-    rivals = rival_bounds(tally, alpha, split, _BY_DIPOLE)
+    rivals = rival_bounds(tally, alpha, split, BY_DIPOLE)
     pairs = rivals.bounds.c_s_lower is not None
     complements = (_dipole if pairs else _first_order)(rivals.bounds, sigma)
     bounds, distance = method.theorem.certify(tally, split.selected * alpha, sigma, complements)

@@ -14,6 +14,7 @@ import numpy as np
 
 from sosmooth._numbers import Floats
 from sosmooth.certificates.region import Region, worst_multiclass_radius
+from sosmooth.certificates.second_order_dipole import one_sided_cost
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.confidence.other_norms import corners_in_norm
 from sosmooth.tally import Tally
@@ -23,6 +24,17 @@ from sosmooth.tally import Tally
 CornersOf = Callable[[Tally, float, float], Bounds]
 #: `(bounds, sigma) → extremal region`; its arrays have the shape of the bounds.
 RegionOf = Callable[[Bounds, float], Region]
+
+# The orders of the outcomes of pairs: by the radius of the dipole, by the probability, and by the
+# radius at half of the largest gradient norm. `pair_cells` hedges between several; that keeps the
+# radius within a few per cent of a standard error of the best.
+BY_DIPOLE = partial(one_sided_cost, gradient_share=1.0)
+BY_HALF_GRADIENT = partial(one_sided_cost, gradient_share=0.5)
+
+
+def by_probability(c_s: Floats, c_n: Floats) -> Floats:
+    """The order of the outcomes by the probability alone."""
+    return np.full(np.broadcast_shapes(c_s.shape, c_n.shape), 0.5)
 
 
 class Theorem(Protocol):
