@@ -358,6 +358,7 @@ def test_the_probe_shares_no_noise_with_what_is_counted():
     assert not probe & set(shown)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_report_shows_no_answers_of_another_classifier(tmp_path, capsys):
     own = Own(tmp_path)
     own.mood("honest")

@@ -121,6 +121,7 @@ def test_rules_that_stop_the_drawing(folder, capsys, rule):
     assert np.min(found["all"]["n"]) < 2000
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_plan_report_and_a_dry_run(folder, capsys):
     planned = {}
     for classes in ("top", "all"):

@@ -50,13 +50,16 @@ def certified(capsys, model, data, *options):
     code = main([*call, "--out", out, "--json", *options])
     said = capsys.readouterr()
     assert code == 0, said.err
-    run = load_run(out)
+    return json.loads(said.out)["certified_accuracy"], load_run(out), said.err
+
+
+def assert_audited(capsys, run):
+    """The specs that a run records open its model and its data."""
     few = ["--max", "1", "--steps", "1", "--samples", "4", "--judge-n", "50", "--look-n", "50"]
     recorded = [run.manifest.settings[name]["spec"] for name in ("model", "data")]
-    if main(["audit", out, "--model", recorded[0], "--data", recorded[1], *few]) != 0:
-        raise AssertionError(capsys.readouterr().err)
+    code = main(["audit", str(run.path), "--model", recorded[0], "--data", recorded[1], *few])
+    assert code == 0, capsys.readouterr().err
     capsys.readouterr()
-    return json.loads(said.out)["certified_accuracy"], run, said.err
 
 
 def refused(capsys, model, data, *options):
@@ -114,6 +117,7 @@ def test_tables_and_estimators_agree_by_names(here, capsys, columns, classes, pi
     assert run.manifest.class_names == ["bird", "cat", "dog"]
     assert run.manifest.settings["data"]["features"] == ["a", "b"]
     assert set(run["label"].tolist()) == {["bird", "cat", "dog"].index(name) for name in classes}
+    assert_audited(capsys, run)
 
 
 def test_tables_that_name_other_things_than_the_estimator_are_refused(here, capsys):
@@ -132,6 +136,7 @@ def test_tables_that_name_other_things_than_the_estimator_are_refused(here, caps
     (here / "names.txt").write_text("bird\ncat\nwolf\n")
     accuracy, run, _ = certified(capsys, model, spec, "--class-names", "names.txt")
     assert (accuracy, run.manifest.class_names) == (1.0, ["bird", "cat", "wolf"])
+    assert_audited(capsys, run)
     np.savez(here / "plain.npz", x=np.array([CENTRES["dog"]]), y=np.array([[2]]))
     accuracy, _, said = certified(capsys, model, "plain.npz")
     assert accuracy == 1.0
@@ -179,6 +184,7 @@ def test_class_folders_follow_the_names_given_for_the_classifier(here, capsys):
         capsys, "m.py:by_brightness", "photos", "--class-names", "names.json"
     )
     assert (accuracy, run.manifest.class_names) == (1.0, ["Dark", "mid", "bright"])
+    assert_audited(capsys, run)
     assert "'dark' is taken for 'Dark'" in said
     (here / "names.json").write_text('["a", "b"]')
     assert "2 class names are given and the classifier has 3" in refused(
@@ -196,6 +202,7 @@ def test_folders_of_whole_numbers_need_no_names(here, capsys):
     folder_of(here / "photos", {"7": 20, "8": 128, "009": 235})
     accuracy, run, said = certified(capsys, "m.py:ten", "photos")
     assert (accuracy, said, run.manifest.class_names) == (1.0, "", None)
+    assert_audited(capsys, run)
     folder_of(here / "far", {"7": 20, "12": 128})
     assert "the label of input 0 is 12, but the classifier has 10 classes" in refused(
         capsys, "m.py:ten", "far"
@@ -209,8 +216,11 @@ def test_one_folder_of_images_has_no_labels(here, capsys):
     assert "has only the class 'images'" in said
     (here / "val" / "val_annotations.txt").write_text("0.png\tn0\n1.png\tn0\n")
     (here / "names.txt").write_text("n0\nn1\nn2\n")
-    accuracy, _, said = certified(capsys, "m.py:by_brightness", "val", "--class-names", "names.txt")
+    accuracy, run, said = certified(
+        capsys, "m.py:by_brightness", "val", "--class-names", "names.txt"
+    )
     assert (accuracy, said) == (1.0, "")
+    assert_audited(capsys, run)
 
 
 def shards(place, names, count=2):
@@ -241,6 +251,7 @@ def test_shards_of_a_data_set_of_the_hub(here, capsys):
             capsys, "m.py:by_brightness", spec, "--class-names", "names.txt"
         )
         assert (accuracy, len(run), run["label"].tolist()) == (1.0, 3, [2, 0, 1])
+        assert_audited(capsys, run)
         assert "the images are taken from 'img' and the labels are taken from 'fine'" in said
     assert "write parquet:set or hf:set" in refused(capsys, "m.py:by_brightness", "set")
     assert "no split 'train'; it has test" in refused(
@@ -255,10 +266,11 @@ def test_shards_of_a_data_set_of_the_hub(here, capsys):
 def test_saved_data_sets_name_their_classes(here, capsys):
     shards(here / "set", GREYS).save_to_disk(here / "saved")
     (here / "names.txt").write_text("dark\nmid\nbright\n")
-    accuracy, _, said = certified(
+    accuracy, run, said = certified(
         capsys, "m.py:by_brightness", "hf:saved", "--class-names", "names.txt"
     )
     assert accuracy == 1.0
+    assert_audited(capsys, run)
     assert "the labels are taken from 'fine'" in said
 
 
@@ -330,6 +342,7 @@ def test_onnx_models_that_number_their_classes_otherwise(here, capsys):
     np.savez(here / "a.npz", x=np.array([CENTRES["dog"], CENTRES["bird"]]), y=np.array([9, 7]))
     accuracy, run, said = certified(capsys, model, "a.npz", "--output", "scores")
     assert (accuracy, said, run["label"].tolist()) == (1.0, "", [2, 0])
+    assert_audited(capsys, run)
 
 
 @pytest.mark.parametrize("names", ["[", "{'a': 1}", "[1, 2, 3]", "['a', 'b']", "x" * 2_000_000])
@@ -366,6 +379,7 @@ def test_data_of_the_users_code_are_paired_as_others(here, capsys, factory):
     accuracy, run, said = certified(capsys, model, f"d.py:{factory}")
     assert (accuracy, run["label"].tolist()) == (1.0, [2, 0])
     assert ("does not name its features" in said) == (factory == "Set")
+    assert_audited(capsys, run)
 
 
 @pytest.mark.slow
@@ -384,6 +398,7 @@ def test_warnings_are_shown_once_in_one_line(here):
     assert "sosmooth: RuntimeWarning: of two lines\n" in done.stderr
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_report_calls_classes_by_their_names(here, capsys):
     folder_of(here / "photos", GREYS)
     run = certified(capsys, "m.py:by_brightness", "photos")[1]
@@ -418,6 +433,7 @@ def test_class_folders_follow_the_names_of_a_hugging_face_model(here, capsys):
     assert run["label"].tolist() == [2, 2, 0, 0, 1, 1]
     assert "note:" not in said
     assert run.manifest.class_names == ["dark", "mid", "bright"]
+    assert_audited(capsys, run)
     _, run, said = certified(capsys, "hf:unnamed", "photos")  # LABEL_0 is not a name
     assert run["label"].tolist() == [0, 0, 1, 1, 2, 2]
     assert "the classifier names none" in said

@@ -259,6 +259,7 @@ def test_a_figure_is_there_as_a_file(kind, begins, opened, report, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figures")
 def test_an_input_shows_its_text_or_its_features(opened, runs, tmp_path):
     run, out = [load_run(runs[0])], tmp_path / "report.html"
     write_report(run, out, texts=[HOSTILE] * INPUTS)
@@ -269,6 +270,7 @@ def test_an_input_shows_its_text_or_its_features(opened, runs, tmp_path):
     assert page.locator(".contents tr").all_inner_texts() == ["a\t3", f"{HOSTILE}\t0.5"]
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_without_a_first_order_run_its_own_samples_are_the_baseline(opened, runs, tmp_path):
     out = tmp_path / "report.html"
     assert main(["report", str(runs[2]), "--out", str(out), "--pictures", "0"]) == 0
@@ -444,6 +446,7 @@ def test_without_a_script_the_figures_stand(opened, report):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figures")
 def test_hostile_names_stay_text(opened, runs, tmp_path):
     folder = tmp_path / HOSTILE
     shutil.copytree(runs[2], folder)
@@ -580,6 +583,7 @@ def test_the_direction_drawn_is_the_one_that_was_certified_with(runs):
             assert np.sum(noisy.direction**2) == pytest.approx(1)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_pictures_of_other_data_are_refused(runs, tmp_path, capsys):
     assert (
         main(["report", str(runs[0]), "--data", "mnist7:train", "--out", str(tmp_path / "a.html")])

@@ -80,6 +80,7 @@ def certify(own, capsys, name, *, data="halves", sigma=0.25, out="run"):
     )
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_every_command_counts_inputs_that_failed(own, capsys):
     """Of 10 inputs 5 return NaN: this is not a run of 5 inputs with accuracy 1."""
     said = "5 of 10 inputs are missing: 1, 3, 5, 7, 9 failed or were not reached"

@@ -27,7 +27,6 @@ from sosmooth.certificates.dipole import dipole_region
 from sosmooth.measures import floored
 from sosmooth.methods import METHODS
 from sosmooth.report import html
-from sosmooth.report import pictures as report_pictures
 from sosmooth.report.comparison import difference_curve, difference_row, paired_differences
 from sosmooth.report.encoding import picture_uri, signed_picture, thumbnail_sheet
 from sosmooth.report.figures import (
@@ -400,17 +399,6 @@ def written(tmp_path_factory):
         tmp_path_factory.mktemp("one") / "deep" / "report.html",
         inputs=lambda index: np.full((3, 8, 8), 0.5),
     )
-
-
-@pytest.fixture
-def no_figures(monkeypatch):
-    """Where a test is about other parts of the page: figures cost most of the time."""
-    monkeypatch.setattr(report_pictures, "as_png", lambda figure: b"")
-    monkeypatch.setattr(report_pictures, "as_pdf", lambda figure: b"")
-    monkeypatch.setattr(
-        report_pictures, "as_svg", lambda figure: '<svg width="1" height="1"></svg>'
-    )
-    monkeypatch.setattr(report_pictures, "laid_out", lambda figure: figure)
 
 
 # The page

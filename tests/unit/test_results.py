@@ -232,6 +232,7 @@ def test_a_plot_is_a_curve_on_the_axes_that_are_given(results, unfinished):
     pyplot.close("all")
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_report_is_a_page(results, tmp_path):
     page = results.report(tmp_path / "page.html")
     assert page == tmp_path / "page.html"

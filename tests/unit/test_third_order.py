@@ -123,10 +123,12 @@ def knowns(seed, count):
 
 
 @pytest.mark.parametrize(
-    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
+    ("seed", "count"),
+    [(0, 40), *(pytest.param(seed, 150, marks=pytest.mark.slow) for seed in (0, 1, 2))],
 )
-def test_no_known_classifier_loses_within_its_radius(seed):
-    some = knowns(seed, 150)
+def test_no_known_classifier_loses_within_its_radius(seed, count):
+    """The radius of one of the first 40 is 3e-6 below the truth: a larger one would be noticed."""
+    some = knowns(seed, count)
     p, gamma, kappa, c_s, truth = np.array(
         [(k.value(0.0), k.gamma, k.kappa, k.c_s, k.radius) for k in some]
     ).T
@@ -136,6 +138,7 @@ def test_no_known_classifier_loses_within_its_radius(seed):
     assert np.all(pairs <= truth + 1e-9)
     # And the bound is near: half of them are within a tenth.
     assert np.median(pairs / truth) > 0.9
+    assert np.max(pairs / truth) > 1 - 1e-5
 
 
 def masses(p, none):
