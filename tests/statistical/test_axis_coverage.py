@@ -177,7 +177,7 @@ def fails(truth, axis, bounds):
 
 
 def failures(name, cosine, runs, pairs, *, part=1.0, seed=0):
-    """Runs in which a bound, and in which the radius, is too good.
+    """Runs in which a bound, and those of the first 1000 in which the radius, is too good.
 
     Where no bound misses the truth the theorem says that the radius does not either, so those radii
     are computed for a few runs alone.
@@ -191,7 +191,9 @@ def failures(name, cosine, runs, pairs, *, part=1.0, seed=0):
         missed += np.sum(failed)
         looked = failed.copy()
         looked[:2] = True
-        too_large += np.sum(radius_of(found, looked) > truth.distance)
+        looked &= start < 1000
+        if np.any(looked):
+            too_large += np.sum(radius_of(found, looked) > truth.distance)
     return missed, too_large
 
 
@@ -235,7 +237,7 @@ def test_bounds_and_radius_are_covered_in_many_runs(name, cosine, part, pairs):
     runs = 20_000
     missed, too_large = failures(name, cosine, runs, pairs, part=part, seed=1)
     assert missed <= limit(runs)
-    assert too_large <= limit(runs)
+    assert too_large <= limit(1000)
 
 
 def scaled(monkeypatch, factor, *names):

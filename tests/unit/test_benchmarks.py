@@ -7,12 +7,18 @@ from dataclasses import replace
 
 import pytest
 import torch
-from benchmarks import cases, curvature, driver, engine, peer
+from benchmarks import axis, cases, curvature, driver, engine, peer
 from benchmarks.bare import Bare
 from scipy.special import ndtri
 from scipy.stats import norm
 
-from sosmooth import Execution, SmoothedClassifier, second_order_radius
+from sosmooth import (
+    Execution,
+    SmoothedClassifier,
+    load_classifier,
+    load_dataset,
+    second_order_radius,
+)
 
 SMALL = replace(
     cases.CPU[0], n=600, batch_sizes=(64, 200), peer_batch=250, inputs=2, rounds=1, peer_rounds=1
@@ -140,3 +146,19 @@ def test_the_drivers_share_is_measured(capsys):
         name, certificate, journal, *_ = line.split()
         assert name == method
         assert min(float(certificate), float(journal)) > 0
+
+
+@pytest.mark.parametrize("samples", [False, True])
+def test_the_axis_is_measured_on_the_samples_of_a_certificate(samples):
+    asked = axis.Asked(sigma=0.25, n=4000, samples=samples)
+    smoothed = SmoothedClassifier(load_classifier("mnist7", sigma=0.25), sigma=0.25)
+    x = torch.as_tensor(load_dataset("mnist7").get([2])[0])
+    sampled = axis.drawn(smoothed, x, 0, asked)
+    assert sampled is not None
+    tally, pairs = sampled
+    assert tally == smoothed.certify(x[None], n=4000, method="second_order_dipole").tally
+    assert pairs.axis_pairs.tolist() == [1400 if samples else 2000]
+    figures = axis.row(tally, pairs, asked)
+    assert len(figures) == len(axis.COLUMNS)
+    assert figures[2] >= 0.99 * figures[1] > 0
+    assert axis.drawn(smoothed, x, 0, axis.Asked(sigma=0.25, n=4000, low=1.1)) is None

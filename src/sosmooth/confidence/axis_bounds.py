@@ -22,9 +22,11 @@ from sosmooth.confidence.proportion import proportion_upper_bound
 
 #: What the axis gets of alpha; the pair counts get the rest.
 AXIS_SHARE = 0.3
-# Parts of that: for each side of the slope, for the curvature, for the gradient across and the
-# whole gradient, and for each of the two probabilities that slope and curvature use.
-_SLOPE, _CURVATURE, _ACROSS, _WHOLE, _PROBABILITY = 0.1, 0.3, 0.35, 0.1, 0.025
+# Parts of that: for each side of the slope, for the curvature, for the gradient across, for the
+# whole gradient or else for that across too, and for each of the two probabilities that slope and
+# curvature use. The part of the whole gradient is large: it keeps the radius near that of the
+# second-order dipole where the axis tells little.
+_SLOPE, _CURVATURE, _ACROSS, _WHOLE, _PROBABILITY = 0.05, 0.2, 0.2, 0.45, 0.025
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,8 @@ def axis_bounds(
     off = slope_shortfall(one_upper, m, _SLOPE * budget) + SUM_ERROR
     bent = curvature_shortfall(one_upper, none_upper, m, _CURVATURE * budget, center=pairs.center)
     low, high = _outward(pairs.slope - off, -1), _outward(pairs.slope + off, 1)
-    across = pairs.across.norm_upper_bound(one, n, _ACROSS * budget)
+    part = _ACROSS + (_WHOLE if pairs.whole is None else 0.0)
+    across = pairs.across.norm_upper_bound(one, n, part * budget)
     whole = np.hypot(np.maximum(np.abs(low), np.abs(high)), across)
     if pairs.whole is not None:
         other = pairs.whole.norm_upper_bound(one, n, _WHOLE * budget)
