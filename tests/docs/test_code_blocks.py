@@ -96,6 +96,7 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@pytest.mark.usefixtures("no_figures")
 @pytest.mark.parametrize(
     "path",
     [

@@ -81,6 +81,7 @@ def test_other_settings_are_refused_by_name(tmp_path, capsys):
     assert err.count("\n") == 1
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_recertify_report_compare_export_import(tmp_path, capsys):
     run = tmp_path / "run"
     call(capsys, "certify", *small(method="dipole"), "--out", run)

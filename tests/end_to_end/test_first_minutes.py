@@ -76,6 +76,7 @@ def test_wrong_calls_say_what_is_right(here, capsys, line, said):
     assert re.search(said, err)
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_from_a_model_to_a_report(here, capsys):
     code, out, _ = sosmooth(
         capsys, certify("model.py:Net+net.pt", "--n 1000000 --out run --dry-run")

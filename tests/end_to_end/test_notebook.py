@@ -51,6 +51,7 @@ def test_it_is_tidy():
     assert PATH.stat().st_size < 10_000
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_it_runs_to_its_end_and_again(tmp_path, monkeypatch, capsys):
     pytest.importorskip("pandas", reason='needs pip install "sosmooth[pandas]"')
     names = run_notebook(tmp_path, monkeypatch)

@@ -169,7 +169,7 @@ def test_the_output_that_leaves_no_choice(capsys, own, expected, model, output, 
     assert recorded["output"] == output
     assert recorded["spec"].endswith(f"?output={output}")
     assert certify(capsys, own, f"{own}/own.py:{model}", "--output", output)[0] == 0  # the same run
-    few = ["--max", "1", "--steps", "2", "--judge-n", "50"]
+    few = ["--max", "1", "--steps", "2", "--samples", "4", "--judge-n", "50", "--look-n", "50"]
     assert main(["audit", str(own / "run"), "--model", recorded["spec"], *few]) == 0
 
 

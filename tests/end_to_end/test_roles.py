@@ -204,7 +204,7 @@ def test_names_of_classes_reach_every_command(tmp_path, monkeypatch, capsys):
         run = f"run{number}"
         printed("certify", *given, *names, "--out", run)
         assert load_run(run)._repr_html_().count("<td>red</td>") == 4  # labels and classes
-    few = ["--max", "3", "--steps", "1", "--judge-n", "100", "--look-n", "100"]
+    few = ["--max", "3", "--steps", "1", "--samples", "4", "--judge-n", "100", "--look-n", "100"]
     audited = json.loads(printed("audit", "run0", *model, *few, "--json"))
     assert [row["prediction_name"] for row in audited["inputs"]] == ["blue", "blue", "green"]
 

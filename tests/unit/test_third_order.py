@@ -148,7 +148,7 @@ def masses(p, none):
     return 1 - wrong - 2 * (1 - p - wrong), 1 - p - wrong
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.floats(0.51, 0.98), shares, st.floats(0.1, 1.2), st.floats(0.2, 1.2))
 def test_order_of_the_certificates(p, none, slope, bend):
     c_s, c_n = masses(p, none)
@@ -167,7 +167,7 @@ def test_order_of_the_certificates(p, none, slope, bend):
         assert third >= alone * (1 - 1e-5) - 1e-9
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(
     st.floats(0.55, 0.97), shares, st.floats(0.2, 1.1), st.floats(0.3, 1.1), st.floats(0, 0.3),
     st.integers(0, 3),
