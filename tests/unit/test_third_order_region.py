@@ -102,7 +102,8 @@ def test_the_first_crossing_counts():
     assert 0.5 <= region.measure(radius) <= 0.5 + 1e-14
     assert region.measure(radius * (1 + 1e-12)) < 0.5
     found = third_order_region(region.measure(), -region.slope(), region.curvature())
-    assert found.radius() == pytest.approx(radius, rel=1e-12)
+    # How near the search ends depends on the processor; above the truth it may not be.
+    assert radius * (1 - 1e-9) < found.radius() < radius * (1 + 1e-12)
     one = np.array([0.0, np.inf])
     assert Region(((-one[1:], one),), falls=False).radius().tolist() == [0.0, np.inf]
 
