@@ -5,9 +5,10 @@ The bare loop does no less than certifying needs, and the peer computes the same
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
-from benchmarks import axis, cases, curvature, driver, engine, peer
+from benchmarks import axis, axis_cosine, cases, curvature, driver, engine, peer
 from benchmarks.bare import Bare
 from scipy.special import ndtri
 from scipy.stats import norm
@@ -162,3 +163,10 @@ def test_the_axis_is_measured_on_the_samples_of_a_certificate(samples):
     assert len(figures) == len(axis.COLUMNS)
     assert figures[2] >= 0.99 * figures[1] > 0
     assert axis.drawn(smoothed, x, 0, axis.Asked(sigma=0.25, n=4000, low=1.1)) is None
+
+
+def test_an_axis_along_the_gradient_is_better_than_one_that_is_not():
+    near, far = (
+        axis_cosine.ratio(50, 100_000, cosine, np.random.default_rng(0)) for cosine in (1.0, 0.7)
+    )
+    assert near > far > 0.99
