@@ -2,11 +2,11 @@
 
     python -m benchmarks.axis --model SPEC --data SPEC --sigma 0.25 --inputs 0:20
 
-The axis is the gradient of the classifier's softmax score, by back-propagation over noisy copies
-that are used for nothing else; with `--samples` it is the mean of `h z` over the first 30 % of the
-pairs. Each input gets one row; the last one holds averages. Columns: p̂; radii of the second-order
-dipole, of the axis and, with `--third`, of the third order; the bounds of slope and curvature along
-the axis and of the gradient across it, as shares of those of a half-space.
+The axis is the gradient of the classifier's sharpened softmax score, by back-propagation over noisy
+copies that are used for nothing else; with `--samples` it is the mean of `h z` over the first 30 %
+of the pairs. Each input gets one row; the last one holds averages. Columns: p̂; radii of the
+second-order dipole, of the axis and, with `--third`, of the third order; the bounds of slope and
+curvature along the axis and of the gradient across it, as shares of those of a half-space.
 """
 
 import argparse
@@ -30,7 +30,10 @@ from sosmooth.sampling.sums import Part, Sums
 from sosmooth.tally import CURVATURE_CENTER_STEP, SLOPE_CAP, Tally
 from sosmooth.theorems import BY_DIPOLE, by_probability
 
-COPIES, FIRST_SHARE = 256, 0.3
+COPIES, FIRST_SHARE = 1024, 0.3
+# Scores are divided by this: flat scores point elsewhere than the decisions that are certified. On
+# a CIFAR-10 image the axis had a cosine of 0.86 to the gradient at 1, and of 0.98 at 0.25.
+TEMPERATURE = 0.25
 COLUMNS = ("p̂", "dipole", "axis", "third", "slope", "curvature", "across")
 _BATCH = 64
 
@@ -48,7 +51,8 @@ def gradient_axis(smoothed: SmoothedClassifier, x: torch.Tensor, label: int) -> 
         for some in noise.split(_BATCH):
             points = (x + sigma * some).requires_grad_(True)
             with EvaluationMode(classifier), torch.enable_grad():
-                score = torch.softmax(classifier(points), dim=1)[:, label].sum()
+                scores = classifier(points) / TEMPERATURE
+                score = torch.softmax(scores, dim=1)[:, label].sum()
                 (slope,) = torch.autograd.grad(score, points)
             total += slope.double().sum(dim=0)
     axis = total.flatten().numpy()
