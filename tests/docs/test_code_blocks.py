@@ -37,6 +37,7 @@ NOT_RUN = {
     "sosmooth reproduce": "minutes to a night; run small by tests/end_to_end/test_reproduce.py",
     "sosmooth demo": "minutes; run small by tests/end_to_end/test_cli.py",
     "sosmooth download": "downloads",
+    "--architecture resnet20": "an hour; tests/unit/test_training.py trains in seconds",
     "timm:": (
         "torchvision, which does not exist for every build of PyTorch; "
         "run by tests/end_to_end/test_loaders.py"
@@ -51,7 +52,7 @@ NOT_RUN = {
 FILES = {
     "README.md": [prepared.own],
     "docs/tutorial.md": [prepared.own],
-    "docs/classifiers.md": [prepared.own, prepared.files, prepared.hugging_face],
+    "docs/classifiers.md": [prepared.own, prepared.files, prepared.hugging_face, prepared.cifar],
     "docs/denoised.md": [prepared.own, prepared.denoiser],
     "docs/data.md": [prepared.own, prepared.files, prepared.hugging_face, prepared.cifar],
     "docs/runs.md": [prepared.runs, prepared.log(prepared.LOG)],

@@ -300,6 +300,20 @@ def test_the_bundled_weights_have_the_accuracy_that_they_state(name, least):
         assert metadata["noisy_accuracy"] > noisy
 
 
+def test_the_bundled_classifier_of_cifar10_needs_no_data_to_load():
+    files = bundled_sigmas("cifar10")
+    assert list(files) == [0.25]
+    for sigma in files:
+        opened = open_classifier("cifar10", sigma=sigma)
+        assert opened.settings["training_sigma"] == sigma
+        assert (opened.num_classes, opened.input_shape) == (10, (3, 32, 32))
+        assert opened.classifier(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    with pytest.raises(
+        ValueError, match=r"train cifar10:FOLDER --architecture resnet20 --sigma 0\.3"
+    ):
+        load_classifier("cifar10", sigma=0.3)
+
+
 def test_the_bundled_classifier_needs_a_sigma_that_there_is():
     opened = open_classifier("mnist7", sigma=0.5)
     assert opened.settings == {
@@ -401,7 +415,7 @@ def test_a_module_that_lacks_a_package_says_which(tmp_path, monkeypatch):
 def test_unknown_specs():
     with pytest.raises(
         ValueError,
-        match=r"no classifier 'resnet'; write mnist7, .* kind \.safetensors, .* ARCHITECTURE\+FILE",
+        match=r"no classifier 'resnet'; write cifar10.* kind \.safetensors, .* ARCHITECTURE\+FILE",
     ):
         load_classifier("resnet")
     with pytest.raises(FileNotFoundError, match=r"absent\.safetensors"):

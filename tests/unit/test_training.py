@@ -20,6 +20,7 @@ from sosmooth.training.settings import TrainingSettings
 from sosmooth.training.sgd import train_with_noise
 from sosmooth.training.train import train_dataset
 
+#: With their data: these can be trained again here.
 BUNDLED = ("mnist7", "mnist7_pca10", "swiss_roll")
 
 
@@ -123,6 +124,19 @@ def test_training_a_data_set_writes_weights_that_load(tmp_path):
         train("cifar10", sigma=0.25, out=out)
     with pytest.raises(ValueError, match=r"\.safetensors"):
         train("mnist7", sigma=0.25, out=tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture"), [*((name, None) for name in BUNDLED), ("cifar10", "resnet20")]
+)
+def test_the_bundled_weights_have_the_settings_of_the_recipe(name, architecture):
+    for sigma, file in bundled_sigmas(name).items():
+        recipe = changed_recipe(name, sigma=sigma, architecture=architecture)
+        metadata = load_weights(file)[1]
+        assert metadata["architecture"] == recipe.architecture
+        # Weights of earlier versions lack settings that were not there yet.
+        for key in metadata.keys() & recipe.settings.recorded.keys():
+            assert metadata[key] == recipe.settings.recorded[key]
 
 
 @pytest.mark.slow
@@ -347,6 +361,24 @@ def test_augmentation_is_for_images():
 
 def test_recipes_name_architectures_that_there_are():
     assert {recipe.architecture for recipe in RECIPES.values()} <= ARCHITECTURES.keys()
+
+
+def test_an_architecture_may_have_a_recipe_of_its_own():
+    usual = changed_recipe("cifar10", sigma=0.5)
+    assert (usual.architecture, usual.settings.epochs, usual.settings.amp) == (
+        "resnet110",
+        90,
+        False,
+    )
+    small = changed_recipe("cifar10", sigma=0.5, architecture="resnet20", epochs=3)
+    assert (small.architecture, small.settings.epochs, small.settings.amp) == ("resnet20", 3, True)
+    assert small.settings.sigma == 0.5
+    other = changed_recipe("cifar10", sigma=0.5, architecture="resnet32", amp=True)
+    assert (other.architecture, other.settings.epochs, other.settings.amp) == (
+        "resnet32",
+        90,
+        True,
+    )
 
 
 def test_the_command_trains_and_goes_on(tmp_path, tiny_cifar10, monkeypatch, capsys):

@@ -37,7 +37,13 @@ from sosmooth.classifiers.weights import (
     weights_sha256,
 )
 
-_BUNDLED = ("mnist7", "mnist7_pca10", "swiss_roll")
+#: By name: what `sosmooth train` takes to train another.
+_BUNDLED = {
+    "cifar10": "cifar10:FOLDER --architecture resnet20",
+    "mnist7": "mnist7",
+    "mnist7_pca10": "mnist7_pca10",
+    "swiss_roll": "swiss_roll",
+}
 _FILES = {
     ".safetensors": ("load", "open_weights"),
     ".skops": ("scikit_learn", "open_skops"),
@@ -69,7 +75,8 @@ def load_classifier(
         spec: one of the following, with `?normalize=…&output=…&single_score=…&denoiser=…` behind it
             if needed.
 
-            - `mnist7`, `mnist7_pca10` or `swiss_roll`: bundled, trained with noise of `sigma`.
+            - `cifar10`, `mnist7`, `mnist7_pca10` or `swiss_roll`: bundled, trained with noise of
+              `sigma`.
             - `FILE.safetensors`, as `sosmooth train` writes it.
             - `ARCHITECTURE+WEIGHTS`: one of `ARCHITECTURES`, filled from a `.safetensors` file or a
               checkpoint of `torch.save` (`.pt`, `.pth`, `.pth.tar`, `.ckpt`, `.bin`). If the file
@@ -338,7 +345,7 @@ def _open_bundled(name: str, sigma: float | None) -> LoadedClassifier:
     if sigma not in files:
         raise ValueError(
             f"no bundled classifier {name} for sigma {sigma:g}; there are: {known}; train one with"
-            f" sosmooth train {name} --sigma {sigma:g} and give its file"
+            f" sosmooth train {_BUNDLED[name]} --sigma {sigma:g} and give its file"
         )
     with resources.as_file(files[sigma]) as path:
         return open_weights(path)

@@ -24,6 +24,10 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "a PyTorch model and a folder of images": (
             "--model net.py:Net+net.pt --data images/ --sigma 0.25 --out run"
         ),
+        "CIFAR-10, the bundled ResNet-20": (
+            "--model cifar10 --data cifar10:cifar --sigma 0.25 --skip 100 --n 1e4"
+            " --channels-last --out run"
+        ),
         "an ONNX file, quickly": "--model net.onnx --data images.npz --sigma 0.5 --n 1e4 --out run",
         "a classifier of scikit-learn and a table": (
             "--model model.skops --data 'test.csv?label=kind' --sigma 0.1 --out run"

@@ -48,8 +48,8 @@ WholeOrNone = Annotated[int | None, Parameter(converter=_whole)]
 Model = Annotated[
     str,
     Parameter(
-        help="Classifier: `mnist7`, `mnist7_pca10` or `swiss_roll` (bundled, of this sigma),"
-        " FILE.safetensors (from `train`), ARCHITECTURE+FILE (`resnet20+FILE`), FILE.onnx,"
+        help="Classifier: `cifar10`, `mnist7`, `mnist7_pca10`, `swiss_roll` (bundled, for this"
+        " sigma), FILE.safetensors (from `train`), ARCHITECTURE+FILE (`resnet20+FILE`), FILE.onnx,"
         " FILE.pt2, FILE.skops, timm:NAME, hf:FOLDER, or package.module:factory or FILE.py:factory,"
         " with +FILE for its weights."
     ),

@@ -49,13 +49,12 @@ def train(
     seed: Annotated[Whole, Parameter(help="Seed of weights, order, crops and noise.")] = 0,
     device: Annotated[str, Parameter(help="cpu, cuda, cuda:1, mps.")] = "cpu",
     amp: Annotated[
-        bool,
+        bool | None,
         Parameter(
-            negative="",
             show_default=False,
-            help="Mixed precision (bfloat16), for speed on a GPU.",
+            help="Mixed precision (bfloat16), for speed; resnet20 for cifar10 has it.",
         ),
-    ] = False,
+    ] = None,
     resume: Annotated[
         bool,
         Parameter(

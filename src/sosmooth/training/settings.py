@@ -28,7 +28,7 @@ class TrainingSettings:
         seed: of starting weights, order, crops and noise, in [0, 2^64).
         device: where to train: `cpu`, `cuda`, `cuda:1`, `mps`.
         amp: whether to compute in bfloat16 where that is safe (mixed precision), for speed on a
-            GPU.
+            GPU, and on a CPU that has instructions for it.
 
     Raises:
         ValueError: a value outside its range.
