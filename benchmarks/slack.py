@@ -42,6 +42,7 @@ def ratios(run: Run) -> dict[float, float]:
                 factor * truths.slack,
                 truths.eigenvalues,
                 truths.squares,
+                steepest=truths.gradient_norm_upper,
             ).distance
         )
         result[factor] = float(radius.mean() / reference.mean())

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sosmooth._numbers import Floats
+from sosmooth._numbers import EPS, Floats
 from sosmooth.certificates._third_order_region import replaced
 from sosmooth.certificates.region import Region
 from sosmooth.certificates.third_order_dipole import third_order_dipole_region
@@ -73,7 +73,10 @@ class InEveryDirection:
     ) -> tuple[Bounds, Floats]:
         truths = direction_corners(tally, alpha, costs=self.costs)
         bounds = truths.bounds
-        steepest = None if self.norm == "l2" else steepest_in_norm(tally, self.norm, "curvature")
+        steepest = truths.gradient_norm_upper
+        if self.norm != "l2":
+            in_norm = steepest_in_norm(tally, self.norm, "curvature") + truths.slack[0]
+            steepest = np.minimum(steepest, in_norm * (1 + 4 * EPS))
         found = any_direction(
             bounds.required("c_s_lower"),
             bounds.required("c_n_lower"),

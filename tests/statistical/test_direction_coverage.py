@@ -20,7 +20,7 @@ from sosmooth.confidence import direction_corners
 from sosmooth.confidence.direction_bounds import curvature_shortfall, slope_shortfall
 from sosmooth.methods import METHODS
 from sosmooth.sampling.spectrum import spectrum
-from sosmooth.tally import Design, Tally
+from sosmooth.tally import SLOPE_CAP, Design, Tally
 
 FALSE_ALARM = 1e-6
 
@@ -172,27 +172,48 @@ def test_no_gentle_change_is_below_the_bound_for_them(dimension):
 
 
 def sample(right, dimension, pairs, runs, rng, center):
-    """Counts, X̂ and Ĥ of `runs` sets of pairs; the classifier sees all coordinates, (pairs, d)."""
-    counts, means, hessians = [], [], []
+    """Counts, X̂, Ĥ and the sums of the gradient's norm, of `runs` sets of pairs.
+
+    The classifier sees all coordinates, (pairs, d).
+    """
+    counts, means, hessians, sums = [], [], [], []
     for _ in range(runs):
         z = rng.standard_normal((pairs, dimension))
         plus, minus = right(z).astype(float), right(-z).astype(float)
         wrong = 1 - 0.5 * (plus + minus)
         counts.append([np.sum(wrong == share) for share in (0, 0.5, 1)])
-        means.append(0.5 * (plus - minus) @ z / pairs)
+        half = 0.5 * (plus - minus)
+        means.append(half @ z / pairs)
+        sums.append(gradient_sums(half, z, pairs // 2))
         weight = wrong - center
         hessians.append(np.eye(dimension) * weight.mean() - (z.T * weight) @ z / pairs)
-    return np.array(counts).T, np.array(means), np.array(hessians)
+    return np.array(counts).T, np.array(means), np.array(hessians), sums
 
 
-def tally_of(drawn, center, share=0.2):
+def gradient_sums(half, z, first):
+    """What a tally holds of the gradient's norm: the mean of some pairs, the slope of others."""
+    mean = half[:first] @ z[:first] / first
+    length = np.linalg.norm(mean)
+    y = np.minimum(half[first:] * (z[first:] @ mean) / max(length, 1e-300), SLOPE_CAP)
+    return {
+        "direction_norm": length,
+        "direction_pairs": first,
+        "direction_one": np.count_nonzero(half[:first]),
+        "slope_pairs": len(half) - first,
+        "slope_sum": y.sum(),
+        "slope_sq_sum": y @ y,
+    }
+
+
+def tally_of(drawn, center, share=0.2, *, gradient=False):
     """The tally of such pairs: 20 per cent of alpha for slope and curvature."""
-    counts, mean, hessian = drawn
+    counts, mean, hessian, sums = drawn
     both, one, none = counts.astype(np.int64)
     eigenvalues, squares = (
         np.array(each) for each in zip(*map(spectrum, mean, hessian), strict=True)
     )
-    nothing = np.zeros(len(both), dtype=np.int64)
+    known = {name: np.array([each[name] for each in sums]) for name in sums[0]}
+    nothing = {"direction_pairs": np.zeros(len(both), dtype=np.int64)}
     return Tally(
         Design.ANTITHETIC,
         2 * (both + one + none),
@@ -202,7 +223,7 @@ def tally_of(drawn, center, share=0.2):
         pair_plus_only=one // 2,
         pair_minus_only=one - one // 2,
         pair_none=none,
-        direction_pairs=nothing,
+        **(known if gradient else nothing),
         curvature_center=np.full(len(both), center),
         curvature_eigenvalues=eigenvalues,
         curvature_squares=squares,
@@ -212,8 +233,8 @@ def tally_of(drawn, center, share=0.2):
     )
 
 
-def certify(drawn, center, alpha, method="third_order_dipole"):
-    return METHODS[method].certify(tally_of(drawn, center), alpha, 1.0)[1]
+def certify(drawn, center, alpha, method="third_order_dipole", *, gradient=False):
+    return METHODS[method].certify(tally_of(drawn, center, gradient=gradient), alpha, 1.0)[1]
 
 
 def extremal(p, slope, bend):
@@ -236,7 +257,7 @@ def failures(shape, dimension, runs, alpha, pairs=1000, seed=0):
     center = 0.5 * (1 - shape[0])
     rng = np.random.default_rng([dimension, seed])
     drawn = sample(rotated(right, dimension), dimension, pairs, runs, rng, center)
-    radius = certify(drawn, center, alpha)
+    radius = certify(drawn, center, alpha, gradient=True)
     assert np.mean(radius) > (0.5 if pairs >= 1000 else 0.2) * truth
     return np.sum(radius > truth)
 
@@ -264,6 +285,27 @@ def test_the_extremal_region_is_covered_in_parts_of_2000(dimension, pairs, parts
     """As 20 000 matrices of eigenvectors need not be held at once."""
     failed = sum(failures(EXTREMAL[1], dimension, 2000, 0.05, pairs, seed) for seed in range(parts))
     assert failed <= limit(2000 * parts, 0.05)
+
+
+def test_with_a_part_of_the_gradient_the_extremal_region_is_not_covered(monkeypatch):
+    """Sabotage of the norm of the gradient alone: what the tests above would see."""
+    honest = direction_corners.drawn_gradient_norm_upper
+    assert failures(EXTREMAL[0], 5, 12, 0.05, pairs=20_000) <= limit(12, 0.05)
+    monkeypatch.setattr(
+        direction_corners, "drawn_gradient_norm_upper", lambda *given: 0.6 * honest(*given)
+    )
+    assert failures(EXTREMAL[0], 5, 12, 0.05, pairs=20_000) > limit(12, 0.05)
+
+
+def test_the_norm_of_the_gradient_helps_in_high_dimension():
+    """There chance makes the mean longer than the gradient is."""
+    right, truth = extremal(*EXTREMAL[2])
+    drawn = sample(right, 600, 10_000, 2, np.random.default_rng(2), 0.2)
+    without, known = certify(drawn, 0.2, 0.01), certify(drawn, 0.2, 0.01, gradient=True)
+    assert np.all(known > 1.01 * without)
+    assert np.all(known < truth)
+    second = certify(drawn, 0.2, 0.01, "second_order_dipole", gradient=True)
+    assert np.all(known > 0.99 * second)
 
 
 @pytest.mark.slow
@@ -317,7 +359,7 @@ def shape_failures(name, dimension, runs, alpha):
     if truth is None:
         truth = nearest(right, dimension)
     drawn = sample(right, dimension, 1000, runs, np.random.default_rng(9), 0.1)
-    return np.sum(certify(drawn, 0.1, alpha) > truth)
+    return np.sum(certify(drawn, 0.1, alpha, gradient=True) > truth)
 
 
 def nearest(right, dimension):

@@ -185,28 +185,27 @@ class NoSteeper:
 
 
 def no_steeper(price: AnyDirection, steepest: Floats) -> NoSteeper:
-    """The price of the directions along which the mean slope is at most `steepest` downwards.
+    """The price of the directions along which the slope is known to be at most `steepest` down.
 
     Args:
         price: of any direction, as if they were all of length one.
-        steepest: without slack, at least 0 and at most the length of X̂, (n,).
+        steepest: with slack, at least 0, (n,).
 
     Returns:
         It holds for vectors of length at most one as well.
     """
     # A vector that is shorter can only be lower where no eigenvalue is below 0.
     theta = price.eigenvalues - np.maximum(price.eigenvalues.min(axis=0), 0.0)
+    mean = np.maximum(steepest - price.slack[0], 0.0)
     low, high = np.zeros_like(steepest), np.full_like(steepest, _LARGEST_RATIO)
     one = np.ones_like(steepest)
     for _ in range(_RATIO_STEPS):
         # The lowest vector turns towards the slope as the ratio grows.
         middle = np.sqrt(np.maximum(low, _SMALLEST_RATIO) * high)
         _, gap, _ = _shifted(middle, one, theta, price.squares)
-        gentle = 0.5 * middle * (price.squares / gap).sum(axis=0) <= steepest
+        gentle = 0.5 * middle * (price.squares / gap).sum(axis=0) <= mean
         low, high = np.where(gentle, middle, low), np.where(gentle, high, middle)
-    return NoSteeper(
-        replace(price, eigenvalues=theta), (steepest + price.slack[0]) * (1 + 2 * EPS), low
-    )
+    return NoSteeper(replace(price, eigenvalues=theta), steepest, low)
 
 
 def lowest_along_a_direction(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sosmooth._numbers import EPS, Floats
 from sosmooth.certificates._third_order_dual import BOTH, CURVATURE, ONE, SLOPE
 from sosmooth.certificates._third_order_march import NEAR, OneHalf, Rivals, march
-from sosmooth.certificates._third_order_prices import AnyDirection, Prices, no_steeper
+from sosmooth.certificates._third_order_prices import AnyDirection, no_steeper
 from sosmooth.certificates.region import Region, worst_multiclass_radius
 from sosmooth.certificates.second_order_dipole import second_order_dipole_region
 
@@ -47,7 +47,7 @@ def any_direction(
     squares: Floats,
     *,
     rivals: Region | None = None,
-    steepest: Floats | None = None,
+    steepest: Floats | float = np.inf,
 ) -> InAnyDirection:
     """The smallest third-order dipole radius over all directions and over corners of truths.
 
@@ -61,8 +61,8 @@ def any_direction(
         squares: squared coefficients of X̂ in its eigenvectors, (d, n).
         rivals: extremal regions of `1 − f_c`, (rivals, n): the class must have more than one half
             or be ahead of each of them; None: more than one half.
-        steepest: `X̂·v` is at least minus this, at least 0, (n,), and v may be shorter than 1;
-            None: v has length 1, and nothing else is known.
+        steepest: the slope is at least minus this too, at least 0, (n,). Where this is more than
+            `X̂·v − e_1` says of every direction, v may be shorter than 1.
 
     Raises:
         ValueError: a probability is outside its range.
@@ -74,9 +74,9 @@ def any_direction(
     Source:
         docs/theory/third_order.md.
     """
-    length = np.sqrt(squares.sum(axis=0)) * (1 + 8 * EPS)
-    least = length if steepest is None else np.minimum(length, steepest)
-    slope = -(least + slack[0])
+    of_any = np.sqrt(squares.sum(axis=0)) * (1 + 8 * EPS) + slack[0]
+    steepest = np.minimum(of_any, steepest)
+    slope = -steepest
     second = second_order_dipole_region(c_s, c_n, np.broadcast_to(-slope, c_s.shape))
     by_corner = np.asarray(second.radius())
     corner = by_corner.argmin(axis=0)
@@ -93,17 +93,19 @@ def any_direction(
         none, not_both, slack[:, at], eigenvalues[:, at], squares[:, at] * (1 + 4 * EPS)
     )
     level = OneHalf() if rivals is None else Rivals(rivals.take(at))
-    prices: Prices = every
-    found = march(prices, distance[at], tied=False, level=level, effort=NEAR)
-    if steepest is not None:  # a search may fail: this one goes on from what holds in any case
-        prices = no_steeper(every, least[at])
-        found = march(prices, found.radius, tied=False, level=level, effort=NEAR)
-    distance[at] = np.maximum(distance[at], _rounded_down(found.radius))
-    y = found.multipliers
+    found = march(every, distance[at], tied=False, level=level, effort=NEAR)
+    y, radius = found.multipliers, found.radius
+    _, bounds, _ = every.slopes(y)
+    gentle = np.flatnonzero(steepest[at] < of_any[at])
+    if gentle.size:  # a search may fail: this one goes on from what holds in any case
+        prices = no_steeper(every.take(gentle), steepest[at[gentle]])
+        further = march(prices, radius[gentle], tied=False, level=level.take(gentle), effort=NEAR)
+        y[:, gentle], radius[gentle] = further.multipliers, further.radius
+        bounds[:, gentle] = prices.slopes(further.multipliers)[1]
+    distance[at] = np.maximum(distance[at], _rounded_down(radius))
     corner[at] = (y[BOTH] * none + y[ONE] * not_both).argmax(axis=0)
-    _, prices_there, _ = prices.slopes(y)
-    slope[at] = _rounded_down(-prices_there[SLOPE])
-    curvature[at] = _rounded_down(-prices_there[CURVATURE])
+    slope[at] = _rounded_down(-bounds[SLOPE])
+    curvature[at] = _rounded_down(-bounds[CURVATURE])
     return InAnyDirection(distance, corner, slope, curvature)
 
 

@@ -21,13 +21,14 @@ from sosmooth.confidence.direction_bounds import (
     slope_rounding,
     slope_shortfall,
 )
+from sosmooth.confidence.joint_pairs import drawn_gradient_norm_upper
 from sosmooth.confidence.pair_counts import CELLS, OneSidedCost, pair_cells
 from sosmooth.confidence.proportion import proportion_upper_bound
 from sosmooth.tally import Tally
 
-# Parts of the share: for the slope, for the curvature, for each of the two probabilities that these
-# use, and for the rounding of the noise.
-_SLOPE, _CURVATURE, _PROBABILITY, _ROUNDING = 0.3, 0.6, 0.045, 0.01
+# Parts of the share: for the slope, for the curvature, for the norm of the gradient, for each of
+# the two probabilities that slope and curvature use, and for the rounding of the noise.
+_SLOPE, _CURVATURE, _GRADIENT, _PROBABILITY, _ROUNDING = 0.25, 0.5, 0.16, 0.04, 0.01
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class DirectionCorners:
     Attributes:
         bounds: `c_s_lower`, `c_n_lower`, `error_upper`, `p_lower` are (corners, batch); alone none
             of them is a bound.
+        gradient_norm_upper: of the gradient, units of the noise, (batch,); inf where its sums were
+            not drawn.
         slack: by how much slope and curvature may fall short of their estimates, units of the
             noise, (2, batch).
         eigenvalues: of Ĥ or below, (values, batch).
@@ -44,6 +47,7 @@ class DirectionCorners:
     """
 
     bounds: Bounds
+    gradient_norm_upper: Floats
     slack: Floats
     eigenvalues: Floats
     squares: Floats
@@ -79,8 +83,8 @@ def direction_corners(
 
     Guarantee:
         For each input and each fixed direction v, with probability at least 1 − alpha: the truth is
-        at least as good as some corner, `σ v·∇p ≥ X̂·v − slack[0]` and
-        `σ² vᵀ∇²p v ≥ vᵀĤv − slack[1]`.
+        at least as good as some corner, `σ v·∇p ≥ X̂·v − slack[0]`, `σ ‖∇p‖` is at most
+        `gradient_norm_upper`, and `σ² vᵀ∇²p v ≥ vᵀĤv − slack[1]`.
 
     Source:
         docs/theory/third_order.md.
@@ -93,7 +97,8 @@ def direction_corners(
         curvature_share(tally),
     )
     c_s, c_n, error = np.zeros((3, CELLS, len(tally)))
-    slack = np.zeros((2, len(tally)))
+    slack, gradient = np.zeros((2, len(tally))), np.full(len(tally), np.inf)
+    with_gradient = tally.required("direction_pairs") > 0
     for value in np.unique(share).tolist():
         i, budget = share == value, value * alpha
         cells = pair_cells(both[i], one[i], none[i], (1 - value) * alpha, *costs)
@@ -105,6 +110,8 @@ def direction_corners(
         slack[1, i] = curvature_shortfall(
             one_upper, none_upper, n, _CURVATURE * budget, center=center[i]
         ) + curvature_rounding(n, rounding)
+        if np.any(summed := i & with_gradient):
+            gradient[summed] = drawn_gradient_norm_upper(tally[summed], _GRADIENT * budget, 1.0)
     bounds = Bounds(
         tally.n,
         p_lower=np.maximum(1 - error - EPS, 0.0),
@@ -115,4 +122,4 @@ def direction_corners(
     eigenvalues, squares = (
         tally.required(f"curvature_{name}").T for name in ("eigenvalues", "squares")
     )
-    return DirectionCorners(bounds, slack * (1 + 4 * EPS), eigenvalues, squares)
+    return DirectionCorners(bounds, gradient, slack * (1 + 4 * EPS), eigenvalues, squares)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sosmooth._numbers import EPS
+from sosmooth._numbers import EPS, Floats
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.confidence.pair_counts import CELLS, OneSidedCost, pair_cells
 from sosmooth.confidence.pair_gradient import direction_share, pair_gradient_norm_upper_bound
@@ -96,19 +96,7 @@ def joint_corners(
     for value in np.unique(share).tolist():
         i = share == value
         if value:
-            part = tally[i]
-            gradient[i] = pair_gradient_norm_upper_bound(
-                direction_norm=part.required("direction_norm"),
-                direction_pairs=part.required("direction_pairs"),
-                direction_one=part.required("direction_one"),
-                slope_pairs=part.required("slope_pairs"),
-                slope_sum=part.required("slope_sum"),
-                slope_sq_sum=part.required("slope_sq_sum"),
-                pair_one=one[i],
-                pairs=(both + one + none)[i],
-                sigma=sigma,
-                alpha=value * alpha,
-            )
+            gradient[i] = drawn_gradient_norm_upper(tally[i], value * alpha, sigma)
         order = costs_with_gradient if value and costs_with_gradient else costs
         cells = pair_cells(both[i], one[i], none[i], (1 - value) * alpha, *order)
         c_s[:, i], c_n[:, i], error[:, i] = cells.c_s.T, cells.c_n.T, cells.error.T
@@ -119,6 +107,32 @@ def joint_corners(
         c_s_lower=c_s,
         c_n_lower=c_n,
         gradient_norm_upper=None if costs_with_gradient is None else gradient,
+    )
+
+
+def drawn_gradient_norm_upper(tally: Tally, alpha: float, sigma: float) -> Floats:
+    """Upper bound of the norm of the gradient whose sums a tally holds, per input unit, (batch,).
+
+    Args:
+        tally: of antithetic pairs; the gradient was drawn for all inputs.
+        alpha: failure probability, in (0, 1).
+        sigma: noise level, input units.
+
+    Raises:
+        LookupError: the tally lacks what is needed (the message names it).
+    """
+    one = tally.required("pair_plus_only") + tally.required("pair_minus_only")
+    return pair_gradient_norm_upper_bound(
+        direction_norm=tally.required("direction_norm"),
+        direction_pairs=tally.required("direction_pairs"),
+        direction_one=tally.required("direction_one"),
+        slope_pairs=tally.required("slope_pairs"),
+        slope_sum=tally.required("slope_sum"),
+        slope_sq_sum=tally.required("slope_sq_sum"),
+        pair_one=one,
+        pairs=tally.required("pair_both") + one + tally.required("pair_none"),
+        sigma=sigma,
+        alpha=alpha,
     )
 
 
