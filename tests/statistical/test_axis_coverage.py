@@ -259,16 +259,6 @@ def test_a_part_of_the_slack_is_not_enough(name, monkeypatch):
     assert np.sum(fails(truth, axis, axis_bounds(found, ALPHA, costs=COSTS))) > limit(runs)
 
 
-@pytest.mark.slow
-def test_radii_without_slack_are_not_covered(monkeypatch):
-    runs, pairs = 120, 3000
-    truth = TRUTHS["extremal"]
-    found, _ = drawn(truth, 1.0, pairs, runs, np.random.default_rng(3))
-    assert np.sum(axis_radius(found, ALPHA) > truth.distance) <= limit(runs)
-    scaled(monkeypatch, 0.0, "slope_shortfall", "curvature_shortfall")
-    assert np.sum(axis_radius(found, ALPHA) > truth.distance) > limit(runs)
-
-
 def test_an_axis_from_the_pairs_that_estimate_is_refuted():
     """The mistake that the proof rules out, in a dimension where it shows."""
     rng, runs, pairs, dimension, wide = np.random.default_rng(4), 100, 60, 120, 0.05
