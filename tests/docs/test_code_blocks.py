@@ -37,6 +37,7 @@ NOT_RUN = {
     "sosmooth reproduce": "minutes to a night; run small by tests/end_to_end/test_reproduce.py",
     "sosmooth demo": "minutes; run small by tests/end_to_end/test_cli.py",
     "sosmooth download": "downloads",
+    "scripts/": "an hour; tests/end_to_end/test_table_scripts.py looks at its commands",
     "--architecture resnet20": "an hour; tests/unit/test_training.py trains in seconds",
     "timm:": (
         "torchvision, which does not exist for every build of PyTorch; "
