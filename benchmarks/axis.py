@@ -21,13 +21,14 @@ from sosmooth import Execution, SmoothedClassifier, load_classifier, load_datase
 from sosmooth.axis import axis_radius
 from sosmooth.certificates.region import pdf
 from sosmooth.confidence.axis_bounds import AxisPairs, PairMean, axis_bounds
+from sosmooth.confidence.curvature_plan import curvature_center, likely_error
 from sosmooth.methods import METHODS
 from sosmooth.request import Request
 from sosmooth.sampling.counts import Estimation
 from sosmooth.sampling.modes import EvaluationMode
 from sosmooth.sampling.noise import NoiseSource, Stage, blocks_of
 from sosmooth.sampling.sums import Part, Sums
-from sosmooth.tally import CURVATURE_CENTER_STEP, SLOPE_CAP, Tally
+from sosmooth.tally import SLOPE_CAP, Tally
 from sosmooth.theorems import BY_DIPOLE, by_probability
 
 COPIES, FIRST_SHARE = 1024, 0.3
@@ -163,8 +164,7 @@ def drawn(
     if not asked.low <= selection.first / request.n0 <= asked.high:
         return None
     of = request.estimation(index, selection, shape=x.shape, num_classes=sampler.num_classes)
-    error = min((request.n0 - selection.first + 0.7) / (request.n0 + 0.4), 0.5)
-    center = round(error / CURVATURE_CENTER_STEP) * CURVATURE_CENTER_STEP
+    center = curvature_center(likely_error(request.n0 - selection.first, request.n0))
     axis = None if asked.samples else gradient_axis(smoothed, x, of.selected)
     sums = AxisSums(of, center, axis)
     with sampler._engine_of_one(x.numpy(), request.seed, None) as engine:

@@ -17,9 +17,10 @@ from scipy import special
 
 from sosmooth.axis import axis_radius
 from sosmooth.confidence.axis_bounds import AxisPairs, PairMean
+from sosmooth.confidence.curvature_plan import curvature_center
 from sosmooth.confidence.joint_pairs import planned_gradient
 from sosmooth.methods import METHODS
-from sosmooth.tally import CURVATURE_CENTER_STEP, SLOPE_CAP, Design, Tally
+from sosmooth.tally import SLOPE_CAP, Design, Tally
 
 P, SLOPE, ALPHA = 0.9, 0.75, 0.001
 CASES = tuple((d, n) for d in (3072, 150_528) for n in (100_000, 1_000_000))
@@ -93,7 +94,7 @@ def ratio(dimension: int, n: int, cosine: float, rng: np.random.Generator) -> fl
     )
     sine = np.sqrt(1 - cosine**2)
     t = drawn.z @ [cosine, sine]
-    center = round((1 - P) / CURVATURE_CENTER_STEP) * CURVATURE_CENTER_STEP
+    center = curvature_center(1 - P)
     wrong = 1 - 0.5 * drawn.right.sum(axis=0)
     found = AxisPairs(
         both,

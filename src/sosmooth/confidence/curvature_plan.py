@@ -41,6 +41,16 @@ class CurvaturePlan:
 NONE = CurvaturePlan(np.nan, 0.0)
 
 
+def likely_error(selection_wrong: int, n0: int) -> float:
+    """About the median of the error rates that selection samples make likely, at most 1/2."""
+    return min((selection_wrong + 0.7) / (n0 + 0.4), 0.5)
+
+
+def curvature_center(error: float) -> float:
+    """By which the wrong share of a pair is centred, at this error rate of the class."""
+    return round(error / CURVATURE_CENTER_STEP) * CURVATURE_CENTER_STEP
+
+
 def planned_curvature(
     selection_wrong: int, n0: int, n: int, dimension: int, alpha: float, asked: str = "auto"
 ) -> CurvaturePlan:
@@ -64,9 +74,8 @@ def planned_curvature(
     pairs = n // 2
     if asked == "off" or not 0 < pairs <= MOST_PAIRS or dimension > MOST_FEATURES:
         return NONE
-    # About the median of the error rates that the samples make likely.
-    error = min((selection_wrong + 0.7) / (n0 + 0.4), 0.5)
-    center = round(error / CURVATURE_CENTER_STEP) * CURVATURE_CENTER_STEP
+    error = likely_error(selection_wrong, n0)
+    center = curvature_center(error)
     share = CURVATURE_SHARE if selection_wrong else SMALLER_CURVATURE_SHARE
     if asked == "auto" and not _pays(error, center, pairs, dimension, 0.5 * share * alpha):
         return NONE
