@@ -268,7 +268,7 @@ def pair_gradients(size: int, rng: np.random.Generator) -> tuple[list[str], int]
             )
     c = 2 * mp.mpf(pair_gradient.SLOPE_CAP)
     checked += 1
-    if mp.mpf(pair_gradient._CAP_BIAS) < exact.density(c) - c * exact.upper_tail(c):
+    if mp.mpf(pair_gradient.CAP_BIAS) < exact.density(c) - c * exact.upper_tail(c):
         wrong.append("the bias of the cap")
     for _ in range(max(size // 8, 10)):
         checked += 1

@@ -120,7 +120,7 @@ def pair_gradient_norm_upper_bound(
             expected_sq=guess,
             alpha=for_slope * alpha,
         )
-        product = length * np.maximum(slope + _CAP_BIAS + SUM_ERROR, 0.0)
+        product = length * np.maximum(slope + CAP_BIAS + SUM_ERROR, 0.0)
         gamma[where] = _largest_gamma(length, product, shortfall)
     with np.errstate(over="ignore"):  # infinity bounds it too
         return (gamma * (1 + SUM_ERROR) / sigma).reshape(given[0].shape)[()]
@@ -182,18 +182,24 @@ def _largest_gamma(length: Floats, product: Floats, shortfall: _Shortfall) -> Fl
 
 
 def psi(disagreement: Floats) -> Floats:
+    """`psi_at` for each disagreement, (batch,), and every λ of `LAMBDAS`, (batch, lambdas)."""
+    return psi_at(disagreement[:, None], LAMBDAS)
+
+
+def psi_at(disagreement: Floats, lambdas: Floats) -> Floats:
     """`ψ(λ) = E[κ(λ|g|/2); |g| > c_π]` with `κ(t) = eᵗ − 1 − t` and `c_π = −Φ⁻¹(π/2)`, rounded up.
 
     Args:
-        disagreement: π, (batch,).
+        disagreement: π; any shape.
+        lambdas: λ, at least 0; broadcasts.
 
     Returns:
-        For each π and every λ, (batch, lambdas).
+        Of the broadcast shape.
     """
-    pi = np.maximum(disagreement, 1e-300)[:, None]
+    pi = np.maximum(disagreement, 1e-300)
     cut = -special.ndtri(0.5 * pi)
     density = np.exp(-0.5 * cut**2) / np.sqrt(2 * np.pi)
-    half = 0.5 * LAMBDAS
+    half = 0.5 * lambdas
     grown = np.exp(0.5 * half**2) * special.ndtr(half - cut)
     psi = 2 * (grown - 0.5 * pi - half * density)
     # The error of the exponential of a square, and of a tail, is about the square, in units of the
@@ -207,7 +213,8 @@ def _cap_bias(cap: float) -> float:
     return float(np.exp(-0.5 * c * c) / np.sqrt(2 * np.pi) - c * special.ndtr(-c)) * (1 + 1e-9)
 
 
-_CAP_BIAS = _cap_bias(SLOPE_CAP)
+#: At most this.
+CAP_BIAS = _cap_bias(SLOPE_CAP)
 
 
 def direction_share(selection_wrong: int, n0: int, n: int, dimension: int, alpha: float) -> float:
