@@ -5,15 +5,22 @@ Statement and proof: docs/theory/look_ahead.md.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from sosmooth._numbers import Floats, checked_sigma
 from sosmooth.certificates._checks import in_input_units
 from sosmooth.certificates.look_ahead import look_ahead_radius
+from sosmooth.certificates.region import Region, worst_multiclass_radius
 from sosmooth.certificates.second_order_dipole import second_order_dipole_region
 from sosmooth.confidence.axis_bounds import AXIS_SHARE, AxisBounds, AxisPairs, axis_bounds
-from sosmooth.theorems import BY_DIPOLE, by_probability
+from sosmooth.confidence.bounds import Bounds, concatenate
+from sosmooth.confidence.pair_counts import OneSidedCost
+from sosmooth.tally import Tally
+from sosmooth.theorems import BY_DIPOLE, Theorem, by_probability
 
 
 def axis_radius(
@@ -45,27 +52,89 @@ def axis_radius(
     """
     sigma = checked_sigma(sigma)
     bounds = axis_bounds(pairs, alpha, costs=(by_probability, BY_DIPOLE), share=share)
-    return in_input_units(distance_of(bounds), sigma)
+    return in_input_units(_certified(bounds, None)[1], sigma)
 
 
-def distance_of(bounds: AxisBounds) -> Floats:
-    """The distance within which the class holds where the bounds do, units of sigma, (batch,)."""
-    corners = bounds.corners
-    gradient = np.broadcast_to(bounds.gradient_norm_upper, corners.required("c_s_lower").shape)
-    pairs = second_order_dipole_region(
+@dataclass(frozen=True)
+class AlongAxis:
+    """Slope and curvature along an axis; where nothing was drawn along one, another theorem.
+
+    Attributes:
+        otherwise: the theorem for inputs without an axis, and for other norms than l2.
+        costs: the order of the outcomes of the pairs, see `pair_cells`.
+    """
+
+    otherwise: Theorem
+    costs: Sequence[OneSidedCost]
+
+    def certify(
+        self, tally: Tally, alpha: float, sigma: float, rivals: Region | None = None
+    ) -> tuple[Bounds, Floats]:
+        shares = axis_share(tally)
+        found, order = [], []
+        for share in np.unique(shares).tolist() or [0.0]:
+            i = np.flatnonzero(shares == share)
+            ahead = None if rivals is None else rivals.take(i)
+            order.append(i)
+            if share:
+                pairs = AxisPairs.of(tally[i])
+                known = axis_bounds(pairs, alpha, costs=self.costs, share=share)
+                bounds, distance = _certified(known, ahead)
+                gradient = bounds.required("gradient_norm_upper") / sigma
+                found.append((replace(bounds, gradient_norm_upper=gradient), distance))
+            else:
+                found.append(self.otherwise.certify(tally[i], alpha, sigma, ahead))
+        back = np.argsort(np.concatenate(order))
+        bounds = concatenate([bounds for bounds, _ in found])[back]
+        return bounds, np.concatenate([distance for _, distance in found])[back]
+
+    def in_norm(self, norm: str) -> Theorem:
+        return self.otherwise.in_norm(norm)
+
+    def region(self, bounds: Bounds, sigma: float) -> Region:
+        raise LookupError("the extremal region of look-ahead, which has no closed form")
+
+
+def axis_share(tally: Tally) -> NDArray[np.float64]:
+    """What all but the pair counts get of alpha, (batch,): 0 where no axis was drawn.
+
+    Args:
+        tally: of antithetic pairs.
+
+    Raises:
+        LookupError: the tally holds no axis.
+        ValueError: a share outside (0, 1).
+    """
+    drawn = tally.required("axis_pairs") > 0
+    share = np.where(drawn, tally.required("axis_share"), 0.0)
+    if np.any(drawn & ~((share > 0) & (share < 1))):
+        raise ValueError(f"axis_share must be in (0, 1); got {share[drawn].tolist()[:3]}")
+    return share
+
+
+def _certified(known: AxisBounds, rivals: Region | None) -> tuple[Bounds, Floats]:
+    """The bounds at the worst corner, and the distance, units of sigma, both (batch,)."""
+    corners = known.corners
+    gradient = np.broadcast_to(known.gradient_norm_upper, corners.required("c_s_lower").shape)
+    region = second_order_dipole_region(
         corners.required("c_s_lower"), corners.required("c_n_lower"), gradient
     )
-    distance = np.asarray(pairs.radius()).min(axis=0)
+    by_corner = np.asarray(region.radius())
+    distance = by_corner.min(axis=0)
+    if rivals is not None:
+        # All the bounds hold at once, and each of the radii follows from them.
+        distance = np.maximum(distance, worst_multiclass_radius(region, rivals))
     columns = (
         corners.required("error_upper").max(axis=0),
-        bounds.slope_lower,
-        bounds.slope_upper,
-        bounds.curvature_lower,
-        bounds.across_upper,
+        known.slope_lower,
+        known.slope_upper,
+        known.curvature_lower,
+        known.across_upper,
     )
     for i, row in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
         distance[i] = max(distance[i], _ahead(*row))
-    return distance
+    bounds = corners.at(np.argmin(by_corner, axis=0))
+    return replace(bounds, gradient_norm_upper=known.gradient_norm_upper), distance
 
 
 def _ahead(error: float, low: float, high: float, bend: float, across: float) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosmooth._numbers import EPS, checked_alpha
+from sosmooth.axis import AlongAxis
 from sosmooth.certificates._checks import in_input_units
 from sosmooth.certificates.dipole import dipole_region
 from sosmooth.certificates.first_order import first_order_region
@@ -60,6 +61,7 @@ class Method:
         pair_gradient: whether the gradient that the pairs see is drawn, where the selection samples
             show that it can help.
         curvature: whether the curvature that the pairs see is drawn, likewise.
+        axis: whether slope and curvature along one axis are drawn, likewise.
         classes: what it compares the selected class with by default, one of `CLASSES`.
     """
 
@@ -68,6 +70,7 @@ class Method:
     source: str
     pair_gradient: bool = False
     curvature: bool = False
+    axis: bool = False
     classes: str = "top"
 
     def certify(
@@ -196,6 +199,14 @@ METHODS: dict[str, Method] = {
         "docs/theory/third_order.md",
         pair_gradient=True,
         curvature=True,
+        classes="all",
+    ),
+    "look_ahead": Method(
+        Design.ANTITHETIC,
+        AlongAxis(_SECOND_ORDER_DIPOLE, (by_probability, BY_DIPOLE)),
+        "docs/theory/look_ahead.md",
+        pair_gradient=True,
+        axis=True,
         classes="all",
     ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,22 @@ from sosmooth.tally import Design, Tally
 MOST = 10**9
 _OF_OTHER_NORMS = tuple(
     f"{mean}_{part}" for mean in ("direction", "curvature") for part in ("largest", "total", "low")
+)
+_GRADIENT = (
+    "direction_norm",
+    "direction_pairs",
+    "direction_one",
+    "slope_pairs",
+    "slope_sum",
+    "slope_sq_sum",
+)
+_ACROSS = (
+    "across_norm",
+    "across_pairs",
+    "across_one",
+    "across_slope_pairs",
+    "across_slope_sum",
+    "across_slope_sq_sum",
 )
 # Numbers of evaluations that `samples_for_radius` considers: a fifth apart.
 _GRID = np.unique(2 * np.round(np.geomspace(1, MOST / 2, 111)).astype(np.int64))
@@ -48,7 +65,11 @@ def scaled(tally: Tally, n: ArrayLike) -> Tally:
         "pair_none": pairs - both - plus - minus,
     }
     if tally.direction_pairs is not None:
-        counts |= _scaled_gradient(tally, factor)
+        counts |= _scaled_mean(tally, factor, _GRADIENT)
+    if tally.axis_pairs is not None:
+        counts |= _scaled_mean(tally, factor, _ACROSS)
+        # All of them, though each of the two numbers of pairs was rounded.
+        counts["axis_pairs"] = counts["across_pairs"] + counts["across_slope_pairs"]
     if tally.curvature_center is not None:
         counts |= _scaled_curvature(tally, factor)
     # Plans are for l2 radii: what other norms need is not scaled, so it is left out.
@@ -127,22 +148,25 @@ def _scaled_classes(tally: Tally, n: NDArray[np.int64]) -> dict[str, NDArray]:
     return {"class_same": same, "class_one": one}
 
 
-def _scaled_gradient(tally: Tally, factor: NDArray[np.float64]) -> dict[str, NDArray]:
-    found = tally.arrays()
-    pairs, norm = found["direction_pairs"], found["direction_norm"]
+def _scaled_mean(
+    tally: Tally, factor: NDArray[np.float64], names: Sequence[str]
+) -> dict[str, NDArray]:
+    """A mean over pairs and the slope along it; `names` are those of the fields of `PairMean`."""
+    norm, pairs, one, slope_pairs, total, total_sq = (tally.arrays()[name] for name in names)
     new_pairs = _whole(pairs * factor)
-    noise = 0.25 * (tally.dimension or 1) * found["direction_one"] / np.maximum(pairs, 1)
+    noise = 0.25 * (tally.dimension or 1) * one / np.maximum(pairs, 1)
     of_gradient = np.maximum(norm**2 - noise / np.maximum(pairs, 1), 0.0)
     new_norm = np.sqrt(of_gradient + noise / np.maximum(new_pairs, 1))
     turned = np.divide(norm, new_norm, out=np.ones(len(norm)), where=new_norm > 0)
-    return {
-        "direction_pairs": new_pairs,
-        "direction_one": np.minimum(_whole(found["direction_one"] * factor), new_pairs),
-        "direction_norm": new_norm,
-        "slope_pairs": _whole(found["slope_pairs"] * factor),
-        "slope_sum": found["slope_sum"] * factor * turned,
-        "slope_sq_sum": found["slope_sq_sum"] * factor,
-    }
+    scaled_ = (
+        new_norm,
+        new_pairs,
+        np.minimum(_whole(one * factor), new_pairs),
+        _whole(slope_pairs * factor),
+        total * factor * turned,
+        total_sq * factor,
+    )
+    return dict(zip(names, scaled_, strict=True))
 
 
 def _scaled_curvature(tally: Tally, factor: NDArray[np.float64]) -> dict[str, NDArray]:

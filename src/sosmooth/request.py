@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sosmooth._numbers import checked_alpha, checked_sigma, whole_number
+from sosmooth.confidence.axis_plan import DIRECTIONS, planned_axis
 from sosmooth.confidence.curvature_plan import CURVATURE, MOST_FEATURES, planned_curvature
 from sosmooth.confidence.joint_pairs import planned_gradient
 from sosmooth.confidence.other_norms import checked_norm
@@ -94,10 +95,14 @@ class Request:
         curvature: "auto", "on" or "off": whether the methods that use it draw the curvature where
             it is likely to pay, everywhere, or nowhere.
         norm: of the radii: "l2", "l1", "linf", "color" or "low_frequency:K".
+        direction: where the axis of `look_ahead` comes from: "gradient": the classifier's scores
+            on noisy copies that are used for nothing else; "samples": the first half of the pairs;
+            "auto": the scores where they have gradients.
 
     Raises:
         ValueError: an unknown method, a number outside its range, an odd n for pairs, curvature
-            "on" where none can be drawn, or a norm that cannot be certified so.
+            "on" where none can be drawn, a norm that cannot be certified so, or a direction where
+            there is no axis.
     """
 
     method: str = DEFAULT_METHOD
@@ -110,6 +115,7 @@ class Request:
     tolerance: float | None = None
     curvature: str = "auto"
     norm: str = "l2"
+    direction: str = "auto"
 
     def __post_init__(self) -> None:
         method_named(self.method)  # or ValueError
@@ -124,6 +130,7 @@ class Request:
         check_evaluations(self.method, self.n)
         classes_of(self.method, self.classes)
         self._check_curvature()
+        self._check_direction()
         checked_norm(self.norm)
         if self.norm != "l2" and self.stops:
             raise ValueError(
@@ -145,6 +152,18 @@ class Request:
             raise ValueError(
                 "curvature 'on' is not possible with radius or tolerance, which stop on counts"
                 " alone; leave one of them out"
+            )
+
+    def _check_direction(self) -> None:
+        if self.direction not in DIRECTIONS:
+            raise ValueError(
+                f"direction must be one of {', '.join(DIRECTIONS)}; got {self.direction!r}"
+            )
+        if self.direction != "auto" and not method_named(self.method).axis:
+            using = ", ".join(name for name, method in METHODS.items() if method.axis)
+            raise ValueError(
+                f"direction {self.direction!r} is for {using}; {self.method} has no axis: leave it"
+                " out"
             )
 
     def check_dimension(self, dimension: int) -> None:
@@ -214,12 +233,15 @@ class Request:
             num_classes: of the classifier.
         """
         dimension = math.prod(shape)
-        method, gradient, curvature = method_named(self.method), None, None
+        method, gradient, curvature, axis = method_named(self.method), None, None, None
         votes = (self.n0 - selection.first, self.n0, self.n, dimension, self.alpha)
         if method.pair_gradient:
             gradient = planned_gradient(*votes)
         if method.curvature:
             curvature = planned_curvature(*votes, self.curvature)
+        if method.axis:
+            drawn = gradient is not None and gradient.direction_share > 0
+            axis = planned_axis(self.n0 - selection.first, self.n0, self.n, gradient=drawn)
         return Estimation(
             index,
             method.design,
@@ -230,6 +252,8 @@ class Request:
             gradient_share=gradient.alpha_share if gradient else 0.0,
             curvature_center=curvature and curvature.center,
             curvature_share=curvature.alpha_share if curvature else 0.0,
+            axis_center=axis and axis.center,
+            axis_share=axis.alpha_share if axis else 0.0,
             num_classes=num_classes,
             runner_up=selection.runner_up,
             image=image_shape(shape),

@@ -12,10 +12,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from sosmooth._numbers import whole_number
+from sosmooth.confidence.axis_plan import axis_copies
 from sosmooth.methods import method_named
 from sosmooth.request import Request, Smoothing
 from sosmooth.sampling.batch_size import find_batch_size
-from sosmooth.sampling.counts import Counts, no_curvature, no_gradient
+from sosmooth.sampling.counts import Counts, Estimation, no_axis, no_curvature, no_gradient
 from sosmooth.sampling.engine import Engine, Progress
 from sosmooth.sampling.evaluator import (
     BaseClassifier,
@@ -27,6 +28,7 @@ from sosmooth.sampling.inputs import checked_indices, checked_inputs, on_device,
 from sosmooth.sampling.low_frequencies import image_shape
 from sosmooth.sampling.modes import EvaluationMode
 from sosmooth.sampling.noise import Stage
+from sosmooth.sampling.score_gradient import score_axis
 from sosmooth.sampling.selection import Selection
 from sosmooth.sampling.sums import Part
 from sosmooth.stopping import StoppingRule, marked
@@ -194,6 +196,21 @@ class Sampler:
             found = Selection(selected, first, runner_up, second, invalid)
             return replace(found, why=engine.why_no_vote()) if found.invalid else found
 
+    def with_axis(self, x: ArrayLike, estimation: Estimation, request: Request) -> Estimation:
+        """The estimation with the axis that the scores give, where it wants one.
+
+        Args:
+            x: the input, float array (…).
+            estimation: what is counted of it.
+            request: what is asked for.
+
+        Raises:
+            ClassifierError: the classifier raised, or it has no gradients where they are asked for.
+        """
+        batch, _ = self._checked(np.asarray(x)[None], None)
+        with EvaluationMode(self.base_classifier):
+            return self._with_axis(on_device(batch, self.device)[0], estimation, request)
+
     def count(
         self, x: ArrayLike, part: Part, *, seed: int, progress: Progress | None = None
     ) -> Counts:
@@ -311,6 +328,7 @@ class Sampler:
             estimation = request.estimation(
                 index, selection, shape=engine.shape, num_classes=self.num_classes
             )
+            estimation = self._with_axis(engine.input(position), estimation, request)
             parts.append(Part(position, estimation))
             margins.append(selection.margin)
         begun = time.perf_counter()
@@ -347,6 +365,8 @@ class Sampler:
                 tally = replace(tally, **no_gradient(len(tally), image))
             if method.curvature:
                 tally = replace(tally, **no_curvature(len(tally), engine.dimension, image))
+            if method.axis:
+                tally = replace(tally, **no_axis(len(tally)))
             invalid[going] = found_invalid[going]
             going &= invalid == 0
             last = tally.n[0] == rule.n
@@ -367,6 +387,33 @@ class Sampler:
             yield Sampled(
                 offset + i, index, int(selected[i]), int(first[i] - second[i]), tallies[i], seconds
             )
+
+    def _with_axis(self, x: torch.Tensor, of: Estimation, request: Request) -> Estimation:
+        if not of.draws_axis or request.direction == "samples":
+            return of
+        # Not compiled: that would be for these few evaluations alone.
+        execution = replace(self.smoothing.execution, compile=False)
+        try:
+            axis = score_axis(
+                executed(self.base_classifier, execution, self.device),
+                x,
+                of.selected,
+                sigma=self.smoothing.sigma,
+                copies=axis_copies(of.n),
+                index=of.index,
+                seed=request.seed,
+                batch_timeout=self.smoothing.batch_timeout,
+            )
+        except ClassifierError:
+            if request.direction == "gradient":
+                raise
+            axis = None  # another fault will show when the classifier is sampled
+        if axis is None and request.direction == "gradient":
+            raise ClassifierError(
+                f"input {of.index}: direction 'gradient' needs scores that torch can differentiate,"
+                " and that change; use 'samples' or 'auto'"
+            )
+        return of if axis is None else replace(of, axis=axis.numpy())
 
     def _select(
         self, engine: Engine, indices: NDArray[np.int64], n0: int

@@ -152,6 +152,7 @@ class SmoothedClassifier:
         tolerance: float | None = ...,
         curvature: str = ...,
         norm: str = ...,
+        direction: str = ...,
         labels: ArrayLike | None = ...,
         out: None = ...,
         accept_other_environment: bool = ...,
@@ -173,6 +174,7 @@ class SmoothedClassifier:
         tolerance: float | None = ...,
         curvature: str = ...,
         norm: str = ...,
+        direction: str = ...,
         labels: ArrayLike | None = ...,
         out: str | Path,
         accept_other_environment: bool = ...,
@@ -193,6 +195,7 @@ class SmoothedClassifier:
         tolerance: float | None = None,
         curvature: str = "auto",
         norm: str = "l2",
+        direction: str = "auto",
         labels: ArrayLike | None = None,
         out: str | Path | None = None,
         accept_other_environment: bool = False,
@@ -227,6 +230,9 @@ class SmoothedClassifier:
                 changes that shift each channel of an image, or change its K lowest frequencies
                 along each side. For the others than l2, methods with the gradient of pairs use how
                 it is spread over the features.
+            direction: where the axis of `look_ahead` comes from. "gradient": the scores of noisy
+                copies, by back-propagation; "samples": the first half of the pairs; "auto": the
+                scores where they have gradients.
             labels: true classes, integers or names, one an input, −1 = unknown: they are kept for
                 figures; None: those of the data set.
             out: folder of a run: each input is stored as soon as it is certified, and the same call
@@ -256,7 +262,19 @@ class SmoothedClassifier:
             classifier's class is `prediction` everywhere within `radius`. Simultaneous over all
             classes of an input, not over inputs.
         """
-        request = Request(method, n0, n, alpha, seed, classes, radius, tolerance, curvature, norm)
+        request = Request(
+            method,
+            n0,
+            n,
+            alpha,
+            seed,
+            classes,
+            radius,
+            tolerance,
+            curvature,
+            norm,
+            direction,
+        )
         asked = (self, inputs, labels, request, indices, progress)
         if out is not None:
             into = from_above("tasks.in_python", "certify_into")
@@ -288,6 +306,7 @@ class SmoothedClassifier:
         radius: float | None = None,
         tolerance: float | None = None,
         curvature: str = "auto",
+        direction: str = "auto",
         progress: Progress | None = None,
     ) -> Iterator[Sampled | Failed]:
         """The sampling half of `certify`: yields the tally of each input as it is done.
@@ -303,12 +322,15 @@ class SmoothedClassifier:
             radius: as for `certify`.
             tolerance: as for `certify`.
             curvature: as for `certify`.
+            direction: as for `certify`.
             progress: called with the number of evaluations just done.
 
         Yields:
             `Sampled`, or `Failed` where evaluations were no vote.
         """
-        request = Request(method, n0, n, alpha, seed, None, radius, tolerance, curvature)
+        request = Request(
+            method, n0, n, alpha, seed, None, radius, tolerance, curvature, direction=direction
+        )
         return self.sampler.sample(inputs, request, indices=indices, progress=progress)
 
     def predict(

@@ -98,6 +98,20 @@ class Tally:
         curvature_low: of that `X̂` as `direction_low` is of `X̄`.
         curvature_share: of alpha, for slope and curvature together, fixed before the pairs were
             drawn, float64 (batch,); 0 where none was drawn.
+        axis_center: c of the curvature along an axis û, fixed before the pairs were drawn, float64
+            (batch,); this, `axis_slope` and `axis_curvature` are NaN where nothing was drawn along
+            an axis. With `t = û·z`:
+        axis_pairs: the pairs that û does not depend on, int64 (batch,); 0 where none was drawn.
+        axis_slope: mean over them of `h t`, float64 (batch,).
+        axis_curvature: mean over them of `−(u − c)(t² − 1)`, float64 (batch,).
+        across_norm: norm of `X̄`, the mean over some of them of `h (z − t û)`, float64 (batch,).
+        across_pairs: how many, int64 (batch,).
+        across_one: those of them right on exactly one side, int64 (batch,).
+        across_slope_pairs: the others of the `axis_pairs`, int64 (batch,).
+        across_slope_sum: sum over those of `y = min(h v·z, 2.5)`, `v = X̄/‖X̄‖`, float64 (batch,).
+        across_slope_sq_sum: sum over them of `y²`, float64 (batch,).
+        axis_share: of alpha, for all but the pair counts, fixed before the pairs were drawn,
+            float64 (batch,); 0 where nothing was drawn along an axis.
         num_classes: number of classes of the classifier; None where unknown.
         runner_up: the class that came second in the selection samples, int64 (batch,); −1 where
             they returned the selected class only.
@@ -137,6 +151,17 @@ class Tally:
     curvature_total: NDArray[np.float64] | None = None
     curvature_low: NDArray[np.float64] | None = None
     curvature_share: NDArray[np.float64] | None = None
+    axis_center: NDArray[np.float64] | None = None
+    axis_pairs: NDArray[np.int64] | None = None
+    axis_slope: NDArray[np.float64] | None = None
+    axis_curvature: NDArray[np.float64] | None = None
+    across_norm: NDArray[np.float64] | None = None
+    across_pairs: NDArray[np.int64] | None = None
+    across_one: NDArray[np.int64] | None = None
+    across_slope_pairs: NDArray[np.int64] | None = None
+    across_slope_sum: NDArray[np.float64] | None = None
+    across_slope_sq_sum: NDArray[np.float64] | None = None
+    axis_share: NDArray[np.float64] | None = None
     num_classes: int | None = None
     runner_up: NDArray[np.int64] | None = None
     class_ids: NDArray[np.int64] | None = None

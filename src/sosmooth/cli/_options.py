@@ -87,6 +87,7 @@ NormName = Annotated[
     ),
 ]
 CurvatureName = Literal["auto", "on", "off"]
+DirectionName = Literal["auto", "samples", "gradient"]
 Architecture = Annotated[
     str | None,
     Parameter(

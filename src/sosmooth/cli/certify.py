@@ -31,6 +31,7 @@ from sosmooth.cli._options import (
     ClassesName,
     CurvatureName,
     Data,
+    DirectionName,
     Json,
     MethodName,
     Model,
@@ -91,6 +92,14 @@ def certify(
         _CERTIFICATE,
     ] = "auto",
     norm: Annotated[NormName, _CERTIFICATE] = "l2",
+    direction: Annotated[
+        DirectionName,
+        Parameter(
+            help="Where look_ahead's axis comes from: the scores, the samples, or the scores where"
+            " they have gradients."
+        ),
+        _CERTIFICATE,
+    ] = "auto",
     seed: Annotated[Seed, _CERTIFICATE] = 0,
     which: Which = ALL_INPUTS,
     calling: Calling = AS_IT_IS,
@@ -148,7 +157,17 @@ def certify(
     at = chosen_radii(radii)
     inputs = load_dataset(data)
     request = Request(
-        method or DEFAULT_METHOD, n0, n, alpha, seed, classes, radius, tolerance, curvature, norm
+        method or DEFAULT_METHOD,
+        n0,
+        n,
+        alpha,
+        seed,
+        classes,
+        radius,
+        tolerance,
+        curvature,
+        norm,
+        direction,
     )
     smoothing = calling.smoothing(sigma, inputs)
     chosen = which.of(inputs).in_run(out)

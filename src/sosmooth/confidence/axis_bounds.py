@@ -19,6 +19,7 @@ from sosmooth.confidence.direction_bounds import curvature_shortfall, slope_shor
 from sosmooth.confidence.pair_counts import OneSidedCost, pair_cells
 from sosmooth.confidence.pair_gradient import SUM_ERROR, pair_gradient_norm_upper_bound
 from sosmooth.confidence.proportion import proportion_upper_bound
+from sosmooth.tally import Tally
 
 #: What the axis gets of alpha; the pair counts get the rest.
 AXIS_SHARE = 0.3
@@ -51,6 +52,31 @@ class PairMean:
     slope_pairs: NDArray[np.int64]
     slope_sum: Floats
     slope_sq_sum: Floats
+
+    @classmethod
+    def of_gradient(cls, tally: Tally) -> PairMean:
+        """The mean of `h z` of a tally that has a gradient for every input.
+
+        Raises:
+            LookupError: it has none.
+        """
+        return cls(*(tally.required(name) for name in cls.__dataclass_fields__))
+
+    @classmethod
+    def across_axis(cls, tally: Tally) -> PairMean:
+        """The mean of `h (z − t û)` of a tally that has an axis for every input.
+
+        Raises:
+            LookupError: it has none.
+        """
+        return cls(
+            tally.required("across_norm"),
+            tally.required("across_pairs"),
+            tally.required("across_one"),
+            tally.required("across_slope_pairs"),
+            tally.required("across_slope_sum"),
+            tally.required("across_slope_sq_sum"),
+        )
 
     def norm_upper_bound(
         self, pair_one: NDArray[np.int64], pairs: NDArray[np.int64], alpha: float
@@ -96,6 +122,25 @@ class AxisPairs:
     center: Floats
     across: PairMean
     whole: PairMean | None = None
+
+    @classmethod
+    def of(cls, tally: Tally) -> AxisPairs:
+        """What a tally that has an axis and a gradient for every input holds.
+
+        Raises:
+            LookupError: it has none.
+        """
+        return cls(
+            tally.required("pair_both"),
+            tally.required("pair_plus_only") + tally.required("pair_minus_only"),
+            tally.required("pair_none"),
+            tally.required("axis_pairs"),
+            tally.required("axis_slope"),
+            tally.required("axis_curvature"),
+            tally.required("axis_center"),
+            PairMean.across_axis(tally),
+            PairMean.of_gradient(tally),
+        )
 
 
 @dataclass(frozen=True)

@@ -292,7 +292,7 @@ def _plain(value: Any) -> Any:
 def differences(stored: Manifest, asked: Manifest) -> list[str]:
     """Every setting in which two manifests differ, with both values."""
     # Earlier versions compared with one half only, drew no curvature, and did not say so.
-    silent = {"classes": "top", "curvature": "off", "norm": "l2"}
+    silent = {"classes": "top", "curvature": "off", "norm": "l2", "direction": "auto"}
     mine, theirs = (silent | _flat(one.identity()) for one in (stored, asked))
     names = sorted(mine.keys() | theirs.keys())
     return [

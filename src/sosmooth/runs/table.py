@@ -138,6 +138,9 @@ def certificates_of(table: pa.Table, manifest: Manifest) -> Certificates:
         if any(not np.array_equal(length, lengths[0]) for length in lengths):
             raise RunError(f"the lists of {', '.join(names)} differ in length")
     counted |= _curvature(table, counted, manifest.dimension)
+    if counted["axis_share"] is not None:  # also where no input has an axis
+        unknown = ("axis_center", "axis_slope", "axis_curvature")
+        counted |= {name: numpy_of(table, name) for name in unknown}
     method = METHODS.get(manifest.settings["method"])
     if method is not None and method.curvature and counted["curvature_share"] is not None:
         bounded |= _slopes(bounded)

@@ -8,7 +8,7 @@ to the bit. Upward, because the methods bound the gradient from above.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,11 @@ class Estimation:
         curvature_center: by which the curvature of antithetic pairs is centred; NaN: no curvature
             is drawn; None: it is no part of the tally.
         curvature_share: of alpha, for slope and curvature; for the record.
+        axis_center: by which the curvature along an axis is centred; NaN: nothing is drawn along
+            one; None: it is no part of the tally.
+        axis_share: of alpha, for all but the counts where there is an axis; for the record.
+        axis: û, float64 (features,), fixed without the pairs; None: the first half of them gives
+            it.
         num_classes: of the classifier; for the record.
         runner_up: the class that came second in the selection, −1 for none; for the record.
         image: channels, height and width of the input; None: it is no image.
@@ -57,6 +62,9 @@ class Estimation:
     gradient_share: float = 0.0
     curvature_center: float | None = None
     curvature_share: float = 0.0
+    axis_center: float | None = None
+    axis_share: float = 0.0
+    axis: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
     num_classes: int | None = None
     runner_up: int = NO_CLASS
     image: tuple[int, int, int] | None = None
@@ -81,6 +89,23 @@ class Estimation:
         """Whether the curvature is drawn."""
         return self.curvature_center is not None and not math.isnan(self.curvature_center)
 
+    @property
+    def draws_axis(self) -> bool:
+        """Whether slope and curvature along an axis are drawn."""
+        return self.axis_center is not None and not math.isnan(self.axis_center)
+
+    @property
+    def axis_first_pairs(self) -> int:
+        """The first pairs, which give the axis, or the direction of the gradient across it."""
+        return self.vectors // 2 if self.axis is None else self.direction_pairs
+
+    @property
+    def first_pairs(self) -> int:
+        """The pairs that must be added up before the others: these need directions from them."""
+        if not self.draws_axis:
+            return self.direction_pairs
+        return min(self.direction_pairs, self.axis_first_pairs)
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -92,6 +117,9 @@ class Counts:
             the classes that were returned, ascending, with `class_same` and, of pairs, `class_one`,
             as in `Tally`. `products`. `direction` (features,), `direction_one`, `slopes` (2,): of y
             and of y². `curvature_mean`, `curvature`: as `PairCurvature.sums` gives them.
+            `axis_along` (2,): of `h t` and of `−(u − c)(t² − 1)`. `axis_means` (2, features): of
+            `h (z − t û)` over the first pairs (of `h z` where these give û) and over the rest; with
+            `axis_one` (2,). `axis_slopes` (2,): of y and of y².
         why: what was no vote, in words.
     """
 
@@ -142,6 +170,10 @@ class Counts:
             fields |= self._curvature(of)
         elif of.curvature_center is not None:
             fields |= no_curvature(1, of.dimension, of.image)
+        if of.draws_axis:
+            fields |= self._axis(of)
+        elif of.axis_center is not None:
+            fields |= no_axis(1)
         others = self.sums["class_ids"] != of.selected
         fields |= {name: sums[name][:, others] for name in _OF_CLASSES if name in sums}
         return Tally(
@@ -173,6 +205,32 @@ class Counts:
             "curvature_share": np.array([of.curvature_share]),
         }
 
+    def _axis(self, of: Estimation) -> dict[str, Any]:
+        """The fields of the tally that say what is along an axis and across it."""
+        first, rest = of.axis_first_pairs, of.vectors - of.axis_first_pairs
+        # Where the first pairs gave the axis, only the rest says something along it.
+        seen, across = (of.vectors, (0, first)) if of.axis is not None else (rest, (1, rest))
+        which, pairs = across
+        slope, curvature = _from_fixed(self.sums["axis_along"], _SUM_BITS) / seen
+        slopes = _from_fixed(self.sums["axis_slopes"], _SUM_BITS)
+        _, norm = _unit_and_norm(self.sums["axis_means"][which], pairs, of.dimension)
+        counts = {
+            "axis_pairs": seen,
+            "across_pairs": pairs,
+            "across_one": int(self.sums["axis_one"][which]),
+            "across_slope_pairs": seen - pairs,
+        }
+        numbers = {
+            "axis_center": of.axis_center,
+            "axis_slope": slope,
+            "axis_curvature": curvature,
+            "across_norm": norm,
+            "across_slope_sum": slopes[0],
+            "across_slope_sq_sum": slopes[1],
+            "axis_share": of.axis_share,
+        }
+        return {name: np.array([value]) for name, value in (counts | numbers).items()}
+
     def _mean(self, estimation: Estimation) -> NDArray[np.float64]:
         """The mean of `h z` over the pairs that give the direction, (features,)."""
         pairs = max(estimation.direction_pairs, 1)
@@ -188,12 +246,33 @@ class Counts:
             A vector (features,) of length 1, or of length 0 where no pair disagreed; and the norm,
             raised by what rounding the sums may have added to each coordinate.
         """
-        pairs, mean = max(estimation.direction_pairs, 1), self._mean(estimation)
-        # fsum is exact: the same direction on every machine.
-        norm = math.sqrt(math.fsum(np.square(mean)))
-        rounding = 2**-_SUM_BITS * math.ceil(pairs / block_vectors(estimation.dimension)) / pairs
-        direction = mean / norm if norm else mean
-        return direction, norm + math.sqrt(estimation.dimension) * rounding if norm else 0.0
+        of = estimation
+        return _unit_and_norm(self.sums["direction"], of.direction_pairs, of.dimension)
+
+    def axis_direction(self, estimation: Estimation) -> tuple[NDArray[np.float64], float]:
+        """The direction that the pairs after the first ones need along an axis, and likewise.
+
+        Args:
+            estimation: what was counted; only its first pairs enter.
+
+        Returns:
+            The axis, or where it is given the direction of the gradient across it.
+        """
+        of = estimation
+        return _unit_and_norm(self.sums["axis_means"][0], of.axis_first_pairs, of.dimension)
+
+
+def _unit_and_norm(
+    total: NDArray[np.int64], pairs: int, dimension: int
+) -> tuple[NDArray[np.float64], float]:
+    """A mean over pairs, from its sum, as a vector of length 1 and a length, rounded up."""
+    pairs = max(pairs, 1)
+    mean = _from_fixed(total, _SUM_BITS) / pairs
+    # fsum is exact: the same direction on every machine.
+    norm = math.sqrt(math.fsum(np.square(mean)))
+    rounding = 2**-_SUM_BITS * math.ceil(pairs / block_vectors(dimension)) / pairs
+    direction = mean / norm if norm else mean
+    return direction, norm + math.sqrt(dimension) * rounding if norm else 0.0
 
 
 def sides_of(design: Design) -> int:
@@ -317,6 +396,18 @@ def no_curvature(
         "curvature_low": np.zeros((batch, kept(image))),
         "curvature_share": np.zeros(batch),
     }
+
+
+def no_axis(batch: int) -> dict[str, Any]:
+    """The fields of a tally for which nothing was drawn along an axis."""
+    counts = ("axis_pairs", "across_pairs", "across_one", "across_slope_pairs")
+    sums = ("across_norm", "across_slope_sum", "across_slope_sq_sum", "axis_share")
+    unknown = ("axis_center", "axis_slope", "axis_curvature")
+    return (
+        {name: np.zeros(batch, dtype=np.int64) for name in counts}
+        | {name: np.zeros(batch) for name in sums}
+        | {name: np.full(batch, np.nan) for name in unknown}
+    )
 
 
 def fixed_sum(block_sums: torch.Tensor) -> torch.Tensor:

@@ -72,6 +72,10 @@ class Engine:
         self.shape = tuple(inputs.shape[1:])
         self.dimension = int(np.prod(self.shape))
 
+    def input(self, position: int) -> torch.Tensor:
+        """An input of the batch, on the device."""
+        return self._inputs[position]
+
     def why_no_vote(self) -> str:
         """What the classifier returned where its output was no vote, in words."""
         return self._evaluator.why_no_vote()

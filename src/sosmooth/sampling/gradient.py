@@ -56,10 +56,10 @@ class PairGradient:
         split = min(max(self._estimation.direction_pairs - first, 0), len(h))
         if split:
             self._one += torch.count_nonzero(h[:split])
-            rows, weights = _disagreeing(noise[:split], h[:split])
+            rows, weights = disagreeing(noise[:split], h[:split])
             self._sum += fixed_sum((self._standard(rows) * weights[:, None]).sum(0))
         if split < len(h):
-            rows, weights = _disagreeing(noise[split:], h[split:])
+            rows, weights = disagreeing(noise[split:], h[split:])
             y = (weights * (self._standard(rows) * self._unit()).sum(1)).clamp_(max=SLOPE_CAP)
             self._slopes += fixed_sum(torch.stack([y.sum(), y.square().sum()]))
 
@@ -77,7 +77,7 @@ class PairGradient:
         return self._direction
 
 
-def _disagreeing(noise: torch.Tensor, h: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def disagreeing(noise: torch.Tensor, h: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Rows with `h ≠ 0`; on a GPU all rows.
 
     Choosing would make the GPU wait for the host, and rows with `h = 0` add nothing to the sums.

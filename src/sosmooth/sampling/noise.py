@@ -38,6 +38,7 @@ class Stage(IntEnum):
     ESTIMATION = 1
     PREDICTION = 2
     PROBE = 3  # a run recognises its classifier by the answers on these
+    AXIS = 4  # the scores on these give the axis of look-ahead
 
 
 @dataclass(frozen=True)

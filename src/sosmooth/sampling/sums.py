@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sosmooth.sampling.axis import PairAxis
 from sosmooth.sampling.counts import Counts, Estimation, fixed_products, sparse_classes
 from sosmooth.sampling.curvature import PairCurvature
 from sosmooth.sampling.evaluator import INVALID
@@ -31,6 +32,7 @@ class Part:
             give the direction; None: to the last one of the estimation.
         direction: of the gradient, float64 (features,); None: its pairs are among these vectors, or
             none gives a slope.
+        axis_direction: likewise that of `Counts.axis_direction`.
     """
 
     position: int
@@ -38,6 +40,7 @@ class Part:
     start: int = 0
     stop: int | None = None
     direction: NDArray[np.float64] | None = None
+    axis_direction: NDArray[np.float64] | None = None
 
     @property
     def end(self) -> int:
@@ -86,6 +89,9 @@ class Sums:
         if of.draws_curvature:
             assert of.curvature_center is not None
             self._curvature = PairCurvature(of.dimension, of.curvature_center, self._exact, noise)
+        self._axis = (
+            PairAxis(of, self._exact, noise, part.axis_direction) if of.draws_axis else None
+        )
 
     @property
     def complete(self) -> bool:
@@ -112,6 +118,8 @@ class Sums:
             self._gradient.add(begin + rows.start, noise, right)
         if self._curvature is not None:
             self._curvature.add(noise, right)
+        if self._axis is not None:
+            self._axis.add(begin + rows.start, noise, right)
         self._next = begin + self._block_vectors
 
     def counts(self) -> Counts:
@@ -123,6 +131,8 @@ class Sums:
             sums |= self._gradient.sums()
         if self._curvature is not None:
             sums |= self._curvature.sums()
+        if self._axis is not None:
+            sums |= self._axis.sums()
         votes = self._votes.cpu().numpy()
         right, invalid = right_and_invalid(votes, self._estimation.selected)
         return Counts(

@@ -278,8 +278,10 @@ def _planned(sampler: Sampler, inputs: InputSet, request: Request, index: int) -
     x = inputs.get([index])[0]
     selection = sampler.select(x, index=index, n0=request.n0, seed=request.seed)
     of = request.estimation(index, selection, shape=x.shape, num_classes=sampler.num_classes)
-    counts_alone = replace(of, direction_share=None, curvature_center=None, curvature_share=0.0)
-    return counts_alone if request.stops else of
+    if request.stops:
+        nothing = dict.fromkeys(("direction_share", "curvature_center", "axis_center"))
+        return replace(of, **nothing, curvature_share=0.0, axis_share=0.0)
+    return sampler.with_axis(x, of, request)
 
 
 def _rehearsed(
@@ -340,4 +342,6 @@ def _identity(
         "model": classifier.settings,
         "data": inputs.settings,
     }
+    if not method_named(request.method).axis:
+        del settings["direction"]  # as in runs of versions that knew none
     return with_norm(settings, request.norm)

@@ -92,7 +92,7 @@ def _row_findings(certificates: Certificates) -> list[str]:
         if whole and tally.count_top is not None:
             right = 2 * pairs["pair_both"] + pairs["pair_plus_only"] + pairs["pair_minus_only"]
             checks["count_top is not what the pair counts say"] = tally.count_top != right
-    checks |= _class_checks(certificates) | _curvature_checks(tally)
+    checks |= _class_checks(certificates) | _curvature_checks(tally) | _axis_checks(tally)
     return [
         f"{what} in {np.sum(wrong)} rows, the first of index"
         f" {certificates.input_index[np.argmax(wrong)]}"
@@ -148,6 +148,26 @@ def _curvature_checks(tally: Tally) -> dict[str, NDArray[np.bool_]]:
         != np.isfinite(theta).all(axis=1),
         "curvature_eigenvalues is not ascending": np.any(np.diff(theta, axis=1) < 0, axis=1),
         "a number in curvature_squares is negative": np.any(squares < 0, axis=1),
+    }
+
+
+def _axis_checks(tally: Tally) -> dict[str, NDArray[np.bool_]]:
+    """Contradictions in what is along an axis, by name; none where none belongs to the run."""
+    center, share, pairs = tally.axis_center, tally.axis_share, tally.axis_pairs
+    if center is None or share is None or pairs is None:
+        return {}
+    drawn, found = pairs > 0, tally.arrays()
+    return {
+        "axis_center is outside [0, 1/2], or not null where there is no axis": np.where(
+            drawn, ~((center >= 0) & (center <= 0.5)), ~np.isnan(center)
+        ),
+        "axis_share is not in (0, 1), or not 0 where there is no axis": np.where(
+            drawn, ~((share > 0) & (share < 1)), share != 0
+        ),
+        "axis_pairs is outside [0, n / 2]": (pairs < 0) | (pairs > tally.n // 2),
+        "across_pairs and across_slope_pairs do not add up to axis_pairs": (
+            found["across_pairs"] + found["across_slope_pairs"] != pairs
+        ),
     }
 
 

@@ -16,7 +16,7 @@ from sosmooth.sampling.engine import Progress
 from sosmooth.sampling.noise import block_vectors
 from sosmooth.sampling.sums import Part
 from sosmooth.workers.pool import Job, Phase, Pool
-from sosmooth.workers.share import CountPart, Measure, Measured, Select, WholeInputs
+from sosmooth.workers.share import CountPart, FindAxis, Measure, Measured, Select, WholeInputs
 
 # What a unit of work should take: long compared with a message, and short compared with the time
 # that the death of a worker or the end of the run may cost.
@@ -116,27 +116,29 @@ class _Work:
         estimation = request.estimation(
             index, selection, shape=x.shape, num_classes=self.smoothing.classes
         )
+        if estimation.draws_axis and request.direction != "samples":
+            (answer,) = yield Phase([FindAxis(x, estimation, request, self.batch_size)])
+            estimation, seconds = answer.result, seconds + answer.seconds
 
-        def phase(start: int, stop: int, direction: NDArray[np.float64] | None = None) -> Phase:
+        def phase(start: int, stop: int, *directions: NDArray[np.float64] | None) -> Phase:
             parts = [
-                Part(0, estimation, *ends, direction)
+                Part(0, estimation, *ends, *directions)
                 for ends in _bounds(estimation, start, stop, self.share_evaluations)
             ]
             return Phase(
                 [CountPart(x, part, request, self.batch_size) for part in parts], added=True
             )
 
-        counts, direction, first = (
-            Counts({"invalid": np.array(0)}),
-            None,
-            estimation.direction_pairs,
-        )
+        counts, first = Counts({"invalid": np.array(0)}), estimation.first_pairs
+        directions: list[NDArray[np.float64] | None] = []
         if first:
             (answer,) = yield phase(0, first)
             counts, seconds = answer.result, seconds + answer.seconds
-            direction, _ = counts.direction(estimation)
+            directions = [counts.direction(estimation)[0]]
+            if estimation.draws_axis:
+                directions.append(counts.axis_direction(estimation)[0])
         if first < estimation.vectors and not counts.invalid:
-            (answer,) = yield phase(first, estimation.vectors, direction)
+            (answer,) = yield phase(first, estimation.vectors, *directions)
             counts, seconds = counts + answer.result, seconds + answer.seconds
         if counts.invalid:
             return [Failed(position, index, counts.why, counts.invalid)]

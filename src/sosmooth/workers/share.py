@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sosmooth.request import Request, Smoothing
 from sosmooth.sampler import Failed, Sampled, Sampler
-from sosmooth.sampling.counts import Counts
+from sosmooth.sampling.counts import Counts, Estimation
 from sosmooth.sampling.engine import Progress
 from sosmooth.sampling.environment import sampling_environment
 from sosmooth.sampling.evaluator import ClassifierError
@@ -139,6 +139,23 @@ class Select:
             seed=self.request.seed,
             progress=progress,
         )
+
+
+@dataclass(frozen=True)
+class FindAxis:
+    """The axis that the scores of one input give, in its estimation."""
+
+    x: NDArray[np.float32]
+    estimation: Estimation
+    request: Request
+    batch_size: int | None
+
+    @property
+    def indices(self) -> list[int]:
+        return [self.estimation.index]
+
+    def run(self, sampler: Sampler, progress: Progress) -> Estimation:
+        return sampler.with_axis(self.x, self.estimation, self.request)
 
 
 @dataclass(frozen=True)
