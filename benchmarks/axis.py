@@ -49,7 +49,7 @@ def along(tally: Tally, alpha: float) -> tuple[float, float, float]:
     """Bounds of slope, curvature and gradient across, in shares; NaN where there is no axis."""
     (share,) = axis_share(tally).tolist()
     if not share:
-        return (np.nan,) * 3
+        return np.nan, np.nan, np.nan
     costs = (by_probability, BY_DIPOLE)
     bounds = axis_bounds(AxisPairs.of(tally), alpha, costs=costs, share=share)
     c = abs(special.ndtri(tally.p_estimate()[0]))

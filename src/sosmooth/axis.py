@@ -102,11 +102,12 @@ def axis_share(tally: Tally) -> NDArray[np.float64]:
         tally: of antithetic pairs.
 
     Raises:
-        LookupError: the tally holds no axis.
         ValueError: a share outside (0, 1).
     """
-    drawn = tally.required("axis_pairs") > 0
-    share = np.where(drawn, tally.required("axis_share"), 0.0)
+    if tally.axis_share is None or tally.axis_pairs is None:
+        return np.zeros(len(tally))
+    drawn = tally.axis_pairs > 0
+    share = np.where(drawn, tally.axis_share, 0.0)
     if np.any(drawn & ~((share > 0) & (share < 1))):
         raise ValueError(f"axis_share must be in (0, 1); got {share[drawn].tolist()[:3]}")
     return share

@@ -64,6 +64,7 @@ def test_the_methods_in_their_order():
         "second_order_pairs",
         "second_order_dipole",
         "third_order_dipole",
+        "look_ahead",
     ]
 
 

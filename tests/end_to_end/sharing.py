@@ -19,7 +19,14 @@ from sosmooth.workers.worker import worker_setup
 SIGMA = 0.25
 INDICES = [3, 30, 1000]
 #: One method for every kind of tally.
-METHODS = ("first_order", "second_order", "dipole", "second_order_dipole", "third_order_dipole")
+METHODS = (
+    "first_order",
+    "second_order",
+    "dipole",
+    "second_order_dipole",
+    "third_order_dipole",
+    "look_ahead",
+)
 
 #: Three classes of five features. The file `mood` in its folder says what the classifier does; an
 #: event that happens only once leaves a file behind.

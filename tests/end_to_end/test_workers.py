@@ -68,9 +68,10 @@ def own_pool(own):
 
 
 @pytest.mark.parametrize("share_evaluations", [None, SPLIT], ids=["whole", "split"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS, "look_ahead from samples"])
 def test_the_same_to_the_bit(mnist7, method, share_evaluations):
-    of = sampling(method)
+    name, _, axis = method.partition(" from ")
+    of = sampling(name, direction=axis or "auto")
     assert_same(
         sampled_by(*mnist7, INDICES, of, share_evaluations), sampled_here(*mnist7[1:], INDICES, of)
     )

@@ -43,6 +43,7 @@ EDGES = {
     "second_order_pairs": "band of second order",
     "second_order_dipole": "band and slab",
     "third_order_dipole": "curved",
+    "look_ahead": "curved",
 }
 #: For every method.
 COMMON = ("half-space, 0.53",)

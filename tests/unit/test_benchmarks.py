@@ -20,6 +20,7 @@ from sosmooth import (
     load_dataset,
     second_order_radius,
 )
+from sosmooth.request import Request
 
 SMALL = replace(
     cases.CPU[0], n=600, batch_sizes=(64, 200), peer_batch=250, inputs=2, rounds=1, peer_rounds=1
@@ -149,20 +150,16 @@ def test_the_drivers_share_is_measured(capsys):
         assert min(float(certificate), float(journal)) > 0
 
 
-@pytest.mark.parametrize("samples", [False, True])
-def test_the_axis_is_measured_on_the_samples_of_a_certificate(samples):
-    asked = axis.Asked(sigma=0.25, n=4000, samples=samples)
+@pytest.mark.parametrize("direction", ["gradient", "samples"])
+def test_the_axis_is_measured_on_the_samples_of_a_certificate(direction):
     smoothed = SmoothedClassifier(load_classifier("mnist7", sigma=0.25), sigma=0.25)
     x = torch.as_tensor(load_dataset("mnist7").get([2])[0])
-    sampled = axis.drawn(smoothed, x, 0, asked)
-    assert sampled is not None
-    tally, pairs = sampled
-    assert tally == smoothed.certify(x[None], n=4000, method="second_order_dipole").tally
-    assert pairs.axis_pairs.tolist() == [1400 if samples else 2000]
-    figures = axis.row(tally, pairs, asked)
+    request = Request("look_ahead", n=4000, direction=direction, classes="top")
+    figures = axis.row(smoothed, x, 0, request)
     assert len(figures) == len(axis.COLUMNS)
+    plain = smoothed.certify(x[None], n=4000, method="second_order_dipole", classes="top")
+    assert figures[1] == plain.radius[0]
     assert figures[2] >= 0.99 * figures[1] > 0
-    assert axis.drawn(smoothed, x, 0, axis.Asked(sigma=0.25, n=4000, low=1.1)) is None
 
 
 def test_an_axis_along_the_gradient_is_better_than_one_that_is_not():

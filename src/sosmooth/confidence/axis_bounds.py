@@ -57,6 +57,9 @@ class PairMean:
     def of_gradient(cls, tally: Tally) -> PairMean:
         """The mean of `h z` of a tally that has a gradient for every input.
 
+        Args:
+            tally: of antithetic pairs.
+
         Raises:
             LookupError: it has none.
         """
@@ -65,6 +68,9 @@ class PairMean:
     @classmethod
     def across_axis(cls, tally: Tally) -> PairMean:
         """The mean of `h (z − t û)` of a tally that has an axis for every input.
+
+        Args:
+            tally: of antithetic pairs.
 
         Raises:
             LookupError: it has none.
@@ -126,6 +132,9 @@ class AxisPairs:
     @classmethod
     def of(cls, tally: Tally) -> AxisPairs:
         """What a tally that has an axis and a gradient for every input holds.
+
+        Args:
+            tally: of antithetic pairs.
 
         Raises:
             LookupError: it has none.

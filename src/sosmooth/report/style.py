@@ -52,6 +52,7 @@ LOOKS = {
     "second_order_pairs": Look("#b84a00", "#f0824a", (4, 1.4, 1, 1.4, 1, 1.4), "+"),
     "second_order_dipole": Look("#00734f", "#2fc492", (8, 2), "|"),
     "third_order_dipole": Look("#4b1d73", "#d9c2ff"),
+    "look_ahead": Look("#a3243b", "#ff8a9a", (10, 1.6, 2, 1.6), "o"),
 }
 # For curves of no method.
 _DASHES = ["-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5))]

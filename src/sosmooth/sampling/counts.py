@@ -97,7 +97,11 @@ class Estimation:
     @property
     def axis_first_pairs(self) -> int:
         """The first pairs, which give the axis, or the direction of the gradient across it."""
-        return self.vectors // 2 if self.axis is None else self.direction_pairs
+        if self.axis is not None or 0 < self.direction_pairs < self.vectors:
+            return self.direction_pairs
+        # Whole blocks: one that belongs to both halves would be evaluated twice by workers.
+        half, block = self.vectors // 2, block_vectors(self.dimension)
+        return half - half % block if half > block else half
 
     @property
     def first_pairs(self) -> int:
