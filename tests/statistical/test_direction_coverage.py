@@ -16,6 +16,7 @@ from sosmooth.certificates._third_order_prices import (
 )
 from sosmooth.certificates.region import pdf
 from sosmooth.certificates.third_order import third_order_radius, third_order_region
+from sosmooth.certificates.third_order_directions import any_direction
 from sosmooth.confidence import direction_corners
 from sosmooth.confidence.direction_bounds import curvature_shortfall, slope_shortfall
 from sosmooth.methods import METHODS
@@ -152,7 +153,7 @@ def test_no_gentle_change_is_below_the_bound_for_them(dimension):
     steepest[50:55], mu[60:65], nu[70:75] = 0.0, 0.0, 0.0
     nothing = np.zeros((1, 200))
     price = AnyDirection(nothing, nothing, np.zeros((2, 200)), theta, x * x)
-    bounded = no_steeper(price, steepest)
+    bounded = no_steeper(price, steepest, np.ones(200, bool))
     y = np.stack([0 * mu, 0 * mu + 1e-3, mu, nu])
     bound, least = -bounded.value(y), np.full(200, np.inf)
     for _ in range(2000):
@@ -169,6 +170,26 @@ def test_no_gentle_change_is_below_the_bound_for_them(dimension):
     if dimension == 2:
         tight = np.abs(least - bound) < 0.05 * (mu * np.linalg.norm(x, axis=0) + nu * 5)
         assert np.mean(tight[40:]) > 0.95
+
+
+@pytest.mark.parametrize("ends", [(-0.2, 0.1), (0.0, 0.05)])
+def test_a_bound_of_the_slope_takes_nothing_away(ends):
+    """Even where no eigenvalue is below 0, so that shorter vectors are lower."""
+    rng = np.random.default_rng(5)
+    p, slack = rng.uniform(0.52, 0.95, 100), np.full((2, 100), 0.02)
+    c_n = rng.uniform(0.3, 0.9, 100) * (1 - p)
+    x = rng.uniform(0.1, 0.9, 100) * pdf(special.ndtri(p)) * random_units(rng, 5, 100)
+    given = ((p - c_n)[None], c_n[None], slack, rng.uniform(*ends, (5, 100)), x * x)
+    length = np.linalg.norm(x, axis=0)
+    without = any_direction(*given).distance
+    for share in (0.5, 0.999):
+        found = any_direction(*given, steepest=share * length + slack[0]).distance
+        assert np.all(found >= without - 1e-5 * (1 + without))
+
+
+def random_units(rng, dimension, n):
+    v = rng.normal(size=(dimension, n))
+    return v / np.linalg.norm(v, axis=0)
 
 
 def sample(right, dimension, pairs, runs, rng, center):

@@ -128,7 +128,7 @@ class Effort:
 
 EXACT = Effort(1e-11, 2, 6, 1e-14, True)
 #: For bounds whose statistical error is hundreds of times as large.
-NEAR = Effort(1e-5, 1, 2, 1e-6, False)
+NEAR = Effort(2e-6, 1, 6, 1e-6, False)
 _HALF = OneHalf()
 
 

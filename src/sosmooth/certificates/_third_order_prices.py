@@ -19,8 +19,9 @@ _SECULAR_STEPS = 12
 _SETTLED = 1e-9
 # The smallest slope multiplier, relative to that of the mass, at which slopes are taken.
 _STEEP = 1e-6
-# Between these the ratio of the multipliers is looked for at which the slope becomes too steep.
-_SMALLEST_RATIO, _LARGEST_RATIO, _RATIO_STEPS = 1e-6, 1e6, 40
+# The ratio of the multipliers at which the slope becomes too steep: bisections, and by how much it
+# is lowered, so that rounding keeps the price convex.
+_RATIO_STEPS, _RATIO_ERROR = 32, 1e-9
 
 
 class Prices(Protocol):
@@ -184,28 +185,37 @@ class NoSteeper:
         return taken, y[SLOPE] - taken[SLOPE]
 
 
-def no_steeper(price: AnyDirection, steepest: Floats) -> NoSteeper:
+def no_steeper(price: AnyDirection, steepest: Floats, shorter: NDArray[np.bool_]) -> NoSteeper:
     """The price of the directions along which the slope is known to be at most `steepest` down.
 
     Args:
         price: of any direction, as if they were all of length one.
         steepest: with slack, at least 0, (n,).
-
-    Returns:
-        It holds for vectors of length at most one as well.
+        shorter: where it shall hold for vectors of length at most one as well, (n,).
     """
     # A vector that is shorter can only be lower where no eigenvalue is below 0.
-    theta = price.eigenvalues - np.maximum(price.eigenvalues.min(axis=0), 0.0)
-    mean = np.maximum(steepest - price.slack[0], 0.0)
-    low, high = np.zeros_like(steepest), np.full_like(steepest, _LARGEST_RATIO)
-    one = np.ones_like(steepest)
+    lowest = price.eigenvalues.min(axis=0)
+    theta = price.eigenvalues - np.where(shorter, np.maximum(lowest, 0.0), 0.0)
+    mean = np.maximum(steepest - price.slack[0], 0.0) * (1 - _RATIO_ERROR)
+    base = price.eigenvalues - lowest
+    # The lowest vector, x/(θ + λ) scaled to length one, turns towards the slope as λ grows.
+    low = 1e-9 * (base.max(axis=0) + np.sqrt(price.squares.sum(axis=0))) + 1e-300
+    high = 1e15 * low
     for _ in range(_RATIO_STEPS):
-        # The lowest vector turns towards the slope as the ratio grows.
-        middle = np.sqrt(np.maximum(low, _SMALLEST_RATIO) * high)
-        _, gap, _ = _shifted(middle, one, theta, price.squares)
-        gentle = 0.5 * middle * (price.squares / gap).sum(axis=0) <= mean
+        middle = np.sqrt(low) * np.sqrt(high)
+        first, second = _powers(price.squares, base + middle)
+        gentle = first <= mean * np.sqrt(second)
         low, high = np.where(gentle, middle, low), np.where(gentle, high, middle)
-    return NoSteeper(replace(price, eigenvalues=theta), steepest, low)
+    first, second = _powers(price.squares, base + low)
+    # Where X̂ has no part along the lowest eigenvector, no λ may be small enough.
+    ratio = 2 * np.minimum(1 / np.sqrt(second + 1e-300), mean / (first + 1e-300))
+    return NoSteeper(replace(price, eigenvalues=theta), steepest, ratio)
+
+
+def _powers(squares: Floats, gap: Floats) -> tuple[Floats, Floats]:
+    """`Σ x²/gap` and `Σ x²/gap²`."""
+    share = squares / gap
+    return share.sum(axis=0), (share / gap).sum(axis=0)
 
 
 def lowest_along_a_direction(

@@ -93,15 +93,15 @@ def any_direction(
         none, not_both, slack[:, at], eigenvalues[:, at], squares[:, at] * (1 + 4 * EPS)
     )
     level = OneHalf() if rivals is None else Rivals(rivals.take(at))
-    found = march(every, distance[at], tied=False, level=level, effort=NEAR)
+    shorter = (steepest < of_any)[at]
+    start, prices = distance[at], no_steeper(every, steepest[at], shorter)
+    # Where no eigenvalue is below 0, shorter vectors may cost more than the steepest slope saves.
+    rare = np.flatnonzero(shorter & (every.eigenvalues.min(axis=0) > 0))
+    first = march(every.take(rare), start[rare], tied=False, level=level.take(rare), effort=NEAR)
+    start[rare] = first.radius
+    found = march(prices, start, tied=False, level=level, effort=NEAR)
     y, radius = found.multipliers, found.radius
-    _, bounds, _ = every.slopes(y)
-    gentle = np.flatnonzero(steepest[at] < of_any[at])
-    if gentle.size:  # a search may fail: this one goes on from what holds in any case
-        prices = no_steeper(every.take(gentle), steepest[at[gentle]])
-        further = march(prices, radius[gentle], tied=False, level=level.take(gentle), effort=NEAR)
-        y[:, gentle], radius[gentle] = further.multipliers, further.radius
-        bounds[:, gentle] = prices.slopes(further.multipliers)[1]
+    _, bounds, _ = prices.slopes(y)
     distance[at] = np.maximum(distance[at], _rounded_down(radius))
     corner[at] = (y[BOTH] * none + y[ONE] * not_both).argmax(axis=0)
     slope[at] = _rounded_down(-bounds[SLOPE])
