@@ -150,16 +150,10 @@ def _soft_dual(
     plus, minus, wrong = np.exp(plus - top), np.exp(minus - top), np.exp(wrong - top)
     total = plus + minus + wrong + np.exp(-top)
 
-    def mean(values: Floats) -> Floats:
-        return np.einsum("kn,kn->n", mass, values)
-
     paid, price, bends = prices.slopes(y)
-    value = heat * mean(top + np.log(total)) + paid - (barrier * np.log(y)).sum(axis=0)
     plus, minus, wrong = plus / total, minus / total, wrong / total
     single = plus + minus
     any_, lean, bent = single + wrong, z * (plus - minus), bend * (single + 2 * wrong)
-    gradient = price - np.stack([mean(wrong), mean(any_), mean(lean), mean(bent)]) - barrier / y
-    hessian = np.empty((y.shape[1], 4, 4))
     upper = {
         (BOTH, BOTH): wrong * (1 - wrong),
         (BOTH, ONE): wrong * (1 - any_),
@@ -172,8 +166,13 @@ def _soft_dual(
         (SLOPE, CURVATURE): lean * (bend - bent),
         (CURVATURE, CURVATURE): bend * bend * (single + 4 * wrong) - bent * bent,
     }
-    for (i, j), values in upper.items():
-        hessian[:, i, j] = hessian[:, j, i] = mean(values) / heat
+    values = np.stack([top + np.log(total), wrong, any_, lean, bent, *upper.values()])
+    means = np.einsum("kn,ikn->in", mass, values)
+    value = heat * means[0] + paid - (barrier * np.log(y)).sum(axis=0)
+    gradient = price - means[1:5] - barrier / y
+    hessian = np.empty((y.shape[1], 4, 4))
+    for (i, j), row in zip(upper, means[5:] / heat, strict=True):
+        hessian[:, i, j] = hessian[:, j, i] = row
     hessian[:, range(4), range(4)] += (barrier / y**2).T
     if bends is not None:
         hessian += bends
