@@ -16,9 +16,10 @@ import numpy as np
 from scipy import special
 
 from sosmooth.axis import axis_radius
-from sosmooth.confidence.axis_bounds import AxisPairs, PairMean
+from sosmooth.confidence.axis_bounds import AxisPairs
 from sosmooth.confidence.curvature_plan import curvature_center
 from sosmooth.confidence.joint_pairs import planned_gradient
+from sosmooth.confidence.pair_mean import PairMean
 from sosmooth.methods import METHODS
 from sosmooth.tally import SLOPE_CAP, Design, Tally
 
@@ -106,6 +107,7 @@ def ratio(dimension: int, n: int, cosine: float, rng: np.random.Generator) -> fl
         np.array([center]),
         drawn.mean(drawn.z @ [[sine], [-cosine]], dimension - 1, pairs // 2, rng),
         whole,
+        dimension,
     )
     second = METHODS["second_order_dipole"].certify(tally, ALPHA, 1.0)[1]
     return float((axis_radius(found, ALPHA) / second)[0])

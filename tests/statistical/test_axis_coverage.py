@@ -12,7 +12,8 @@ from sosmooth.certificates.region import moment, pdf
 from sosmooth.certificates.second_order_dipole import second_order_dipole_region
 from sosmooth.certificates.third_order import third_order_region
 from sosmooth.confidence import axis_bounds as confidence
-from sosmooth.confidence.axis_bounds import AxisPairs, PairMean, axis_bounds
+from sosmooth.confidence.axis_bounds import AxisPairs, axis_bounds
+from sosmooth.confidence.pair_mean import PairMean
 from sosmooth.tally import SLOPE_CAP
 from sosmooth.theorems import BY_DIPOLE, by_probability
 

@@ -17,7 +17,8 @@ from sosmooth._numbers import EPS, Floats, checked_alpha
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.confidence.direction_bounds import curvature_shortfall, slope_shortfall
 from sosmooth.confidence.pair_counts import OneSidedCost, pair_cells
-from sosmooth.confidence.pair_gradient import SUM_ERROR, pair_gradient_norm_upper_bound
+from sosmooth.confidence.pair_gradient import SUM_ERROR
+from sosmooth.confidence.pair_mean import PairMean
 from sosmooth.confidence.proportion import proportion_upper_bound
 from sosmooth.tally import Tally
 
@@ -28,75 +29,6 @@ AXIS_SHARE = 0.3
 # curvature use. The part of the whole gradient is large: it keeps the radius near that of the
 # second-order dipole where the axis tells little.
 _SLOPE, _CURVATURE, _ACROSS, _WHOLE, _PROBABILITY = 0.05, 0.2, 0.2, 0.45, 0.025
-
-
-@dataclass(frozen=True)
-class PairMean:
-    """A mean over pairs, and the slope along it from other pairs; each array is (batch,).
-
-    The arguments of the same names of `pair_gradient_norm_upper_bound`, with `h z`, or with `h z`
-    less its part along û.
-
-    Attributes:
-        direction_norm: length of the mean.
-        direction_pairs: pairs in the mean; which they are was fixed before they were drawn.
-        direction_one: those of them that are right on exactly one side.
-        slope_pairs: other pairs; 0: the mean is over all.
-        slope_sum: sum over them of `y = min(h v·z, SLOPE_CAP)`, v along the mean, of length 1.
-        slope_sq_sum: sum over them of `y²`.
-    """
-
-    direction_norm: Floats
-    direction_pairs: NDArray[np.int64]
-    direction_one: NDArray[np.int64]
-    slope_pairs: NDArray[np.int64]
-    slope_sum: Floats
-    slope_sq_sum: Floats
-
-    @classmethod
-    def of_gradient(cls, tally: Tally) -> PairMean:
-        """The mean of `h z` of a tally that has a gradient for every input.
-
-        Args:
-            tally: of antithetic pairs.
-
-        Raises:
-            LookupError: it has none.
-        """
-        return cls(*(tally.required(name) for name in cls.__dataclass_fields__))
-
-    @classmethod
-    def across_axis(cls, tally: Tally) -> PairMean:
-        """The mean of `h (z − t û)` of a tally that has an axis for every input.
-
-        Args:
-            tally: of antithetic pairs.
-
-        Raises:
-            LookupError: it has none.
-        """
-        return cls(
-            tally.required("across_norm"),
-            tally.required("across_pairs"),
-            tally.required("across_one"),
-            tally.required("across_slope_pairs"),
-            tally.required("across_slope_sum"),
-            tally.required("across_slope_sq_sum"),
-        )
-
-    def norm_upper_bound(
-        self, pair_one: NDArray[np.int64], pairs: NDArray[np.int64], alpha: float
-    ) -> Floats:
-        """Upper bound of the length of the mean's expectation, units of the noise, (batch,).
-
-        Args:
-            pair_one: pairs right on exactly one side, of all.
-            pairs: all pairs.
-            alpha: failure probability.
-        """
-        return pair_gradient_norm_upper_bound(
-            **vars(self), pair_one=pair_one, pairs=pairs, sigma=1.0, alpha=alpha
-        )
 
 
 @dataclass(frozen=True)
@@ -117,6 +49,7 @@ class AxisPairs:
         center: c, in [0, 1/2], fixed without these pairs.
         across: of `h (z − t û)`.
         whole: of `h z`; None: not counted. This was fixed before the pairs were drawn.
+        dimension: features of one input. It only tunes the bounds across: any number is valid.
     """
 
     both: NDArray[np.int64]
@@ -128,6 +61,7 @@ class AxisPairs:
     center: Floats
     across: PairMean
     whole: PairMean | None = None
+    dimension: int = 1
 
     @classmethod
     def of(cls, tally: Tally) -> AxisPairs:
@@ -149,6 +83,7 @@ class AxisPairs:
             tally.required("axis_center"),
             PairMean.across_axis(tally),
             PairMean.of_gradient(tally),
+            tally.dimension or 1,
         )
 
 
@@ -219,10 +154,10 @@ def axis_bounds(
     bent = curvature_shortfall(one_upper, none_upper, m, _CURVATURE * budget, center=pairs.center)
     low, high = _outward(pairs.slope - off, -1), _outward(pairs.slope + off, 1)
     part = _ACROSS + (_WHOLE if pairs.whole is None else 0.0)
-    across = pairs.across.norm_upper_bound(one, n, part * budget)
+    across = pairs.across.norm_upper_bound(one, n, part * budget, dimension=pairs.dimension)
     whole = np.hypot(np.maximum(np.abs(low), np.abs(high)), across)
     if pairs.whole is not None:
-        other = pairs.whole.norm_upper_bound(one, n, _WHOLE * budget)
+        other = pairs.whole.norm_upper_bound(one, n, _WHOLE * budget, dimension=pairs.dimension)
         whole = np.minimum(whole, other)
         least = np.maximum(np.maximum(low, -high), 0.0)
         # Pythagoras: what the slope along û takes of the whole gradient is not across.

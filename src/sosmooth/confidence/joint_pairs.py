@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from sosmooth._numbers import EPS, Floats
 from sosmooth.confidence.bounds import Bounds
 from sosmooth.confidence.pair_counts import CELLS, OneSidedCost, pair_cells
-from sosmooth.confidence.pair_gradient import direction_share, pair_gradient_norm_upper_bound
+from sosmooth.confidence.pair_gradient import direction_share
+from sosmooth.confidence.pair_mean import PairMean
 from sosmooth.tally import Tally
 
 #: What the gradient norm gets of alpha where the selection says little: 5 % cost the surest images
@@ -122,18 +123,9 @@ def drawn_gradient_norm_upper(tally: Tally, alpha: float, sigma: float) -> Float
         LookupError: the tally lacks what is needed (the message names it).
     """
     one = tally.required("pair_plus_only") + tally.required("pair_minus_only")
-    return pair_gradient_norm_upper_bound(
-        direction_norm=tally.required("direction_norm"),
-        direction_pairs=tally.required("direction_pairs"),
-        direction_one=tally.required("direction_one"),
-        slope_pairs=tally.required("slope_pairs"),
-        slope_sum=tally.required("slope_sum"),
-        slope_sq_sum=tally.required("slope_sq_sum"),
-        pair_one=one,
-        pairs=tally.required("pair_both") + one + tally.required("pair_none"),
-        sigma=sigma,
-        alpha=alpha,
-    )
+    pairs = tally.required("pair_both") + one + tally.required("pair_none")
+    mean = PairMean.of_gradient(tally)
+    return mean.norm_upper_bound(one, pairs, alpha, dimension=tally.dimension or 1) / sigma
 
 
 def _gradient_share(tally: Tally) -> NDArray[np.float64]:
