@@ -389,6 +389,7 @@ def test_the_default_is_the_methods():
     assert [name for name in METHODS if METHODS[name].classes == "all"] == [
         "second_order_dipole",
         "third_order_dipole",
+        "look_ahead",
     ]
 
 
