@@ -7,8 +7,8 @@
 # CIFAR10_FOLDER holds the standard files of CIFAR-10 (`sosmooth download cifar10 --out FOLDER`).
 # OUT receives the runs; default: cifar10_tables. SOSMOOTH=… and PYTHON=… name other programs.
 #
-# 100 images take about 20 minutes of one processor core at n = 10^4, and 20 images about 45 at
-# n = 10^5.
+# At each noise level 100 images take about 20 minutes of one processor core at n = 10^4, and 20
+# images about 45 at n = 10^5.
 set -euo pipefail
 data=${1:?usage: scripts/cifar10_tables.sh CIFAR10_FOLDER [OUT]}
 out=${2:-cifar10_tables}
@@ -17,9 +17,9 @@ python=${PYTHON:-python}
 mkdir -p "$out"
 
 # Draws n samples of every k-th image, then certifies the same samples by each method.
-table() { # N K
-  run="$out/sigma_0.25_n_$1"
-  $sosmooth certify --model cifar10 --data "cifar10:$data" --sigma 0.25 --n "$1" --skip "$2" \
+table() { # SIGMA N K
+  run="$out/sigma_$1_n_$2"
+  $sosmooth certify --model cifar10 --data "cifar10:$data" --sigma "$1" --n "$2" --skip "$3" \
     --channels-last --out "$run" > /dev/null
   for method in first_order dipole dipole_joint second_order_pairs second_order_dipole; do
     $sosmooth recertify "$run" --method $method --out "${run}_$method" > /dev/null
@@ -29,10 +29,10 @@ table() { # N K
       --out "${run}_$norm" > /dev/null
   done
   echo
-  echo "sigma 0.25, n = $1, every ${2}th image; each method against one half and each other class"
+  echo "sigma $1, n = $2, every ${3}th image; each method against one half and each other class"
   $python -m benchmarks.classes --at 0,0.25,0.5,0.75,1 "$run"_{first_order,dipole,dipole_joint} \
     "$run"_second_order_{pairs,dipole} "$run"
 }
 
-table 10000 100
-table 100000 500
+for sigma in 0.25 0.5 1; do table $sigma 10000 100; done
+for sigma in 0.25 0.5 1; do table $sigma 100000 500; done

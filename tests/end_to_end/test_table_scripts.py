@@ -52,7 +52,7 @@ def test_the_tables_of_cifar10(tmp_path):
     found = calls("cifar10_tables.sh", tmp_path, "first")
     assert named_by(found) == {"certify", "recertify"}
     drawn = [words[words.index("--out") + 1] for words in found if words[1] == "certify"]
-    assert len(set(drawn)) == len(drawn) == 2
+    assert len(set(drawn)) == len(drawn) == 6
     shown = [words for words in found if words[0] == "python"]
     assert [words[-1] for words in shown] == drawn
     made = {words[words.index("--out") + 1] for words in found if words[1] == "recertify"}

@@ -28,7 +28,9 @@ class TrainingSettings:
         seed: of starting weights, order, crops and noise, in [0, 2^64).
         device: where to train: `cpu`, `cuda`, `cuda:1`, `mps`.
         amp: whether to compute in bfloat16 where that is safe (mixed precision), for speed on a
-            GPU, and on a CPU that has instructions for it.
+            GPU, and on a CPU that has instructions for it; on any other CPU it is far slower.
+        channels_last: whether images and weights are laid out with the channels last, for speed;
+            sums are then rounded in another order.
 
     Raises:
         ValueError: a value outside its range.
@@ -45,6 +47,7 @@ class TrainingSettings:
     seed: int = 0
     device: str = "cpu"
     amp: bool = False
+    channels_last: bool = False
 
     def __post_init__(self) -> None:
         checked = {

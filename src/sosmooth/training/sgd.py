@@ -88,7 +88,7 @@ def train_with_noise(
             seconds = time.perf_counter() - started
             state = partial(training.copy, number)
             on_epoch(Epoch(number, settings.epochs, loss, last, seconds, state))
-    model.eval()
+    model.to(memory_format=torch.contiguous_format).eval()
 
 
 def _train_epoch(
@@ -113,6 +113,8 @@ def _train_epoch(
             batch = cropped_and_flipped(batch, training.noise)
         noise = torch.randn(batch.shape, generator=training.noise, device=device)
         batch = batch + settings.sigma * noise
+        if settings.channels_last:
+            batch = batch.contiguous(memory_format=torch.channels_last)
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=settings.amp):
             loss = nn.functional.cross_entropy(model(batch), labels[rows])
         optimizer.zero_grad()
@@ -131,11 +133,12 @@ def _check_data(inputs: Tensor, labels: Tensor, settings: TrainingSettings) -> N
         )
     if int(labels.min()) < 0:
         raise ValueError(f"label {int(labels.min())} cannot be trained on; labels must be 0 and up")
-    if settings.augment and inputs.ndim != 4:
-        raise ValueError(
-            "augment is for images (length, channels, height, width); got shape"
-            f" {tuple(inputs.shape)}"
-        )
+    for name in ("augment", "channels_last"):
+        if getattr(settings, name) and inputs.ndim != 4:
+            raise ValueError(
+                f"{name} is for images (length, channels, height, width); got shape"
+                f" {tuple(inputs.shape)}"
+            )
 
 
 def _cosine(done: float) -> float:

@@ -41,6 +41,8 @@ class TrainingState:
         """
         device = usable(settings.device)
         model.to(device)
+        if settings.channels_last:
+            model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         optimizer = torch.optim.SGD(
             model.parameters(),
             settings.learning_rate,
