@@ -302,7 +302,7 @@ def test_the_bundled_weights_have_the_accuracy_that_they_state(name, least):
 
 def test_the_bundled_classifier_of_cifar10_needs_no_data_to_load():
     files = bundled_sigmas("cifar10")
-    assert list(files) == [0.25]
+    assert list(files) == [0.25, 0.5, 1.0]
     for sigma in files:
         opened = open_classifier("cifar10", sigma=sigma)
         assert opened.settings["training_sigma"] == sigma
