@@ -88,7 +88,8 @@ def train_with_noise(
             seconds = time.perf_counter() - started
             state = partial(training.copy, number)
             on_epoch(Epoch(number, settings.epochs, loss, last, seconds, state))
-    model.to(memory_format=torch.contiguous_format).eval()
+    model.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
+    model.eval()
 
 
 def _train_epoch(
