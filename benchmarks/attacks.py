@@ -184,8 +184,9 @@ def rows(cifar10: str | None, weights: str | None, cifar10_sigma: float) -> Iter
     yield from pgd(
         "mnist7, labels only", labels, more, 0.25, MNIST7_STEP, 20_000, AttackSettings(), INPUTS
     )
-    for method in METHODS:
-        yield extremal(method, grid_of_regions(method))
+    for name, method in METHODS.items():
+        if not method.axis:  # the worst case of look-ahead has no closed form
+            yield extremal(name, grid_of_regions(name))
     yield extremal("slope and curvature", grid_of_curved_regions(pairs=False))
     yield extremal("pairs, slope and curvature", grid_of_curved_regions(pairs=True))
     if cifar10 is None or weights is None:

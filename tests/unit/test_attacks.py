@@ -19,6 +19,7 @@ from sosmooth.certificates.dipole import dipole_region
 from sosmooth.certificates.first_order import first_order_region
 from sosmooth.datasets import load_dataset
 
+WITH_REGION = [name for name, method in METHODS.items() if not method.axis]
 QUICK = AttackSettings(steps=6, samples=16, judge_n=2000, bisections=5)
 
 
@@ -89,7 +90,7 @@ class TestFloatingPoint:
 
 
 class TestExtremal:
-    @pytest.mark.parametrize("method", [*METHODS, "third order", "third order, pairs"])
+    @pytest.mark.parametrize("method", [*WITH_REGION, "third order", "third order, pairs"])
     def test_the_point_beyond_the_radius_falls_and_the_one_inside_does_not(self, method):
         if method in METHODS:
             region = grid_of_regions(method)
@@ -101,6 +102,10 @@ class TestExtremal:
         assert not np.any(inside.succeeds)
         assert np.all(outside.succeeds)
         np.testing.assert_allclose(outside.kept + outside.lost, 1, atol=1e-12)
+
+    def test_look_ahead_has_no_extremal_region(self):
+        with pytest.raises(LookupError, match="no closed form"):
+            grid_of_regions("look_ahead")
 
     def test_what_has_no_finite_radius_is_not_attacked(self):
         assert not np.any(attack_extremal(first_order_region([0.4, 1.0]), 2.0).succeeds)
