@@ -1,9 +1,9 @@
 """Which method should I use?
 
 Use the default, `third_order_dipole`, unless you have a reason. One run of antithetic pairs serves
-every method of pairs but `look_ahead`, so you can compare them on your own model at the cost of one pilot run. Do
-not certify an input by all of them and keep the largest radius: then alpha no longer holds.
-Instead:
+every method of pairs but `look_ahead`, so you can compare them on your own model at the cost of one
+pilot run. Do not certify an input by all of them and keep the largest radius: then alpha no longer
+holds. Instead:
 
 1. Make a **pilot** on some inputs: compare methods, look as often as you like, certify nothing.
 2. Make the run that counts on **other inputs** (or with another seed), with the chosen method.
