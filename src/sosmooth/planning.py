@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sosmooth.confidence.pair_mean import ACROSS_AXIS, OF_GRADIENT
 from sosmooth.methods import bounds_and_radii
 from sosmooth.tally import Design, Tally
 
@@ -15,22 +16,6 @@ from sosmooth.tally import Design, Tally
 MOST = 10**9
 _OF_OTHER_NORMS = tuple(
     f"{mean}_{part}" for mean in ("direction", "curvature") for part in ("largest", "total", "low")
-)
-_GRADIENT = (
-    "direction_norm",
-    "direction_pairs",
-    "direction_one",
-    "slope_pairs",
-    "slope_sum",
-    "slope_sq_sum",
-)
-_ACROSS = (
-    "across_norm",
-    "across_pairs",
-    "across_one",
-    "across_slope_pairs",
-    "across_slope_sum",
-    "across_slope_sq_sum",
 )
 # Numbers of evaluations that `samples_for_radius` considers: a fifth apart.
 _GRID = np.unique(2 * np.round(np.geomspace(1, MOST / 2, 111)).astype(np.int64))
@@ -65,9 +50,9 @@ def scaled(tally: Tally, n: ArrayLike) -> Tally:
         "pair_none": pairs - both - plus - minus,
     }
     if tally.direction_pairs is not None:
-        counts |= _scaled_mean(tally, factor, _GRADIENT)
+        counts |= _scaled_mean(tally, factor, OF_GRADIENT)
     if tally.axis_pairs is not None:
-        counts |= _scaled_mean(tally, factor, _ACROSS)
+        counts |= _scaled_mean(tally, factor, ACROSS_AXIS)
         # All of them, though each of the two numbers of pairs was rounded.
         counts["axis_pairs"] = counts["across_pairs"] + counts["across_slope_pairs"]
     if tally.curvature_center is not None:
@@ -151,7 +136,7 @@ def _scaled_classes(tally: Tally, n: NDArray[np.int64]) -> dict[str, NDArray]:
 def _scaled_mean(
     tally: Tally, factor: NDArray[np.float64], names: Sequence[str]
 ) -> dict[str, NDArray]:
-    """A mean over pairs and the slope along it; `names` are those of the fields of `PairMean`."""
+    """A mean over pairs and the slope along it; `names` are those of its fields."""
     norm, pairs, one, slope_pairs, total, total_sq = (tally.arrays()[name] for name in names)
     new_pairs = _whole(pairs * factor)
     noise = 0.25 * (tally.dimension or 1) * one / np.maximum(pairs, 1)

@@ -15,6 +15,24 @@ from sosmooth.confidence.pair_gradient import pair_gradient_norm_upper_bound
 from sosmooth.confidence.running_direction import running_gradient_norm_upper_bound
 from sosmooth.tally import Tally
 
+#: The fields of a tally that hold a `PairMean`, in the order of its attributes.
+OF_GRADIENT = (
+    "direction_norm",
+    "direction_pairs",
+    "direction_one",
+    "slope_pairs",
+    "slope_sum",
+    "slope_sq_sum",
+)
+ACROSS_AXIS = (
+    "across_norm",
+    "across_pairs",
+    "across_one",
+    "across_slope_pairs",
+    "across_slope_sum",
+    "across_slope_sq_sum",
+)
+
 
 @dataclass(frozen=True)
 class PairMean:
@@ -48,7 +66,7 @@ class PairMean:
         Raises:
             LookupError: it has none.
         """
-        return cls(*(tally.required(name) for name in cls.__dataclass_fields__))
+        return cls(*(tally.required(name) for name in OF_GRADIENT))
 
     @classmethod
     def across_axis(cls, tally: Tally) -> PairMean:
@@ -60,14 +78,7 @@ class PairMean:
         Raises:
             LookupError: it has none.
         """
-        return cls(
-            tally.required("across_norm"),
-            tally.required("across_pairs"),
-            tally.required("across_one"),
-            tally.required("across_slope_pairs"),
-            tally.required("across_slope_sum"),
-            tally.required("across_slope_sq_sum"),
-        )
+        return cls(*(tally.required(name) for name in ACROSS_AXIS))
 
     def norm_upper_bound(
         self,
