@@ -28,7 +28,7 @@ from sosmooth.sampling.inputs import checked_indices, checked_inputs, on_device,
 from sosmooth.sampling.low_frequencies import image_shape
 from sosmooth.sampling.modes import EvaluationMode
 from sosmooth.sampling.noise import Stage
-from sosmooth.sampling.score_gradient import score_axis
+from sosmooth.sampling.score_gradient import with_score_axis
 from sosmooth.sampling.selection import Selection
 from sosmooth.sampling.sums import Part
 from sosmooth.stopping import StoppingRule, marked
@@ -393,27 +393,16 @@ class Sampler:
             return of
         # Not compiled: that would be for these few evaluations alone.
         execution = replace(self.smoothing.execution, compile=False)
-        try:
-            axis = score_axis(
-                executed(self.base_classifier, execution, self.device),
-                x,
-                of.selected,
-                sigma=self.smoothing.sigma,
-                copies=axis_copies(of.n),
-                index=of.index,
-                seed=request.seed,
-                batch_timeout=self.smoothing.batch_timeout,
-            )
-        except ClassifierError:
-            if request.direction == "gradient":
-                raise
-            axis = None  # another fault will show when the classifier is sampled
-        if axis is None and request.direction == "gradient":
-            raise ClassifierError(
-                f"input {of.index}: direction 'gradient' needs scores that torch can differentiate,"
-                " and that change; use 'samples' or 'auto'"
-            )
-        return of if axis is None else replace(of, axis=axis.numpy())
+        return with_score_axis(
+            of,
+            executed(self.base_classifier, execution, self.device),
+            x,
+            sigma=self.smoothing.sigma,
+            copies=axis_copies(of.n),
+            seed=request.seed,
+            batch_timeout=self.smoothing.batch_timeout,
+            required=request.direction == "gradient",
+        )
 
     def _select(
         self, engine: Engine, indices: NDArray[np.int64], n0: int

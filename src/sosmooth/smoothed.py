@@ -263,17 +263,17 @@ class SmoothedClassifier:
             classes of an input, not over inputs.
         """
         request = Request(
-            method,
-            n0,
-            n,
-            alpha,
-            seed,
-            classes,
-            radius,
-            tolerance,
-            curvature,
-            norm,
-            direction,
+            method=method,
+            n0=n0,
+            n=n,
+            alpha=alpha,
+            seed=seed,
+            classes=classes,
+            radius=radius,
+            tolerance=tolerance,
+            curvature=curvature,
+            norm=norm,
+            direction=direction,
         )
         asked = (self, inputs, labels, request, indices, progress)
         if out is not None:
@@ -329,7 +329,15 @@ class SmoothedClassifier:
             `Sampled`, or `Failed` where evaluations were no vote.
         """
         request = Request(
-            method, n0, n, alpha, seed, None, radius, tolerance, curvature, direction=direction
+            method=method,
+            n0=n0,
+            n=n,
+            alpha=alpha,
+            seed=seed,
+            radius=radius,
+            tolerance=tolerance,
+            curvature=curvature,
+            direction=direction,
         )
         return self.sampler.sample(inputs, request, indices=indices, progress=progress)
 

@@ -157,17 +157,17 @@ def certify(
     at = chosen_radii(radii)
     inputs = load_dataset(data)
     request = Request(
-        method or DEFAULT_METHOD,
-        n0,
-        n,
-        alpha,
-        seed,
-        classes,
-        radius,
-        tolerance,
-        curvature,
-        norm,
-        direction,
+        method=method or DEFAULT_METHOD,
+        n0=n0,
+        n=n,
+        alpha=alpha,
+        seed=seed,
+        classes=classes,
+        radius=radius,
+        tolerance=tolerance,
+        curvature=curvature,
+        norm=norm,
+        direction=direction,
     )
     smoothing = calling.smoothing(sigma, inputs)
     chosen = which.of(inputs).in_run(out)

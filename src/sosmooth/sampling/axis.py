@@ -61,14 +61,14 @@ class PairAxis:
         noise, right = noise.to(self._device), right.to(self._device)
         split = min(max(self._estimation.axis_first_pairs - first, 0), len(noise))
         if split:
-            self._add(noise[:split], right[:, :split], self._axis, 0)
-        if split < len(noise):
-            noise, right = noise[split:], right[:, split:]
-            if self._axis is None:
-                self._add(noise, right, self._found(), 1)
-            else:
-                self._add(noise, right, self._axis, None)
-                self._add_slopes(noise, right)
+            self._add(noise[:split], right[:, :split], self._axis, mean=0)
+        if split == len(noise):
+            return
+        noise, right = noise[split:], right[:, split:]
+        if self._axis is None:
+            self._add(noise, right, self._found(), mean=1)
+        else:
+            self._add(noise, right, self._axis, across=self._found())
 
     def sums(self) -> dict[str, torch.Tensor]:
         """The sums by name, as `Counts` has them."""
@@ -80,14 +80,28 @@ class PairAxis:
         }
 
     def _add(
-        self, noise: torch.Tensor, right: torch.Tensor, axis: torch.Tensor | None, mean: int | None
+        self,
+        noise: torch.Tensor,
+        right: torch.Tensor,
+        axis: torch.Tensor | None,
+        *,
+        mean: int | None = None,
+        across: torch.Tensor | None = None,
     ) -> None:
-        """Add along an axis, and to a mean of what is across it; None: to no axis, to no mean."""
+        """Add along an axis, to a mean of what is across it, and the slope along a direction.
+
+        Args:
+            noise: as drawn, (pairs, features).
+            right: bool (2, pairs).
+            axis: None: there is none yet.
+            mean: which of the two; None: to none.
+            across: the direction; None: to no slope.
+        """
         plus, minus = right.double()
-        h = 0.5 * (plus - minus)
+        h, z = 0.5 * (plus - minus), self._noise.standard(noise)
         along = torch.zeros((), dtype=torch.float64, device=self._device)
         if axis is not None:
-            t = self._projected(noise, axis)
+            t = (z * axis).sum(1)
             square = t.square()
             if (spread := self._noise.spread(noise)) is not None:
                 square += (spread * (CURVATURE_STEP * axis).square()).sum(1)
@@ -95,22 +109,17 @@ class PairAxis:
             wrong = 1 - 0.5 * (plus + minus)
             bend = ((self._center - wrong) * (square - 1)).sum()
             self._along += fixed_sum(torch.stack([along, bend]))
+        rows, weights = disagreeing(z, h)
         if mean is not None:
-            rows, weights = disagreeing(noise, h)
-            total = (self._noise.standard(rows) * weights[:, None]).sum(0)
+            total = (rows * weights[:, None]).sum(0)
             if axis is not None:
                 total -= along * axis
             self._means[mean] += fixed_sum(total)
             self._one[mean] += torch.count_nonzero(h)
-
-    def _add_slopes(self, noise: torch.Tensor, right: torch.Tensor) -> None:
-        rows, weights = disagreeing(noise, 0.5 * (right[0].double() - right[1].double()))
-        y = (weights * self._projected(rows, self._found())).clamp_(max=SLOPE_CAP)
-        self._slopes += fixed_sum(torch.stack([y.sum(), y.square().sum()]))
-
-    def _projected(self, noise: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
-        # Row by row, so that the bits do not depend on how many rows there are.
-        return (self._noise.standard(noise) * direction).sum(1)
+        if across is not None:
+            # Row by row, so that the bits do not depend on how many rows there are.
+            y = (weights * (rows * across).sum(1)).clamp_(max=SLOPE_CAP)
+            self._slopes += fixed_sum(torch.stack([y.sum(), y.square().sum()]))
 
     def _found(self) -> torch.Tensor:
         """The direction of the first pairs; it is fixed after them."""

@@ -6,8 +6,11 @@ not change is sound.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
+from sosmooth.sampling.counts import Estimation
 from sosmooth.sampling.evaluator import BaseClassifier, ClassifierError, one_tensor, output_of
 from sosmooth.sampling.memory import is_out_of_memory
 from sosmooth.sampling.noise import NoiseSource, Stage, blocks_of
@@ -18,6 +21,57 @@ from sosmooth.sampling.noise import NoiseSource, Stage, blocks_of
 _TEMPERATURE = 0.25
 # A pass back keeps what each layer returned.
 _BATCH = 64
+
+
+def with_score_axis(
+    of: Estimation,
+    classifier: BaseClassifier,
+    x: torch.Tensor,
+    *,
+    sigma: float,
+    copies: int,
+    seed: int,
+    batch_timeout: float | None = None,
+    required: bool = False,
+) -> Estimation:
+    """The estimation with the axis that the scores give, or unchanged where they give none.
+
+    Args:
+        of: what is counted of the input.
+        classifier: the base classifier, in eval mode.
+        x: the input, on its device.
+        sigma: noise level, input units.
+        copies: noisy copies, as for `score_axis`.
+        seed: for their noise.
+        batch_timeout: seconds that one call may take; None: no limit.
+        required: whether scores without gradients are an error.
+
+    Raises:
+        ClassifierError: required, and the classifier raised, or it has no gradients.
+    """
+    try:
+        axis = score_axis(
+            classifier,
+            x,
+            of.selected,
+            sigma=sigma,
+            copies=copies,
+            index=of.index,
+            seed=seed,
+            batch_timeout=batch_timeout,
+        )
+    except ClassifierError:
+        if required:
+            raise
+        return of  # another fault will show when the classifier is sampled
+    if axis is not None:
+        return replace(of, axis=axis.numpy())
+    if required:
+        raise ClassifierError(
+            f"input {of.index}: direction 'gradient' needs scores that torch can differentiate,"
+            " and that change; use 'samples' or 'auto'"
+        )
+    return of
 
 
 def score_axis(
