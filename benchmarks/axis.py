@@ -91,6 +91,9 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--data", required=True)
     parser.add_argument("--sigma", required=True, type=float)
+    parser.add_argument("--num-classes", type=int, help="where the classifier does not say")
+    parser.add_argument("--precision", help="of the classifier, as in `sosmooth certify`")
+    parser.add_argument("--batch-size", type=int)
     parser.add_argument("--inputs", default="0:10", help="FIRST:END, or indices with commas")
     parser.add_argument("--count", default=10, type=int, help="stop after so many inputs")
     parser.add_argument("--n", default=100_000, type=int)
@@ -104,7 +107,9 @@ def main() -> None:
     smoothed = SmoothedClassifier(
         load_classifier(asked.model, sigma=asked.sigma),
         sigma=asked.sigma,
-        execution=Execution(channels_last=data.get([0]).ndim == 4),
+        num_classes=asked.num_classes,
+        batch_size=asked.batch_size,
+        execution=Execution(channels_last=data.get([0]).ndim == 4, precision=asked.precision),
     )
     ends = asked.inputs.split(":")
     which = range(*map(int, ends)) if len(ends) == 2 else map(int, asked.inputs.split(","))
