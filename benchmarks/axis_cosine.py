@@ -18,7 +18,7 @@ from scipy import special
 from sosmooth.axis import axis_radius
 from sosmooth.confidence.axis_bounds import AxisPairs
 from sosmooth.confidence.curvature_plan import curvature_center
-from sosmooth.confidence.joint_pairs import planned_gradient
+from sosmooth.confidence.gradient_plan import planned_gradient
 from sosmooth.confidence.pair_mean import PairMean
 from sosmooth.methods import METHODS
 from sosmooth.tally import SLOPE_CAP, Design, Tally

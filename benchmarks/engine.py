@@ -27,7 +27,7 @@ from benchmarks import cases, exact, peer
 from benchmarks.bare import Bare, seconds
 from benchmarks.cases import Case
 from sosmooth import METHODS, SmoothedClassifier
-from sosmooth.confidence.joint_pairs import GradientPlan
+from sosmooth.confidence.gradient_plan import GradientPlan
 from sosmooth.tally import Design
 
 ALPHA = 0.001

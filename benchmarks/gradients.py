@@ -7,7 +7,8 @@ import numpy as np
 from scipy import special
 
 from sosmooth.confidence.gradient_norm import gradient_norm_upper_bound
-from sosmooth.confidence.pair_gradient import ALL, HALF, pair_gradient_norm_upper_bound
+from sosmooth.confidence.gradient_plan import ALL, HALF
+from sosmooth.confidence.pair_gradient import pair_gradient_norm_upper_bound
 
 ALPHA = 5e-4
 CASES = (

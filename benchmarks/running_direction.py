@@ -21,7 +21,7 @@ from scipy import special
 
 from sosmooth.certificates.region import pdf
 from sosmooth.certificates.second_order_dipole import second_order_dipole_region
-from sosmooth.confidence.joint_pairs import GRADIENT_SHARE
+from sosmooth.confidence.gradient_plan import GRADIENT_SHARE
 from sosmooth.confidence.pair_counts import pair_cells
 from sosmooth.confidence.pair_gradient import pair_gradient_norm_upper_bound
 from sosmooth.confidence.running_direction import running_gradient_norm_upper_bound

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sosmooth._numbers import checked_alpha, checked_sigma, whole_number
 from sosmooth.confidence.axis_plan import DIRECTIONS, planned_axis
 from sosmooth.confidence.curvature_plan import CURVATURE, MOST_FEATURES, planned_curvature
-from sosmooth.confidence.joint_pairs import planned_gradient
+from sosmooth.confidence.gradient_plan import planned_gradient
 from sosmooth.confidence.other_norms import checked_norm
 from sosmooth.methods import (
     DEFAULT_METHOD,

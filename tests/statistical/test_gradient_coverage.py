@@ -10,19 +10,17 @@ from scipy import special, stats
 from sosmooth.certificates.first_order import first_order_radius
 from sosmooth.certificates.region import pdf
 from sosmooth.certificates.second_order_dipole import second_order_dipole_radius
-from sosmooth.confidence.joint_pairs import (
+from sosmooth.confidence.gradient_plan import (
+    ALL,
     GRADIENT_SHARE,
+    HALF,
     LARGER_GRADIENT_SHARE,
     GradientPlan,
-    drawn_gradient_norm_upper,
+    direction_share,
     planned_gradient,
 )
-from sosmooth.confidence.pair_gradient import (
-    ALL,
-    HALF,
-    direction_share,
-    pair_gradient_norm_upper_bound,
-)
+from sosmooth.confidence.joint_pairs import drawn_gradient_norm_upper
+from sosmooth.confidence.pair_gradient import pair_gradient_norm_upper_bound
 from sosmooth.confidence.proportion import proportion_lower_bound
 from sosmooth.methods import METHODS
 from sosmooth.tally import SLOPE_CAP, Tally

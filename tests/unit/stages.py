@@ -236,7 +236,7 @@ def pair_gradients(size: int, rng: np.random.Generator) -> tuple[list[str], int]
     rows = max(size // 40, 4)
     disagreement = np.concatenate([10 ** rng.uniform(-12, 0, rows - 3), [1.0, 0.5, 1e-300]])
     psi = pair_gradient.psi(disagreement)
-    shortfall = pair_gradient._Shortfall(disagreement, disagreement, np.full(rows, 1000.0), 0.001)
+    shortfall = pair_gradient.Shortfall(disagreement, disagreement, np.full(rows, 1000.0), 0.001)
     mean = rng.uniform(0, 0.4, rows)
     upper = shortfall.truth_upper_bound(mean)
     lambdas = pair_gradient.LAMBDAS

@@ -2,61 +2,22 @@
 
 If the tally holds a gradient, its norm gets the share of alpha that the tally names, and the pair
 counts get the rest. Whether there is a gradient, and its share, is decided from the selection
-samples before the pairs are drawn (`planned_gradient`), so the split depends on no estimation
-sample.
+samples before the pairs are drawn (gradient_plan.py), so the split depends on no estimation sample.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sosmooth._numbers import EPS, Floats
 from sosmooth.confidence.bounds import Bounds
+from sosmooth.confidence.gradient_plan import GRADIENT_SHARE
 from sosmooth.confidence.pair_counts import CELLS, OneSidedCost, pair_cells
-from sosmooth.confidence.pair_gradient import direction_share
 from sosmooth.confidence.pair_mean import PairMean
 from sosmooth.tally import Tally
-
-#: What the gradient norm gets of alpha where the selection says little: 5 % cost the surest images
-#: 0.05 % of their radius. Where it shows errors, but few, the gradient decides more of the radius.
-GRADIENT_SHARE, LARGER_GRADIENT_SHARE = 0.05, 0.3
-# Share of the selection samples up to which errors are few.
-_FEW_ERRORS = 0.15
-
-
-@dataclass(frozen=True)
-class GradientPlan:
-    """How an input's pairs are used for the gradient.
-
-    Attributes:
-        direction_share: of the pairs, those that give the direction; 0: no gradient is drawn.
-        alpha_share: of alpha, for the gradient norm; 0 where none is drawn.
-    """
-
-    direction_share: float
-    alpha_share: float
-
-
-def planned_gradient(
-    selection_wrong: int, n0: int, n: int, dimension: int, alpha: float
-) -> GradientPlan:
-    """Whether and how the gradient of one input is drawn, from its selection samples alone.
-
-    Args:
-        selection_wrong: selection evaluations that did not return the selected class.
-        n0: selection evaluations.
-        n: estimation evaluations.
-        dimension: features of one input.
-        alpha: failure probability of the certificate, in (0, 1).
-    """
-    few_errors = 0 < selection_wrong <= _FEW_ERRORS * n0
-    share = LARGER_GRADIENT_SHARE if few_errors else GRADIENT_SHARE
-    pairs = direction_share(selection_wrong, n0, n, dimension, share * alpha)
-    return GradientPlan(pairs, share if pairs else 0.0)
 
 
 def joint_corners(

@@ -16,21 +16,14 @@ from sosmooth.confidence.proportion import proportion_lower_bound, proportion_up
 from sosmooth.confidence.scalar_mean import mean_upper_bound
 from sosmooth.tally import SLOPE_CAP
 
-#: Fractions of the pairs that may give the direction. ALL: the length of the direction bounds the
-#: norm. HALF: the second half gives the slope along the direction, which costs more samples, but no
-#: more than the square root of the dimension.
-ALL, HALF = 1.0, 0.5
-
-# Parts of the failure probability: for the direction, the slope along it, and each side of the
-# interval of the disagreement.
+#: Part of the failure probability for what the pairs say of the gradient.
+FOR_GRADIENT = 0.9
+# Parts for the direction, the slope along it, and each side of the interval of the disagreement.
 _SPLIT = (0.45, 0.45, 0.05)
-_WHOLE = (0.90, 0.0, 0.05)
+_WHOLE = (FOR_GRADIENT, 0.0, 0.05)
 #: Error that the sampler's sums may have: absolute for a slope and for the mean, relative for the
 #: norm of the mean.
 SUM_ERROR = 1e-6
-# With more features the sums may exceed that error: each coordinate is rounded by 2^−30 for each
-# block, and a block has at least two pairs.
-_MOST_FEATURES = 4 * 10**6
 # The λ of step 2, fixed in advance. Neighbours differ by 7 %, which costs at most 0.2 % of the
 # bound.
 LAMBDAS = np.geomspace(1e-3, 60.0, 160)
@@ -100,7 +93,7 @@ def pair_gradient_norm_upper_bound(
         if not np.any(where):
             continue
         for_direction, for_slope, for_disagreement = _SPLIT if split else _WHOLE
-        shortfall = _Shortfall(
+        shortfall = Shortfall(
             proportion_lower_bound(one[where], n[where], for_disagreement * alpha),
             proportion_upper_bound(one[where], n[where], for_disagreement * alpha),
             n1[where],
@@ -126,7 +119,7 @@ def pair_gradient_norm_upper_bound(
         return (gamma * (1 + SUM_ERROR) / sigma).reshape(given[0].shape)[()]
 
 
-class _Shortfall:
+class Shortfall:
     """Step 2: how far the mean of `h (w·z)` over n pairs may fall short of its expectation γ.
 
     The direction w is fixed.
@@ -168,7 +161,7 @@ class _Shortfall:
         return np.minimum(exact, mean + self._linear) * (1 + 1e-12)
 
 
-def _largest_gamma(length: Floats, product: Floats, shortfall: _Shortfall) -> Floats:
+def _largest_gamma(length: Floats, product: Floats, shortfall: Shortfall) -> Floats:
     """The largest γ with `γ ≤ G(min(length, product / γ))`, (batch,), rounded up."""
 
     def is_too_large(gamma: Floats) -> NDArray[np.bool_]:
@@ -215,63 +208,3 @@ def _cap_bias(cap: float) -> float:
 
 #: At most this.
 CAP_BIAS = _cap_bias(SLOPE_CAP)
-
-
-def direction_share(selection_wrong: int, n0: int, n: int, dimension: int, alpha: float) -> float:
-    """Which fraction of the pairs should give the direction.
-
-    It takes an error rate that the selection samples make likely. At that rate it compares the
-    slack with half of the largest gradient norm, and the two fractions with each other.
-
-    Args:
-        selection_wrong: selection evaluations that did not return the selected class.
-        n0: selection evaluations, at least 1.
-        n: estimation evaluations.
-        dimension: features of one input.
-        alpha: failure probability of the gradient bound, in (0, 1).
-
-    Returns:
-        `HALF`, `ALL`, or 0 where a gradient cannot help: then draw no gradient, and give it no part
-        of alpha. The fraction depends on the selection samples only, so the guarantee holds for
-        each of them.
-    """
-    pairs = n // 2
-    if pairs < 2 or dimension > _MOST_FEATURES:
-        return 0.0
-    # About the median of the error rates that the samples make likely.
-    error = min((selection_wrong + 0.7) / (n0 + 0.4), 0.5)
-    largest = float(np.exp(-0.5 * special.ndtri(error) ** 2) / np.sqrt(2 * np.pi))
-    disagreement, typical = 2 * error * (1 - error), 0.85 * largest
-    slack = {
-        ALL: _slack_of_mean(pairs, disagreement, typical, dimension, alpha),
-        # Halves must be clearly better: workers have to meet between them, and where pairs are few
-        # this estimate is short by about a tenth.
-        HALF: 1.25 * _slack_of_halves(pairs, disagreement, typical, dimension, alpha),
-    }
-    best = min(slack, key=lambda fraction: slack[fraction])
-    return best if slack[best] < 0.5 * largest else 0.0
-
-
-def _slack_of_mean(
-    pairs: int, disagreement: float, gamma: float, dimension: int, alpha: float
-) -> float:
-    """About how far the length of the mean over all pairs exceeds a gradient of length gamma."""
-    given = np.array([disagreement]), np.array([float(pairs)])
-    shortfall = _Shortfall(given[0], given[0], given[1], _WHOLE[0] * alpha)
-    length = np.hypot(gamma, np.sqrt(dimension * given[0] / (4 * given[1])))
-    return float(shortfall.truth_upper_bound(length)[0] - gamma)
-
-
-def _slack_of_halves(
-    pairs: int, disagreement: float, gamma: float, dimension: int, alpha: float
-) -> float:
-    """The same of one bet on halves: docs/theory/running_direction.md, "Which stakes"."""
-    length_sq = gamma**2 + dimension * disagreement / (2 * pairs)
-    cut = -float(special.ndtri(0.5 * disagreement))
-    more = 2 * cut * np.exp(-0.5 * cut**2) / np.sqrt(2 * np.pi)
-
-    def variance(cosine_sq: float) -> float:
-        return 0.25 * (disagreement + cosine_sq * more) - cosine_sq * gamma**2
-
-    along = gamma**2 * variance(1.0) + length_sq * variance(gamma**2 / length_sq)
-    return float(np.sqrt(-np.log(_WHOLE[0] * alpha) * along / pairs) / gamma)
