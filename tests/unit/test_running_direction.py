@@ -6,6 +6,7 @@ import pytest
 from benchmarks.running_direction import CASE, DIMENSIONS, main, simulated
 
 from sosmooth.confidence import running_direction
+from sosmooth.confidence.pair_mean import PairMean
 from sosmooth.confidence.running_direction import running_gradient_norm_upper_bound
 
 LARGEST = 1 / np.sqrt(2 * np.pi)
@@ -45,6 +46,19 @@ def test_nothing_seen():
     np.testing.assert_allclose(running_gradient_norm_upper_bound(**broken), LARGEST, rtol=1e-5)
 
 
+def test_pairs_of_no_block_help_to_say_how_many_disagree():
+    """Of all pairs more may disagree than the blocks hold."""
+    few = running_gradient_norm_upper_bound(**NOTHING | {"pair_one": 200})
+    more = {"pair_one": 2000, "pairs": 3000}
+    assert running_gradient_norm_upper_bound(**NOTHING | more) < few
+    mean = PairMean(*(np.array([value]) for value in (0.2, 150, 30, 150, 20.0, 15.0)))
+    seen = {"block_pairs": [150, 150], "direction_norms": [0.2], "slope_sums": [20.0]}
+    seen |= {"slope_sq_sums": [15.0]}
+    assert mean.norm_upper_bound(
+        np.array([2000]), np.array([3000]), 0.05, dimension=10
+    ) == running_gradient_norm_upper_bound(**NOTHING | seen | more)
+
+
 def test_a_smaller_failure_probability_and_a_smaller_sigma_give_a_larger_bound():
     halves, _ = drawn(500, 50)
     assert np.all(halves.by_bet(50, 1e-6) > halves.by_bet(50, 1e-2))
@@ -81,6 +95,7 @@ def test_rows_do_not_depend_on_each_other():
         {"sigma": 0.0},
         {"dimension": 0},
         {"pair_one": 301},
+        {"pair_one": 30, "pairs": 29},
     ],
 )
 def test_broken_arguments_are_refused(change):

@@ -119,6 +119,7 @@ class PairMean:
                     slope_sums=own["slope_sum"][:, None],
                     slope_sq_sums=own["slope_sq_sum"][:, None],
                     pair_one=one[rows],
+                    pairs=all_pairs[rows],
                     dimension=dimension,
                     sigma=1.0,
                     alpha=alpha,

@@ -45,6 +45,7 @@ def running_gradient_norm_upper_bound(
     slope_sums: ArrayLike,
     slope_sq_sums: ArrayLike,
     pair_one: ArrayLike,
+    pairs: ArrayLike | None = None,
     dimension: int,
     sigma: float,
     alpha: float,
@@ -61,6 +62,7 @@ def running_gradient_norm_upper_bound(
         slope_sums: sums over block k of `y = min(h v_k·z, SLOPE_CAP)`, likewise.
         slope_sq_sums: sums of `y²`, likewise.
         pair_one: pairs right on exactly one side, among all; any shape, broadcasts with `…`.
+        pairs: number of all pairs, likewise. None: those of the blocks; else they may be more.
         dimension: features of one input. It only tunes the stakes: any number gives a valid bound.
         sigma: noise level, input units.
         alpha: failure probability of this bound alone, in (0, 1).
@@ -87,8 +89,14 @@ def running_gradient_norm_upper_bound(
         raise ValueError(f"block_pairs must be at least two numbers from 1; got {block_pairs!r}")
     if not dimension >= 1:
         raise ValueError(f"dimension must be at least 1; got {dimension!r}")
-    given = (direction_norms, slope_sums, slope_sq_sums, np.asarray(pair_one)[..., None])
-    lengths, totals, squares, one = np.broadcast_arrays(
+    counts = (pair_one, blocks.sum() if pairs is None else pairs)
+    given = (
+        direction_norms,
+        slope_sums,
+        slope_sq_sums,
+        *(np.asarray(value)[..., None] for value in counts),
+    )
+    lengths, totals, squares, one, of_all = np.broadcast_arrays(
         *(np.asarray(value, dtype=np.float64) for value in given)
     )
     if lengths.shape[-1] != len(blocks) - 1:
@@ -100,9 +108,9 @@ def running_gradient_norm_upper_bound(
     lengths, totals, squares = (
         array.reshape(-1, len(blocks) - 1) for array in (lengths, totals, squares)
     )
-    count, pairs = one[..., 0].ravel(), np.full(one[..., 0].size, blocks.sum())
-    low = proportion_lower_bound(count, pairs, _FOR_SIDE * alpha)
-    high = proportion_upper_bound(count, pairs, _FOR_SIDE * alpha)
+    count, n = one[..., 0].ravel(), of_all[..., 0].ravel()
+    low = proportion_lower_bound(count, n, _FOR_SIDE * alpha)
+    high = proportion_upper_bound(count, n, _FOR_SIDE * alpha)
     gamma = np.zeros(len(count))
     for index, possible in _possible_cells(low, high, 4 / blocks.sum()):
         middle = float(np.sqrt(_DISAGREEMENTS[index] * _DISAGREEMENTS[index + 1]))
