@@ -58,7 +58,7 @@ class Drawn:
         length = np.hypot(np.linalg.norm(along), rest)
         slope = (known[first:] @ along + rest * rng.standard_normal(pairs - first)) / length
         y = np.minimum(h[first:] * slope, SLOPE_CAP)
-        values = (length, first, one, pairs - first, y.sum(), (y * y).sum())
+        values = (length, first, pairs - first, y.sum(), (y * y).sum())
         return PairMean(*(np.array([value]) for value in values))
 
 

@@ -1,16 +1,18 @@
 """Upper bounds of the gradient norm in expectation.
 
-Compared are Theorem 2, Mohapatra et al. 2020, and the bound from antithetic pairs.
+Compared are Theorem 2, Mohapatra et al. 2020, and what the methods take from antithetic pairs: the
+mean over all pairs, or one bet on halves.
 """
 
 import numpy as np
 from scipy import special
 
 from sosmooth.confidence.gradient_norm import gradient_norm_upper_bound
-from sosmooth.confidence.gradient_plan import ALL, HALF
-from sosmooth.confidence.pair_gradient import pair_gradient_norm_upper_bound
+from sosmooth.confidence.gradient_plan import direction_share
+from sosmooth.confidence.pair_mean import PairMean
 
 ALPHA = 5e-4
+N0 = 100
 CASES = (
     (49, 10**5, 0.1),
     (3072, 10**5, 0.1),
@@ -31,7 +33,7 @@ def main() -> None:
         theorem_2 = gradient_norm_upper_bound(
             gamma**2, n // 2, dimension=dimension, sigma=1.0, alpha=ALPHA
         )
-        pairs = from_pairs(dimension, n, 2 * (error - min(0.002, error**2)), gamma)
+        pairs = from_pairs(dimension, n, error, gamma)
         values = (
             f"{gamma:7.4f} {theorem_2:10.4f} {mohapatra(dimension, n, gamma):10.4f} "
             f"{pairs:7.4f} {largest:13.4f}"
@@ -48,31 +50,24 @@ def mohapatra(dimension: int, n: int, gamma: float) -> float:
     return float(np.sqrt(square) / (np.sqrt(1 + e**2) - e))
 
 
-def from_pairs(dimension: int, n: int, one: float, gamma: float) -> float:
-    """The better of the two ways to bound, at the expected statistics.
+def from_pairs(dimension: int, n: int, error: float, gamma: float) -> float:
+    """What the methods choose after `N0` selection samples, at the expected statistics.
 
-    The second moment along the gradient is the largest that `P(one side right) = one` allows.
+    Hardly a pair is wrong on both sides. The second moment along the gradient is the largest that
+    `P(one side right)` allows. NaN: they draw no gradient.
     """
+    share = direction_share(round(error * N0), N0, n, dimension, ALPHA)
+    if not share:
+        return np.nan
+    one, pairs = 2 * (error - min(0.002, error**2)), n // 2
     cut = -special.ndtri(one / 2)
     along = 0.25 * (one + 2 * cut * np.exp(-0.5 * cut**2) / np.sqrt(2 * np.pi))
-    bounds = []
-    for share in (HALF, ALL):
-        first = share * n / 2
-        second = n / 2 - first
-        norm = np.sqrt(gamma**2 + ((dimension - 1) * one / 4 + along) / first)
-        cos = gamma / norm
-        bounds.append(
-            pair_gradient_norm_upper_bound(
-                direction_norm=norm,
-                direction_pairs=first,
-                direction_one=one * first,
-                slope_pairs=second,
-                slope_sum=second * gamma * cos,
-                slope_sq_sum=second * (cos**2 * along + (1 - cos**2) * one / 4),
-                pair_one=round(one * n / 2),
-                pairs=n // 2,
-                sigma=1.0,
-                alpha=ALPHA,
-            )
-        )
-    return float(min(bounds))
+    first = int(share * pairs)
+    second = pairs - first
+    norm = np.sqrt(gamma**2 + ((dimension - 1) * one / 4 + along) / first)
+    cos = gamma / norm
+    square = cos**2 * along + (1 - cos**2) * one / 4
+    values = (norm, first, second, second * gamma * cos, second * square)
+    mean = PairMean(*(np.array([value]) for value in values))
+    counts = np.array([round(one * pairs)]), np.array([pairs])
+    return float(mean.norm_upper_bound(*counts, ALPHA, dimension=dimension)[0])

@@ -5,9 +5,9 @@
 A classifier that is right on a half-space, but on some pairs by chance on one side only. Its pairs
 are simulated by sums: along the gradient they are drawn pair by pair, everything else is Gaussian
 and enters through a few scalars. So the dimension costs nothing. The same pairs are bounded in
-three ways: by the two steps of halves (`pair_gradient_norm_upper_bound`), by one bet on the same
-halves, and by one bet on a running direction in eight blocks. Only the cap of the slopes is left
-out: it takes 5e-8 off their mean.
+three ways: by the two steps of halves (two_steps.py), by one bet on the same halves, and by one bet
+on a running direction in eight blocks. Only the cap of the slopes is left out: it takes 5e-8 off
+their mean.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from benchmarks.two_steps import two_step_upper_bound
 from sosmooth.certificates.region import pdf
 from sosmooth.certificates.second_order_dipole import second_order_dipole_region
 from sosmooth.confidence.gradient_plan import GRADIENT_SHARE
 from sosmooth.confidence.pair_counts import pair_cells
-from sosmooth.confidence.pair_gradient import pair_gradient_norm_upper_bound
 from sosmooth.confidence.running_direction import running_gradient_norm_upper_bound
 from sosmooth.theorems import BY_DIPOLE, BY_HALF_GRADIENT
 
@@ -81,16 +81,13 @@ class Sums:
 
     def by_steps(self, alpha: float) -> Floats:
         """The bound of two steps, (runs,); there must be two blocks."""
-        return pair_gradient_norm_upper_bound(
-            direction_norm=self.norms[:, 0],
-            direction_pairs=self.pairs[0],
-            direction_one=self.one[:, 0],
-            slope_pairs=self.pairs[1],
+        first, second = (int(pairs) for pairs in self.pairs)
+        return two_step_upper_bound(
+            norm=self.norms[:, 0],
+            pairs=(first, second),
+            one=self.one,
             slope_sum=self.slopes[:, 0],
             slope_sq_sum=self.squares[:, 0],
-            pair_one=self.one.sum(axis=1),
-            pairs=self.pairs.sum(),
-            sigma=1.0,
             alpha=alpha,
         )
 

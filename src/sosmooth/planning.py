@@ -50,9 +50,9 @@ def scaled(tally: Tally, n: ArrayLike) -> Tally:
         "pair_none": pairs - both - plus - minus,
     }
     if tally.direction_pairs is not None:
-        counts |= _scaled_mean(tally, factor, OF_GRADIENT)
+        counts |= _scaled_mean(tally, factor, "direction_one", OF_GRADIENT)
     if tally.axis_pairs is not None:
-        counts |= _scaled_mean(tally, factor, ACROSS_AXIS)
+        counts |= _scaled_mean(tally, factor, "across_one", ACROSS_AXIS)
         # All of them, though each of the two numbers of pairs was rounded.
         counts["axis_pairs"] = counts["across_pairs"] + counts["across_slope_pairs"]
     if tally.curvature_center is not None:
@@ -134,10 +134,12 @@ def _scaled_classes(tally: Tally, n: NDArray[np.int64]) -> dict[str, NDArray]:
 
 
 def _scaled_mean(
-    tally: Tally, factor: NDArray[np.float64], names: Sequence[str]
+    tally: Tally, factor: NDArray[np.float64], one_name: str, names: Sequence[str]
 ) -> dict[str, NDArray]:
-    """A mean over pairs and the slope along it; `names` are those of its fields."""
-    norm, pairs, one, slope_pairs, total, total_sq = (tally.arrays()[name] for name in names)
+    """A mean over pairs, of which so many disagree, and the slope along it; by their names."""
+    arrays = tally.arrays()
+    one = arrays[one_name]
+    norm, pairs, slope_pairs, total, total_sq = (arrays[name] for name in names)
     new_pairs = _whole(pairs * factor)
     noise = 0.25 * (tally.dimension or 1) * one / np.maximum(pairs, 1)
     of_gradient = np.maximum(norm**2 - noise / np.maximum(pairs, 1), 0.0)
@@ -146,12 +148,12 @@ def _scaled_mean(
     scaled_ = (
         new_norm,
         new_pairs,
-        np.minimum(_whole(one * factor), new_pairs),
         _whole(slope_pairs * factor),
         total * factor * turned,
         total_sq * factor,
     )
-    return dict(zip(names, scaled_, strict=True))
+    new_one = np.minimum(_whole(one * factor), new_pairs)
+    return {one_name: new_one, **dict(zip(names, scaled_, strict=True))}
 
 
 def _scaled_curvature(tally: Tally, factor: NDArray[np.float64]) -> dict[str, NDArray]:

@@ -112,7 +112,6 @@ def mean_of(x, h, first):
     return PairMean(
         np.linalg.norm(mean, axis=1),
         np.full(runs, first),
-        np.count_nonzero(h[:, :first], axis=1),
         np.full(runs, pairs - first),
         y.sum(axis=1),
         (y * y).sum(axis=1),
@@ -271,7 +270,7 @@ def test_an_axis_from_the_pairs_that_estimate_is_refuted():
         axis = unit(weighted[:, 0 if same else pairs // 2 :].mean(axis=1))
         used = weighted[:, : pairs if same else pairs // 2]
         slope = np.einsum("rnd,rd->r", used, axis) / used.shape[1]
-        nothing = PairMean(*np.zeros((6, runs)))
+        nothing = PairMean(*np.zeros((5, runs)))
         found = AxisPairs(
             *counts, np.full(runs, used.shape[1]), slope, *np.zeros((2, runs)), nothing
         )
@@ -288,9 +287,7 @@ def some_pairs(n=1_000_000, slope=-0.19, curvature=-0.1, across=0.01):
         np.array([slope]),
         np.array([curvature]),
         np.array([0.15]),
-        PairMean(
-            np.array([across]), *(np.array([k]) for k in (n, one, 0)), np.zeros(1), np.zeros(1)
-        ),
+        PairMean(*(np.array([value]) for value in (across, n, 0, 0.0, 0.0))),
     )
 
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 from benchmarks import axis, axis_cosine, cases, curvature, driver, engine, peer
 from benchmarks.bare import Bare
+from benchmarks.two_steps import mean_upper_bound
 from scipy.special import ndtri
-from scipy.stats import norm
+from scipy.stats import binom, norm
 
 from sosmooth import (
     Execution,
@@ -167,3 +168,15 @@ def test_an_axis_along_the_gradient_is_better_than_one_that_is_not():
         axis_cosine.ratio(50, 100_000, cosine, np.random.default_rng(0)) for cosine in (1.0, 0.7)
     )
     assert near > far > 0.99
+
+
+@pytest.mark.parametrize("n", [1, 40])
+@pytest.mark.parametrize("guess", [1e-4, 0.05, 4.0])
+def test_the_mean_by_betting_covers_exactly(n, guess):
+    """y is one of two values (one far below): the number of each is binomial."""
+    k, upper, alpha = np.arange(n + 1), 2.5, 0.05
+    for high, low in ((upper, -upper), (upper, 0.0), (0.1, -9.0), (0.02, -0.02)):
+        total, total_sq = k * high + (n - k) * low, k * high**2 + (n - k) * low**2
+        bound = mean_upper_bound(n, total, total_sq, upper=upper, expected_sq=guess, alpha=alpha)
+        for p in (0.01, 0.1, 0.5, 0.9, 0.99):
+            assert np.sum(binom.pmf(k, n, p)[bound < p * high + (1 - p) * low]) <= alpha

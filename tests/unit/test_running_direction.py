@@ -51,7 +51,7 @@ def test_pairs_of_no_block_help_to_say_how_many_disagree():
     few = running_gradient_norm_upper_bound(**NOTHING | {"pair_one": 200})
     more = {"pair_one": 2000, "pairs": 3000}
     assert running_gradient_norm_upper_bound(**NOTHING | more) < few
-    mean = PairMean(*(np.array([value]) for value in (0.2, 150, 30, 150, 20.0, 15.0)))
+    mean = PairMean(*(np.array([value]) for value in (0.2, 150, 150, 20.0, 15.0)))
     seen = {"block_pairs": [150, 150], "direction_norms": [0.2], "slope_sums": [20.0]}
     seen |= {"slope_sq_sums": [15.0]}
     assert mean.norm_upper_bound(

@@ -16,18 +16,10 @@ from sosmooth.confidence.running_direction import running_gradient_norm_upper_bo
 from sosmooth.tally import Tally
 
 #: The fields of a tally that hold a `PairMean`, in the order of its attributes.
-OF_GRADIENT = (
-    "direction_norm",
-    "direction_pairs",
-    "direction_one",
-    "slope_pairs",
-    "slope_sum",
-    "slope_sq_sum",
-)
+OF_GRADIENT = ("direction_norm", "direction_pairs", "slope_pairs", "slope_sum", "slope_sq_sum")
 ACROSS_AXIS = (
     "across_norm",
     "across_pairs",
-    "across_one",
     "across_slope_pairs",
     "across_slope_sum",
     "across_slope_sq_sum",
@@ -43,7 +35,6 @@ class PairMean:
     Attributes:
         direction_norm: length of the mean.
         direction_pairs: pairs in the mean; which they are was fixed before they were drawn.
-        direction_one: those of them that are right on exactly one side.
         slope_pairs: other pairs; 0: the mean is over all.
         slope_sum: sum over them of `y = min(h v·z, SLOPE_CAP)`, v along the mean, of length 1.
         slope_sq_sum: sum over them of `y²`.
@@ -51,7 +42,6 @@ class PairMean:
 
     direction_norm: Floats
     direction_pairs: NDArray[np.int64]
-    direction_one: NDArray[np.int64]
     slope_pairs: NDArray[np.int64]
     slope_sum: Floats
     slope_sq_sum: Floats
@@ -126,6 +116,11 @@ class PairMean:
                 )
             else:
                 bound[rows] = pair_gradient_norm_upper_bound(
-                    **own, pair_one=one[rows], pairs=all_pairs[rows], sigma=1.0, alpha=alpha
+                    direction_norm=own["direction_norm"],
+                    direction_pairs=first,
+                    pair_one=one[rows],
+                    pairs=all_pairs[rows],
+                    sigma=1.0,
+                    alpha=alpha,
                 )
         return bound

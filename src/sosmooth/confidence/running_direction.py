@@ -14,13 +14,10 @@ from scipy import special
 
 from sosmooth._numbers import Floats, checked_alpha, checked_sigma
 from sosmooth.confidence._bisection import safe_end
-from sosmooth.confidence.pair_gradient import CAP_BIAS, SUM_ERROR, psi_at
+from sosmooth.confidence.pair_gradient import FOR_GRADIENT, FOR_SIDE, SUM_ERROR, psi_at
 from sosmooth.confidence.proportion import proportion_lower_bound, proportion_upper_bound
 from sosmooth.tally import SLOPE_CAP
 
-# Parts of the failure probability: for the bet, and for each side of the interval of the
-# disagreement.
-_FOR_BET, _FOR_SIDE = 0.9, 0.05
 #: No classifier has a larger gradient, in units of the noise.
 _LARGEST = float(1 / np.sqrt(2 * np.pi)) * (1 + 1e-12)
 # Cells of γ and of the disagreement. Each pair of cells has its own stakes: neighbours differ by a
@@ -36,6 +33,16 @@ _LEAST_CHANGE = -1 + 1e-9
 _ROUNDING = 1e-9
 # Rows, and cells of γ, at a time.
 _CHUNK, _CELLS_AT_ONCE = 256, 8
+
+
+def _cap_bias(cap: float) -> float:
+    """`E[(|g|/2 − cap)₊] = φ(c) − c Φ(−c)`, `c = 2 cap`, rounded up."""
+    c = 2 * cap
+    return float(np.exp(-0.5 * c * c) / np.sqrt(2 * np.pi) - c * special.ndtr(-c)) * (1 + 1e-9)
+
+
+#: What the cap takes off the mean of a slope, at most.
+CAP_BIAS = _cap_bias(SLOPE_CAP)
 
 
 def running_gradient_norm_upper_bound(
@@ -82,7 +89,7 @@ def running_gradient_norm_upper_bound(
     Source:
         docs/theory/running_direction.md.
     """
-    level = -float(np.log(_FOR_BET * checked_alpha(alpha)))
+    level = -float(np.log(FOR_GRADIENT * checked_alpha(alpha)))
     noise = float(checked_sigma(sigma))
     blocks = np.asarray(block_pairs, dtype=np.float64)
     if blocks.ndim != 1 or len(blocks) < 2 or not np.all(blocks >= 1):
@@ -109,8 +116,8 @@ def running_gradient_norm_upper_bound(
         array.reshape(-1, len(blocks) - 1) for array in (lengths, totals, squares)
     )
     count, n = one[..., 0].ravel(), of_all[..., 0].ravel()
-    low = proportion_lower_bound(count, n, _FOR_SIDE * alpha)
-    high = proportion_upper_bound(count, n, _FOR_SIDE * alpha)
+    low = proportion_lower_bound(count, n, FOR_SIDE * alpha)
+    high = proportion_upper_bound(count, n, FOR_SIDE * alpha)
     gamma = np.zeros(len(count))
     for index, possible in _possible_cells(low, high, 4 / blocks.sum()):
         middle = float(np.sqrt(_DISAGREEMENTS[index] * _DISAGREEMENTS[index + 1]))
