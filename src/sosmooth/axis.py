@@ -17,8 +17,9 @@ from sosmooth.certificates.look_ahead import look_ahead_radius
 from sosmooth.certificates.region import Region, worst_multiclass_radius
 from sosmooth.certificates.second_order_dipole import second_order_dipole_region
 from sosmooth.confidence.axis_bounds import AXIS_SHARE, AxisBounds, AxisPairs, axis_bounds
-from sosmooth.confidence.bounds import Bounds, concatenate
+from sosmooth.confidence.bounds import Bounds, in_groups
 from sosmooth.confidence.pair_counts import OneSidedCost
+from sosmooth.confidence.shares import named_share
 from sosmooth.tally import Tally
 from sosmooth.theorems import BY_DIPOLE, Theorem, by_probability
 
@@ -70,23 +71,17 @@ class AlongAxis:
     def certify(
         self, tally: Tally, alpha: float, sigma: float, rivals: Region | None = None
     ) -> tuple[Bounds, Floats]:
-        shares = axis_share(tally)
-        found, order = [], []
-        for share in np.unique(shares).tolist() or [0.0]:
-            i = np.flatnonzero(shares == share)
+        def certified(share: float, i: NDArray[np.intp]) -> tuple[Bounds, Floats]:
             ahead = None if rivals is None else rivals.take(i)
-            order.append(i)
-            if share:
-                pairs = AxisPairs.of(tally[i])
-                known = axis_bounds(pairs, alpha, costs=self.costs, share=share)
-                bounds, distance = _certified(known, ahead)
-                gradient = bounds.required("gradient_norm_upper") / sigma
-                found.append((replace(bounds, gradient_norm_upper=gradient), distance))
-            else:
-                found.append(self.otherwise.certify(tally[i], alpha, sigma, ahead))
-        back = np.argsort(np.concatenate(order))
-        bounds = concatenate([bounds for bounds, _ in found])[back]
-        return bounds, np.concatenate([distance for _, distance in found])[back]
+            if not share:
+                return self.otherwise.certify(tally[i], alpha, sigma, ahead)
+            pairs = AxisPairs.of(tally[i])
+            known = axis_bounds(pairs, alpha, costs=self.costs, share=share)
+            bounds, distance = _certified(known, ahead)
+            gradient = bounds.required("gradient_norm_upper") / sigma
+            return replace(bounds, gradient_norm_upper=gradient), distance
+
+        return in_groups(axis_share(tally), certified)
 
     def in_norm(self, norm: str) -> Theorem:
         return self.otherwise.in_norm(norm)
@@ -106,11 +101,7 @@ def axis_share(tally: Tally) -> NDArray[np.float64]:
     """
     if tally.axis_share is None or tally.axis_pairs is None:
         return np.zeros(len(tally))
-    drawn = tally.axis_pairs > 0
-    share = np.where(drawn, tally.axis_share, 0.0)
-    if np.any(drawn & ~((share > 0) & (share < 1))):
-        raise ValueError(f"axis_share must be in (0, 1); got {share[drawn].tolist()[:3]}")
-    return share
+    return named_share("axis_share", tally.axis_share, tally.axis_pairs > 0)
 
 
 def _certified(known: AxisBounds, rivals: Region | None) -> tuple[Bounds, Floats]:

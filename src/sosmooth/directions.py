@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sosmooth._numbers import EPS, Floats
 from sosmooth.certificates._third_order_region import replaced
 from sosmooth.certificates.region import Region
 from sosmooth.certificates.third_order_dipole import third_order_dipole_region
 from sosmooth.certificates.third_order_directions import any_direction
-from sosmooth.confidence.bounds import Bounds, concatenate
+from sosmooth.confidence.bounds import Bounds, in_groups
 from sosmooth.confidence.direction_corners import curvature_share, direction_corners
 from sosmooth.confidence.other_norms import steepest_in_norm
 from sosmooth.confidence.pair_counts import OneSidedCost
@@ -40,16 +41,11 @@ class InEveryDirection:
     def certify(
         self, tally: Tally, alpha: float, sigma: float, rivals: Region | None = None
     ) -> tuple[Bounds, Floats]:
-        drawn = curvature_share(tally) > 0
-        groups = [(self._drawn, np.flatnonzero(drawn)), (self._undrawn, np.flatnonzero(~drawn))]
-        found = [
-            certify(tally[i], alpha, sigma, None if rivals is None else rivals.take(i))
-            for certify, i in groups
-            if len(i) or not len(tally)
-        ]
-        back = np.argsort(np.concatenate([i for _, i in groups]))
-        bounds = concatenate([bounds for bounds, _ in found])[back]
-        return bounds, np.concatenate([distance for _, distance in found])[back]
+        def certified(drawn: bool, i: NDArray[np.intp]) -> tuple[Bounds, Floats]:
+            certify = self._drawn if drawn else self._undrawn
+            return certify(tally[i], alpha, sigma, None if rivals is None else rivals.take(i))
+
+        return in_groups(curvature_share(tally) > 0, certified)
 
     def in_norm(self, norm: str) -> InEveryDirection:
         return replace(self, otherwise=self.otherwise.in_norm(norm), norm=norm)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,3 +132,24 @@ def concatenate(bounds: Sequence[Bounds]) -> Bounds:
     return Bounds(
         **{name: stacked([getattr(part, name) for part in bounds], np.nan) for name in names}
     )
+
+
+def in_groups(
+    groups: NDArray[Any], certify: Callable[[Any, NDArray[np.intp]], tuple[Bounds, Floats]]
+) -> tuple[Bounds, Floats]:
+    """What certifying inputs group by group finds, in the order of the inputs.
+
+    Args:
+        groups: of each input, (batch,).
+        certify: from a group and the positions of its inputs to their bounds and radii.
+
+    Returns:
+        Bounds and radii, (batch,).
+    """
+    # Without any input, what an empty group finds.
+    values = np.unique(groups).tolist() or [groups.dtype.type(0)]
+    order = [np.flatnonzero(groups == value) for value in values]
+    found = [certify(value, i) for value, i in zip(values, order, strict=True)]
+    back = np.argsort(np.concatenate(order))
+    bounds = concatenate([bounds for bounds, _ in found])[back]
+    return bounds, np.concatenate([radius for _, radius in found])[back]

@@ -21,9 +21,10 @@ from sosmooth.confidence.direction_bounds import (
     slope_rounding,
     slope_shortfall,
 )
-from sosmooth.confidence.joint_pairs import drawn_gradient_norm_upper
-from sosmooth.confidence.pair_counts import CELLS, OneSidedCost, pair_cells
+from sosmooth.confidence.joint_pairs import drawn_gradient_norm_upper, pair_corners
+from sosmooth.confidence.pair_counts import OneSidedCost
 from sosmooth.confidence.proportion import proportion_upper_bound
+from sosmooth.confidence.shares import named_share
 from sosmooth.tally import Tally
 
 # Parts of the share: for the slope, for the curvature, for the norm of the gradient, for each of
@@ -62,10 +63,7 @@ def curvature_share(tally: Tally) -> NDArray[np.float64]:
     if tally.curvature_share is None or tally.curvature_center is None:
         return np.zeros(len(tally))
     drawn = ~np.isnan(tally.curvature_center)
-    share = np.where(drawn, tally.curvature_share, 0.0)
-    if np.any(drawn & ~((share > 0) & (share < 1))):
-        raise ValueError(f"curvature_share must be in (0, 1); got {share[drawn].tolist()[:3]}")
-    return share
+    return named_share("curvature_share", tally.curvature_share, drawn)
 
 
 def direction_corners(
@@ -89,20 +87,13 @@ def direction_corners(
     Source:
         docs/theory/third_order.md.
     """
-    both, none = tally.required("pair_both"), tally.required("pair_none")
+    none, center = tally.required("pair_none"), tally.required("curvature_center")
     one = tally.required("pair_plus_only") + tally.required("pair_minus_only")
-    center, pairs, share = (
-        tally.required("curvature_center"),
-        both + one + none,
-        curvature_share(tally),
-    )
-    c_s, c_n, error = np.zeros((3, CELLS, len(tally)))
+    pairs, shares = tally.required("pair_both") + one + none, curvature_share(tally)
     slack, gradient = np.zeros((2, len(tally))), np.full(len(tally), np.inf)
     with_gradient = tally.required("direction_pairs") > 0
-    for value in np.unique(share).tolist():
-        i, budget = share == value, value * alpha
-        cells = pair_cells(both[i], one[i], none[i], (1 - value) * alpha, *costs)
-        c_s[:, i], c_n[:, i], error[:, i] = cells.c_s.T, cells.c_n.T, cells.error.T
+    for share in np.unique(shares).tolist():
+        i, budget = shares == share, share * alpha
         n, rounding = pairs[i], _ROUNDING * budget
         one_upper = proportion_upper_bound(one[i], n, _PROBABILITY * budget)
         none_upper = proportion_upper_bound(none[i], n, _PROBABILITY * budget)
@@ -112,14 +103,13 @@ def direction_corners(
         ) + curvature_rounding(n, rounding)
         if np.any(summed := i & with_gradient):
             gradient[summed] = drawn_gradient_norm_upper(tally[summed], _GRADIENT * budget, 1.0)
-    bounds = Bounds(
-        tally.n,
-        p_lower=np.maximum(1 - error - EPS, 0.0),
-        error_upper=error,
-        c_s_lower=c_s,
-        c_n_lower=c_n,
-    )
     eigenvalues, squares = (
         tally.required(f"curvature_{name}").T for name in ("eigenvalues", "squares")
     )
-    return DirectionCorners(bounds, gradient, slack * (1 + 4 * EPS), eigenvalues, squares)
+    return DirectionCorners(
+        pair_corners(tally, alpha, shares, lambda share: costs),
+        gradient,
+        slack * (1 + 4 * EPS),
+        eigenvalues,
+        squares,
+    )

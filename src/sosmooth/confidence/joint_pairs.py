@@ -7,7 +7,8 @@ samples before the pairs are drawn (gradient_plan.py), so the split depends on n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from sosmooth.confidence.bounds import Bounds
 from sosmooth.confidence.gradient_plan import GRADIENT_SHARE
 from sosmooth.confidence.pair_counts import CELLS, OneSidedCost, pair_cells
 from sosmooth.confidence.pair_mean import PairMean
+from sosmooth.confidence.shares import named_share
 from sosmooth.tally import Tally
 
 
@@ -50,17 +52,45 @@ def joint_corners(
         distance that falls when a pair moves from "both" to "one" or from "one" to "none". At some
         corner, with the gradient bound, it is at most the measure at the truth.
     """
+    if costs_with_gradient is None:
+        return pair_corners(tally, alpha, np.zeros(len(tally)), lambda share: costs)
+    shares = _gradient_share(tally)
+    bounds = pair_corners(
+        tally, alpha, shares, lambda share: costs_with_gradient if share else costs
+    )
+    gradient = np.full(len(tally), np.inf)
+    for share in np.unique(shares[shares > 0]).tolist():
+        i = shares == share
+        gradient[i] = drawn_gradient_norm_upper(tally[i], share * alpha, sigma)
+    return replace(bounds, gradient_norm_upper=gradient)
+
+
+def pair_corners(
+    tally: Tally,
+    alpha: float,
+    shares: NDArray[np.float64],
+    costs: Callable[[float], Sequence[OneSidedCost]],
+) -> Bounds:
+    """The corners of the joint region of the pair counts, which get what is left of alpha.
+
+    Args:
+        tally: of antithetic pairs.
+        alpha: failure probability of the whole, in (0, 1).
+        shares: what all others get of it, in [0, 1), (batch,).
+        costs: from such a share to the order of the outcomes, see `pair_cells`.
+
+    Returns:
+        `c_s_lower`, `c_n_lower`, `error_upper`, `p_lower`, (corners, batch).
+
+    Raises:
+        LookupError: the tally lacks what is needed (the message names it).
+    """
     both, none = tally.required("pair_both"), tally.required("pair_none")
     one = tally.required("pair_plus_only") + tally.required("pair_minus_only")
-    gradient = np.full(len(tally), np.inf)
-    share = np.zeros(len(tally)) if costs_with_gradient is None else _gradient_share(tally)
     c_s, c_n, error = np.zeros((3, CELLS, len(tally)))
-    for value in np.unique(share).tolist():
-        i = share == value
-        if value:
-            gradient[i] = drawn_gradient_norm_upper(tally[i], value * alpha, sigma)
-        order = costs_with_gradient if value and costs_with_gradient else costs
-        cells = pair_cells(both[i], one[i], none[i], (1 - value) * alpha, *order)
+    for share in np.unique(shares).tolist():
+        i = shares == share
+        cells = pair_cells(both[i], one[i], none[i], (1 - share) * alpha, *costs(share))
         c_s[:, i], c_n[:, i], error[:, i] = cells.c_s.T, cells.c_n.T, cells.error.T
     return Bounds(
         tally.n,
@@ -68,7 +98,6 @@ def joint_corners(
         error_upper=error,
         c_s_lower=c_s,
         c_n_lower=c_n,
-        gradient_norm_upper=None if costs_with_gradient is None else gradient,
     )
 
 
@@ -95,11 +124,6 @@ def _gradient_share(tally: Tally) -> NDArray[np.float64]:
     Raises:
         ValueError: a share outside (0, 1).
     """
-    drawn = tally.required("direction_pairs") > 0
-    named = tally.gradient_share
     # Tallies of earlier versions name none: then it was always the same.
-    share = np.full(len(tally), GRADIENT_SHARE) if named is None else named
-    share = np.where(drawn, share, 0.0)
-    if np.any(drawn & ~((share > 0) & (share < 1))):
-        raise ValueError(f"gradient_share must be in (0, 1); got {share[drawn].tolist()[:3]}")
-    return share
+    named = GRADIENT_SHARE if tally.gradient_share is None else tally.gradient_share
+    return named_share("gradient_share", named, tally.required("direction_pairs") > 0)
