@@ -54,13 +54,15 @@ def test_the_plan_depends_on_votes_dimension_and_samples():
     assert drawn.alpha_share == CURVATURE_SHARE
     assert drawn.center == 7 * CURVATURE_CENTER_STEP  # near 0.2
     assert planned_curvature(0, 100, 100_000, 49, 0.001).center == 0.0
-    # Noise alone may exceed the curvature: an image of CIFAR-10.
-    assert planned_curvature(35, 100, 100_000, 3072, 0.001).alpha_share == CURVATURE_SHARE
+    # Noise alone may exceed the curvature, but not the slope: images of CIFAR-10.
+    for wrong in (35, 9):
+        assert planned_curvature(wrong, 100, 100_000, 3072, 0.001).alpha_share == CURVATURE_SHARE
     nothing = [
         (20, 100, 100_000, 49, 0.001, "off"),
         (20, 100, 1000, 49, 0.001),  # the slack is too large
         (20, 100, 100_000, 49_000, 0.001),
-        (20, 100, 10_000, 3072, 0.001),  # the eigenvalues of the noise are too large
+        (20, 100, 20_000, 3072, 0.001),  # the eigenvalues of the noise are too large
+        (5, 100, 20_000, 3072, 0.001),
         (50, 100, 100_000, 49, 0.001),  # there is no curvature to be found
         (0, 100_000, 100_000, 49, 0.001),  # practically certain
         (20, 100, 100_000, MOST_FEATURES + 1, 0.001, "on"),
