@@ -97,7 +97,7 @@ class Request:
         norm: of the radii: "l2", "l1", "linf", "color" or "low_frequency:K".
         direction: where the axis of `look_ahead` comes from: "gradient": the classifier's scores
             on noisy copies that are used for nothing else; "samples": the first half of the pairs;
-            "auto": the scores where they have gradients.
+            "auto": from 50 000 samples on, the scores where they have gradients, else the pairs.
 
     Raises:
         ValueError: an unknown method, a number outside its range, an odd n for pairs, curvature
@@ -241,7 +241,9 @@ class Request:
             curvature = planned_curvature(*votes, self.curvature)
         if method.axis:
             drawn = gradient is not None and gradient.direction_share > 0
-            axis = planned_axis(self.n0 - selection.first, self.n0, self.n, gradient=drawn)
+            axis = planned_axis(
+                self.n0 - selection.first, self.n0, self.n, gradient=drawn, asked=self.direction
+            )
         return Estimation(
             index,
             method.design,

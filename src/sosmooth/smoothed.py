@@ -231,8 +231,8 @@ class SmoothedClassifier:
                 along each side. For the others than l2, methods with the gradient of pairs use how
                 it is spread over the features.
             direction: where the axis of `look_ahead` comes from. "gradient": the scores of noisy
-                copies, by back-propagation; "samples": the first half of the pairs; "auto": the
-                scores where they have gradients.
+                copies, by back-propagation; "samples": the first half of the pairs; "auto": with
+                50 000 samples or more, the scores where they have gradients, else the pairs.
             labels: true classes, integers or names, one an input, −1 = unknown: they are kept for
                 figures; None: those of the data set.
             out: folder of a run: each input is stored as soon as it is certified, and the same call

@@ -68,7 +68,10 @@ def own_pool(own):
 
 
 @pytest.mark.parametrize("share_evaluations", [None, SPLIT], ids=["whole", "split"])
-@pytest.mark.parametrize("method", [*METHODS, "look_ahead from samples"])
+@pytest.mark.parametrize(
+    "method",
+    [*METHODS[:-1], *(f"{METHODS[-1]} from {axis}" for axis in ("gradient", "samples"))],
+)
 def test_the_same_to_the_bit(mnist7, method, share_evaluations):
     name, _, axis = method.partition(" from ")
     of = sampling(name, direction=axis or "auto")

@@ -82,8 +82,9 @@ def coverage(
     classifier = ExtremalClassifier(region, np.zeros(DIMENSION), axis, sigma=SIGMA)
     more = {"lattice": LATTICE} if exact else {}
     smoothed = SmoothedClassifier(classifier, sigma=SIGMA, num_classes=2, batch_size=8192, **more)
-    # So few samples would not draw the curvature unasked.
+    # So few samples would draw neither curvature nor axis unasked.
     drawn = {"curvature": "on"} if METHODS[method].curvature else {}
+    drawn |= {"direction": "samples"} if METHODS[method].axis else {}
     inputs = np.zeros((runs, DIMENSION), dtype=np.float32)
     found = smoothed.certify(inputs, method=method, n0=40, n=n, alpha=ALPHA, seed=seed, **drawn)
     truth = SIGMA * float(region.radius())

@@ -52,7 +52,10 @@ def smoothed(classifier=scores, **more):
 
 @cache
 def certified(classifier=scores, **more):
-    return smoothed(classifier).certify(INPUTS, **{"method": "look_ahead", "n": 4000} | more)
+    asked = {"method": "look_ahead", "n": 4000} | more
+    if asked["method"] == "look_ahead":
+        asked = {"direction": "samples" if classifier is labels else "gradient"} | asked
+    return smoothed(classifier).certify(INPUTS, **asked)
 
 
 def unit(vector):
@@ -132,11 +135,13 @@ def test_lattice_noise_counts_the_spread_within_its_steps():
 
 
 def test_the_plan_depends_on_votes_and_samples():
-    assert planned_axis(20, 100, 1000, gradient=True).alpha_share == AXIS_SHARE
-    assert planned_axis(0, 100, 1000, gradient=True).alpha_share < AXIS_SHARE
+    assert planned_axis(20, 100, 50_000, gradient=True).alpha_share == AXIS_SHARE
+    assert planned_axis(20, 100, 1000, gradient=True, asked="samples").alpha_share == AXIS_SHARE
+    assert planned_axis(0, 100, 50_000, gradient=True).alpha_share < AXIS_SHARE
     for plan in (
-        planned_axis(20, 100, 1000, gradient=False),
-        planned_axis(20, 100, 2, gradient=True),
+        planned_axis(20, 100, 50_000, gradient=False),
+        planned_axis(20, 100, 49_999, gradient=True),
+        planned_axis(20, 100, 2, gradient=True, asked="samples"),
     ):
         assert np.isnan(plan.center)
         assert plan.alpha_share == 0
@@ -190,12 +195,19 @@ def test_memory_that_runs_out_makes_smaller_batches():
 
 
 def test_auto_takes_the_scores_where_they_have_gradients():
-    of_scores, of_labels = certified(classes="top"), certified(labels, classes="top")
-    assert certified(direction="gradient", classes="top").tally == of_scores.tally
-    assert certified(direction="samples", classes="top").tally == of_labels.tally
-    pairs = of_scores.tally.axis_pairs.tolist()
-    assert pairs == [2000, 2000, 0]  # the last one is sure: no gradient, no axis
-    assert of_labels.tally.axis_pairs.tolist() == [1000, 1000, 0]
+    def tally(classifier, direction):
+        asked = {"method": "look_ahead", "n": 50_000, "direction": direction}
+        return smoothed(classifier).certify(INPUTS[:2], **asked).tally
+
+    of_scores, of_labels = tally(scores, "auto"), tally(labels, "auto")
+    assert of_scores == tally(scores, "gradient")
+    assert of_labels == tally(scores, "samples")
+    assert of_scores.axis_pairs.tolist() == [25_000, 25_000]
+    assert of_labels.axis_pairs.max() < 20_000
+    # The last input is sure: no gradient, no axis. With fewer samples there is none by itself.
+    assert certified().tally.axis_pairs.tolist() == [2000, 2000, 0]
+    assert certified(labels).tally.axis_pairs.tolist() == [1000, 1000, 0]
+    assert certified(direction="auto").tally.axis_pairs.tolist() == [0, 0, 0]
     with pytest.raises(ClassifierError, match="direction 'gradient' needs scores"):
         smoothed(labels).certify(INPUTS[:1], method="look_ahead", n=400, direction="gradient")
 
@@ -237,17 +249,16 @@ def test_requests_are_checked():
 
 
 def test_a_run_stores_it_and_gives_it_back(tmp_path):
-    found = smoothed().certify(INPUTS, method="look_ahead", n=4000, out=tmp_path / "run")
+    asked = {"method": "look_ahead", "n": 4000, "direction": "gradient"}
+    found = smoothed().certify(INPUTS, **asked, out=tmp_path / "run")
     run = load_run(tmp_path / "run").certificates()
     assert run.tally == certified().tally
     assert validate_run(tmp_path / "run") == []
     np.testing.assert_array_equal(found["radius"], certified().radius)
     again = recertify(tmp_path / "run", tmp_path / "again", method="look_ahead", alpha=0.01)
     assert np.all(again.certificates().radius[:2] > run.radius[:2])
-    with pytest.raises(RunError, match="direction is 'auto' there and 'samples' here"):
-        smoothed().certify(
-            INPUTS, method="look_ahead", n=4000, direction="samples", out=tmp_path / "run"
-        )
+    with pytest.raises(RunError, match="direction is 'gradient' there and 'samples' here"):
+        smoothed().certify(INPUTS, **asked | {"direction": "samples"}, out=tmp_path / "run")
 
 
 def test_a_run_without_any_axis_reads_back_alike(tmp_path):

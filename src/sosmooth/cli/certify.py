@@ -95,8 +95,8 @@ def certify(
     direction: Annotated[
         DirectionName,
         Parameter(
-            help="Where look_ahead's axis comes from: the scores, the samples, or the scores where"
-            " they have gradients."
+            help="Where look_ahead's axis comes from: the scores, the samples, or, with 50 000"
+            " samples or more, the scores where they have gradients."
         ),
         _CERTIFICATE,
     ] = "auto",

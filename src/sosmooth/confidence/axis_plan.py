@@ -13,9 +13,11 @@ from sosmooth.confidence.curvature_plan import (
     likely_error,
 )
 
-#: Where the axis comes from: the classifier's scores where it has gradients, else the first pairs;
-#: the first pairs; the scores.
+#: Where the axis comes from: with enough samples the classifier's scores where it has gradients,
+#: else the first pairs; the first pairs; the scores.
 DIRECTIONS = ("auto", "samples", "gradient")
+# Fewer samples would cost up to 1.1 % of the radius (docs/theory/look_ahead.md, "When it helps").
+_ENOUGH = 50_000
 # Noisy copies whose scores give the axis: so many of the samples, within limits. A pass back costs
 # about two evaluations more.
 _SHARE_OF_SAMPLES, _FEWEST, _MOST = 0.01, 64, 1024
@@ -34,7 +36,9 @@ class AxisPlan:
     alpha_share: float
 
 
-def planned_axis(selection_wrong: int, n0: int, n: int, *, gradient: bool) -> AxisPlan:
+def planned_axis(
+    selection_wrong: int, n0: int, n: int, *, gradient: bool, asked: str = "auto"
+) -> AxisPlan:
     """Whether and how an axis of one input is used.
 
     Args:
@@ -42,11 +46,12 @@ def planned_axis(selection_wrong: int, n0: int, n: int, *, gradient: bool) -> Ax
         n0: selection evaluations, at least 1.
         n: estimation evaluations.
         gradient: whether the whole gradient is drawn: where it tells nothing, an axis tells less.
+        asked: one of `DIRECTIONS`.
 
     Returns:
         The plan. It depends on the selection samples only, so the guarantee holds for each of them.
     """
-    if not gradient or n < 4:
+    if not gradient or n < (_ENOUGH if asked == "auto" else 4):
         return AxisPlan(np.nan, 0.0)
     share = AXIS_SHARE if selection_wrong else SMALLER_CURVATURE_SHARE
     return AxisPlan(curvature_center(likely_error(selection_wrong, n0)), share)
