@@ -24,9 +24,9 @@ NORMS = ("l2", "l1", "linf")
 #: lowest along each side.
 COLOR, LOW_FREQUENCY = "color", "low_frequency"
 # What the slope along the nearest change gets of alpha, and its parts: for the slope, and for the
-# probability that the two sides of a pair differ. The counts hardly notice it: what 2 % cost a
-# radius, docs/theory/other_norms.md says.
-_SHARE, _SLOPE, _PROBABILITY = 0.02, 0.9, 0.1
+# probability that the two sides of a pair differ. It is small, because where the slope helps
+# nowhere the counts have to pay for it (docs/theory/other_norms.md, "What is spent").
+_SHARE, _SLOPE, _PROBABILITY = 0.002, 0.9, 0.1
 # By norm, the end of the field that holds the dual norm of a mean of h z.
 _DUAL = {"l1": "largest", "linf": "total"}
 
