@@ -22,7 +22,7 @@ from sosmooth.certificates.region import Region
 from sosmooth.certificates.second_order import second_order_region
 from sosmooth.certificates.second_order_dipole import second_order_dipole_region
 from sosmooth.confidence import published
-from sosmooth.confidence.bounds import ONE_HALF, Bounds, concatenate
+from sosmooth.confidence.bounds import ONE_HALF, Bounds, concatenate, in_order
 from sosmooth.confidence.joint_pairs import joint_corners
 from sosmooth.confidence.other_norms import checked_norm, largest_l2_length
 from sosmooth.confidence.rivals import (
@@ -266,9 +266,7 @@ def _against_each(
         for part in _chunks(len(group), rows):
             order.append(group[part])
             found.append(_ahead(method, tally[group[part]], alpha, split, sigma))
-    back = np.argsort(np.concatenate(order))
-    bounds = concatenate([bounds for bounds, _ in found])
-    return bounds[back], np.concatenate([radius for _, radius in found])[back]
+    return in_order(order, found)
 
 
 def _ahead(

@@ -150,6 +150,18 @@ def in_groups(
     values = np.unique(groups).tolist() or [groups.dtype.type(0)]
     order = [np.flatnonzero(groups == value) for value in values]
     found = [certify(value, i) for value, i in zip(values, order, strict=True)]
+    return in_order(order, found)
+
+
+def in_order(
+    order: Sequence[NDArray[np.intp]], found: Sequence[tuple[Bounds, Floats]]
+) -> tuple[Bounds, Floats]:
+    """Bounds and radii of parts of a batch, put back in the order of the inputs.
+
+    Args:
+        order: positions of the inputs of each part.
+        found: their bounds and radii, part by part.
+    """
     back = np.argsort(np.concatenate(order))
     bounds = concatenate([bounds for bounds, _ in found])[back]
     return bounds, np.concatenate([radius for _, radius in found])[back]
